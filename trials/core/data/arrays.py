@@ -1,0 +1,69 @@
+"""Raw data sets: uint8 images and labels on the host, as an executor shares them among processes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trials.core.data import cifar10, digits, mnist
+
+if TYPE_CHECKING:
+    from jaxtyping import Int64, UInt8
+
+Source = Callable[["str | None"], Mapping[str, np.ndarray]]
+
+# Name -> reader of a path (or None for the data set's own place) into the four arrays of `Arrays`.
+SOURCES: Mapping[str, Source] = MappingProxyType({"digits": digits.read, "cifar10": cifar10.read, "mnist": mnist.read})
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Arrays:
+    """A labelled image data set as plain contiguous arrays, possibly read-only.
+
+    Two objects are equal only if they are the same object, which is what caches of prepared examples go by.
+    """
+
+    train_inputs: UInt8[np.ndarray, "train channels height width"]
+    train_labels: Int64[np.ndarray, " train"]
+    test_inputs: UInt8[np.ndarray, "test channels height width"]
+    test_labels: Int64[np.ndarray, " test"]
+
+    def digest(self) -> str:
+        """Return a 20-digit hexadecimal fingerprint of the content, the same on every machine."""
+        content = hashlib.sha256()
+        for entry in fields(self):
+            array = getattr(self, entry.name)
+            content.update(f"{entry.name}:{array.dtype.str}:{array.shape};".encode())
+            content.update(np.ascontiguousarray(array).data)
+        return content.hexdigest()[:20]
+
+
+def load_arrays(name: str, path: str | None = None) -> Arrays:
+    """Return a data set by name, decoded at most once on this machine.
+
+    Args:
+        name: One of `SOURCES`.
+        path: Folder or URL of the data set's files; none means the data set's own place: the installed scikit-learn
+            for digits, a download by torchvision for the others.
+
+    Raises:
+        ValueError: The name is unknown, the path cannot be read, or its files are not this data set's.
+    """
+    if name not in SOURCES:
+        raise ValueError(f"unknown data set {name!r}; it must be one of {', '.join(SOURCES)}")
+    arrays = Arrays(**{key: np.ascontiguousarray(array) for key, array in SOURCES[name](path).items()})
+    for split in ("train", "test"):
+        _check_split(name, split, getattr(arrays, f"{split}_inputs"), getattr(arrays, f"{split}_labels"))
+    return arrays
+
+
+def _check_split(name: str, split: str, inputs: np.ndarray, labels: np.ndarray) -> None:
+    if inputs.ndim != 4 or inputs.dtype != np.uint8 or not len(inputs):
+        raise ValueError(f"{name} has {split} images of shape {inputs.shape} and type {inputs.dtype}")
+    if len(inputs) != len(labels):
+        raise ValueError(f"{name} has {len(inputs)} {split} images but {len(labels)} {split} labels")

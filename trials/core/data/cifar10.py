@@ -1,0 +1,130 @@
+"""CIFAR-10: 60,000 colour images of 32x32 pixels, from Parquet files of PNGs or from torchvision's folder.
+
+Source: Krizhevsky, "Learning multiple layers of features from tiny images", 2009, chapter 3.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trials.core.data.decoded import cache_folder, decoded_once, quiet_download
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TORCHVISION_FOLDER = "cifar-10-batches-py"
+_SPLITS = ("train", "test")
+
+
+def read(path: str | None = None) -> Mapping[str, np.ndarray]:
+    """Return the images (N, 3, 32, 32) and labels.
+
+    Args:
+        path: A folder, or the URL of one, with `train-*.parquet` and `test-*.parquet` whose column `img` holds PNGs
+            (`bytes`) and whose column `label` the classes, as on Hugging Face; or the folder of torchvision's
+            download. None means torchvision's download into the cache folder.
+
+    Raises:
+        ValueError: The path cannot be read, files or columns are missing, or there is no path and no download.
+    """
+    if path is None:
+        with quiet_download("cifar10"):
+            return _torchvision_arrays(str(cache_folder()), download=True)
+    folder = path.rstrip("/")
+    if os.path.basename(folder) == _TORCHVISION_FOLDER:
+        return _from_torchvision(os.path.dirname(folder))
+    if os.path.isdir(os.path.join(folder, _TORCHVISION_FOLDER)):
+        return _from_torchvision(folder)
+    return _from_parquet(folder)
+
+
+def _from_torchvision(root: str) -> Mapping[str, np.ndarray]:
+    try:
+        return _torchvision_arrays(root, download=False)
+    except (ImportError, OSError, RuntimeError) as error:
+        raise ValueError(f"no CIFAR-10 of torchvision's at {root!r}: {str(error).splitlines()[0]}") from error
+
+
+def _torchvision_arrays(root: str, *, download: bool) -> Mapping[str, np.ndarray]:
+    from torchvision.datasets import CIFAR10
+
+    arrays: dict[str, np.ndarray] = {}
+    for split in _SPLITS:
+        with warnings.catch_warnings():
+            # The files are pickles of an old NumPy, of which newer ones warn.
+            warnings.simplefilter("ignore")
+            images = CIFAR10(root, train=split == "train", download=download)
+        arrays[f"{split}_inputs"] = images.data.transpose(0, 3, 1, 2)
+        arrays[f"{split}_labels"] = np.asarray(images.targets, np.int64)
+    return arrays
+
+
+def _from_parquet(folder: str) -> Mapping[str, np.ndarray]:
+    filesystem, files = _parquet_files(folder)
+    identity = [(split, file, *_version(filesystem, file)) for split in _SPLITS for file in files[split]]
+
+    def decode() -> Mapping[str, np.ndarray]:
+        arrays: dict[str, np.ndarray] = {}
+        for split in _SPLITS:
+            arrays[f"{split}_inputs"], arrays[f"{split}_labels"] = _decoded(filesystem, files[split])
+        return arrays
+
+    return decoded_once("cifar10", identity, decode)
+
+
+def _parquet_files(folder: str) -> tuple[Any, dict[str, list[str]]]:
+    """Return the file system of a folder or URL and, for each split, the files in it."""
+    import fsspec
+
+    try:
+        filesystem, root = fsspec.core.url_to_fs(folder)
+        found = {split: sorted(filesystem.glob(f"{root}/{split}-*.parquet")) for split in _SPLITS}
+    except (ImportError, OSError, ValueError) as error:
+        raise ValueError(f"cannot read {folder!r}: {error}") from error
+    for split in _SPLITS:
+        if not found[split]:
+            raise ValueError(
+                f"no CIFAR-10 at {folder!r}: it must be a folder or URL with train-*.parquet and test-*.parquet, "
+                f"or with {_TORCHVISION_FOLDER}; it has no {split}-*.parquet"
+            )
+    return filesystem, found
+
+
+def _version(filesystem: Any, file: str) -> tuple[str, ...]:
+    """Return what tells a file from a later one of the same name, as far as its file system says."""
+    facts = filesystem.info(file)
+    return tuple(str(facts.get(key)) for key in ("size", "mtime", "LastModified", "ETag", "etag"))
+
+
+def _decoded(filesystem: Any, files: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    tables = [_columns(filesystem, file) for file in files]
+    encoded = [image for images, _ in tables for image in images]
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+        images = list(threads.map(_pixels, encoded, chunksize=256))
+    return np.stack(images), np.concatenate([labels for _, labels in tables])
+
+
+def _columns(filesystem: Any, file: str) -> tuple[list[bytes], np.ndarray]:
+    """Return the encoded images and the labels of one Parquet file."""
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with filesystem.open(file, "rb") as stream:
+            table = pyarrow.parquet.read_table(io.BytesIO(stream.read()), columns=["img", "label"])
+        images = table["img"].combine_chunks().field("bytes").to_pylist()
+        return images, table["label"].to_numpy().astype(np.int64)
+    except (OSError, KeyError, AttributeError, pyarrow.ArrowException) as error:
+        raise ValueError(f"{file!r} must be Parquet with columns img (struct with bytes) and label: {error}") from error
+
+
+def _pixels(encoded: bytes) -> np.ndarray:
+    from PIL import Image
+
+    return np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB")).transpose(2, 0, 1)

@@ -1,0 +1,66 @@
+"""Decoded data sets on disk, so that a machine decompresses a data set's images once and not once a process."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+
+def cache_folder() -> Path:
+    """Return the user's folder of decoded data sets: `raysweep` below XDG_CACHE_HOME or `~/.cache`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "raysweep"
+
+
+def decoded_once(
+    name: str, identity: Iterable[object], decode: Callable[[], Mapping[str, np.ndarray]]
+) -> Mapping[str, np.ndarray]:
+    """Return the arrays of a data set, from the cache or decoded and then cached.
+
+    Args:
+        name: Start of the cached file's name.
+        identity: What tells these source files from changed ones: their places, sizes and dates.
+        decode: Computes the arrays.
+    """
+    key = hashlib.sha256(repr(tuple(identity)).encode()).hexdigest()[:20]
+    file = cache_folder() / f"{name}-{key}.npz"
+    # A file that was cut short is decoded again; a folder that cannot be written only costs the time to decode.
+    with contextlib.suppress(OSError, ValueError, EOFError, zipfile.BadZipFile), np.load(file) as stored:
+        return dict(stored)
+    arrays = decode()
+    with contextlib.suppress(OSError):
+        _write(file, arrays)
+    return arrays
+
+
+def _write(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write under another name, then rename: a reader sees a whole file or none."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".writing-", suffix=".npz", delete=False) as draft:
+        try:
+            np.savez(draft, **dict(arrays))
+        except BaseException:
+            Path(draft.name).unlink(missing_ok=True)
+            raise
+    Path(draft.name).replace(file)
+
+
+@contextlib.contextmanager
+def quiet_download(name: str) -> Iterator[None]:
+    """Turn every way in which a download can fail into one line that says what to do instead.
+
+    Raises:
+        ValueError: The download failed, or torchvision is not installed.
+    """
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        try:
+            yield
+        except (ImportError, OSError, RuntimeError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ValueError(f"cannot download {name} ({reason}); give the path of a folder that holds it") from error

@@ -1,0 +1,235 @@
+"""Knobs: everything that decides a trial's outcome, and the identity that follows from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import Any, Self, get_type_hints
+
+Scalar = bool | int | float | str
+
+_SCALARS: tuple[type, ...] = (bool, int, float, str)
+
+
+def knob(
+    meaning: str,
+    default: Any = MISSING,
+    *,
+    unit: str = "",
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    choices: tuple[Scalar, ...] = (),
+) -> Any:
+    """Declare one field of a `Knobs` class.
+
+    Args:
+        meaning: One sentence for `--help` and the table's metadata.
+        default: The value that leaves a trial's id unchanged; none makes the knob required.
+        unit: Unit of the value, empty for pure numbers and names.
+        at_least: Smallest value allowed.
+        above: Bound that the value must exceed.
+        at_most: Largest value allowed.
+        choices: The only values allowed.
+    """
+    metadata = {"meaning": meaning, "unit": unit, "at_least": at_least, "above": above, "at_most": at_most}
+    return field(default=default, metadata={**metadata, "choices": choices})
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnobField:
+    """One column of knobs as `--help`, the planner and the table's schema see it.
+
+    Attributes:
+        path: Names of the fields that lead to it: `("data", "name")` for the column `data_name`.
+    """
+
+    path: tuple[str, ...]
+    type: type
+    default: Any
+    unit: str
+    meaning: str
+    choices: tuple[Scalar, ...]
+
+    @property
+    def name(self) -> str:
+        return "_".join(self.path)
+
+    @property
+    def required(self) -> bool:
+        return self.default is MISSING
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knobs:
+    """Values that decide an outcome: a trial's, or a part's such as its data or a stage.
+
+    Subclasses are frozen dataclasses whose fields are scalars declared by `knob` or nested `Knobs`. A nested field
+    `data` with a field `name` is the column `data_name`.
+
+    Raises:
+        ValueError: A value is of the wrong type or outside what its field allows.
+    """
+
+    def __post_init__(self) -> None:
+        types = get_type_hints(type(self))
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if not issubclass(types[entry.name], Knobs):
+                value = _checked(entry.name, value, types[entry.name], entry.metadata)
+            elif not isinstance(value, types[entry.name]):
+                raise ValueError(f"{entry.name} must be {types[entry.name].__name__}, got {value!r}")
+            object.__setattr__(self, entry.name, value)
+
+    @classmethod
+    def declared(cls) -> tuple[KnobField, ...]:
+        """Return the columns of this class in the order of declaration, nested ones flattened."""
+        return tuple(_declared(cls, path=()))
+
+    def columns(self) -> dict[str, Scalar]:
+        """Return every knob by its column name."""
+        return dict(_flattened(self, prefix=""))
+
+    def non_default(self) -> dict[str, Scalar]:
+        """Return the knobs whose value differs from its default, by column name.
+
+        A value counts as default only if it is the default of the class itself, so that a knob added later, whose
+        default switches it off, keeps the identity of every older trial.
+        """
+        defaults = {declared.name: declared.default for declared in self.declared()}
+        return {name: value for name, value in self.columns().items() if value != defaults[name]}
+
+    def fingerprint(self) -> str:
+        """Return the hash of these knobs, without those at their default."""
+        return fingerprint(self.non_default())
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, Any]) -> Self:
+        """Build knobs from a flat mapping of column names, defaults filled in.
+
+        Raises:
+            ValueError: A name is unknown, a required knob is missing, or a value is not allowed.
+        """
+        unknown = set(columns) - {declared.name for declared in cls.declared()}
+        if unknown:
+            raise ValueError(f"unknown knobs {sorted(unknown)}; {cls.__name__} has {_names(cls)}")
+        return _built(cls, columns, prefix="")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialKnobs(Knobs):
+    """All that decides a trial's outcome, the seed included. Knobs never depend on the seed nor the seed on the knobs."""
+
+    seed: int = knob("seed of every random stream", 0, at_least=0)
+
+
+def fingerprint(value: Any) -> str:
+    """Return a 20-digit hexadecimal hash of a JSON-like value, floats in one canonical form.
+
+    80 bits: among a billion trials the probability of a collision is below one in a million.
+    """
+    text = json.dumps(_canonical(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _canonical(value: Any) -> Any:
+    """Return `value` with floats as their shortest round-trip decimal, so that 0.0 and -0.0 agree."""
+    if isinstance(value, Mapping):
+        return {str(key): _canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]
+    if isinstance(value, float):
+        return f"float:{value + 0.0!r}"
+    return value
+
+
+def _checked(name: str, value: Any, kind: type, metadata: Mapping[str, Any]) -> Scalar:
+    value = _converted(name, value, kind)
+    if metadata.get("choices") and value not in metadata["choices"]:
+        raise ValueError(f"{name}={value!r} is not one of {', '.join(map(str, metadata['choices']))}")
+    at_least, above, at_most = (metadata.get(bound) for bound in ("at_least", "above", "at_most"))
+    if at_least is not None and not value >= at_least:
+        raise ValueError(f"{name} must be at least {at_least}, got {value!r}")
+    if above is not None and not value > above:
+        raise ValueError(f"{name} must be above {above}, got {value!r}")
+    if at_most is not None and not value <= at_most:
+        raise ValueError(f"{name} must be at most {at_most}, got {value!r}")
+    return value
+
+
+def _converted(name: str, value: Any, kind: type) -> Any:
+    """Return `value` as a `kind`, where that loses nothing: 8.0 is an int and 1 a float, "8" and True are neither."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is float and number and math.isfinite(value):
+        return float(value) + 0.0
+    if kind is int and number and math.isfinite(value) and value == int(value):
+        return int(value)
+    if kind in (bool, str) and isinstance(value, kind):
+        return value
+    raise ValueError(f"{name} must be {_described(kind)}, got {value!r}")
+
+
+def _described(kind: type) -> str:
+    return {int: "a whole number", float: "a finite number", bool: "true or false", str: "a name"}[kind]
+
+
+def _declared(cls: type[Knobs], path: tuple[str, ...]) -> Iterator[KnobField]:
+    types = get_type_hints(cls)
+    for entry in fields(cls):
+        here = (*path, entry.name)
+        if issubclass(types[entry.name], Knobs):
+            yield from _declared_nested(types[entry.name], entry.default, here)
+        else:
+            yield _as_declared(entry, types[entry.name], here)
+
+
+def _declared_nested(cls: type[Knobs], default: Any, path: tuple[str, ...]) -> Iterator[KnobField]:
+    """Yield the columns of a nested field; their defaults are those of the field's own default value, if it has one."""
+    values = {} if default is MISSING else dict(_flattened(default, "_".join(path) + "_"))
+    for declared in _declared(cls, path):
+        yield replace(declared, default=values.get(declared.name, declared.default))
+
+
+def _as_declared(entry: Any, kind: type, path: tuple[str, ...]) -> KnobField:
+    if kind not in _SCALARS:
+        raise TypeError(f"knob {entry.name} must be one of bool, int, float, str or Knobs, not {kind}")
+    metadata = entry.metadata
+    return KnobField(
+        path=path,
+        type=kind,
+        default=entry.default,
+        unit=metadata.get("unit", ""),
+        meaning=metadata.get("meaning", ""),
+        choices=metadata.get("choices", ()),
+    )
+
+
+def _flattened(knobs: Knobs, prefix: str) -> Iterator[tuple[str, Scalar]]:
+    for entry in fields(knobs):
+        value = getattr(knobs, entry.name)
+        if isinstance(value, Knobs):
+            yield from _flattened(value, f"{prefix}{entry.name}_")
+        else:
+            yield f"{prefix}{entry.name}", value
+
+
+def _built(cls: type[Knobs], columns: Mapping[str, Any], prefix: str) -> Any:
+    types = get_type_hints(cls)
+    arguments: dict[str, Any] = {}
+    for entry in fields(cls):
+        name, kind = f"{prefix}{entry.name}", types[entry.name]
+        if issubclass(kind, Knobs):
+            default = {} if entry.default is MISSING else dict(_flattened(entry.default, f"{name}_"))
+            arguments[entry.name] = _built(kind, {**default, **columns}, f"{name}_")
+        elif name in columns:
+            arguments[entry.name] = columns[name]
+        elif entry.default is MISSING:
+            raise ValueError(f"{name} is required: {entry.metadata.get('meaning', '')}")
+    return cls(**arguments)
+
+
+def _names(cls: type[Knobs]) -> str:
+    return ", ".join(declared.name for declared in cls.declared())

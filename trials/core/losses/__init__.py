@@ -1,0 +1,1 @@
+"""Losses: means over samples of a function of the outputs and the labels."""

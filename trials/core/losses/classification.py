@@ -1,0 +1,37 @@
+"""Losses and accuracy of a classifier, as means over samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int64
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def cross_entropy(outputs: Float[Tensor, "batch classes"], labels: Int64[Tensor, " batch"]) -> Float[Tensor, ""]:
+    """Return the mean of -log softmax(outputs) at the label, in nats."""
+    return functional.cross_entropy(outputs, labels)
+
+
+def mean_squared_error(outputs: Float[Tensor, "batch classes"], labels: Int64[Tensor, " batch"]) -> Float[Tensor, ""]:
+    """Return the mean over samples of half the squared distance to the one-hot label, summed over the outputs.
+
+    Many libraries divide by the number of classes as well: their learning rates are that many times larger.
+    """
+    targets = functional.one_hot(labels, outputs.shape[1]).to(outputs.dtype)
+    return (outputs - targets).square().sum(1).mean() / 2
+
+
+def accuracy(outputs: Float[Tensor, "batch classes"], labels: Int64[Tensor, " batch"]) -> Float[Tensor, ""]:
+    """Return the fraction of samples whose largest output is at their label."""
+    return (outputs.argmax(1) == labels).to(outputs.dtype).mean()
+
+
+LOSSES: Mapping[str, Loss] = MappingProxyType({"cross_entropy": cross_entropy, "mse": mean_squared_error})

@@ -1,0 +1,1 @@
+"""Optimisers as pure steps from parameters to parameters."""

@@ -1,0 +1,25 @@
+"""Parameters: a network's weights by name, and the arithmetic of points in parameter space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+Parameters = Mapping[str, Tensor]
+
+
+def moved_to(parameters: Parameters, device: torch.device, dtype: torch.dtype) -> Parameters:
+    """Return the parameters on a device and in a precision."""
+    return {name: value.to(device, dtype) for name, value in parameters.items()}
+
+
+def difference(parameters: Parameters, origin: Parameters) -> Parameters:
+    """Return the displacement `parameters - origin`."""
+    return {name: value - origin[name] for name, value in parameters.items()}
+
+
+def squared_norm(parameters: Parameters) -> Tensor:
+    """Return the sum of the squares of all entries, a scalar left on its device."""
+    return torch.stack([value.square().sum() for value in parameters.values()]).sum()

@@ -1,0 +1,1 @@
+"""Probes: pure measurements of a function, a data set or a point in parameter space."""
