@@ -53,7 +53,7 @@ class KPhaseKnobs(TrialKnobs):
     An infinite interval, or any above `steps`, is recorded as `steps`: they are the same training.
     """
 
-    steps: int = knob("SGD steps (the paper's T)", 1000, unit="steps", at_least=1)
+    steps: int = knob("SGD steps (the paper's T)", 4000, unit="steps", at_least=1)
     feature_update_interval: int = knob(
         "steps between re-linearisations (the paper's K): 1 is plain SGD, `steps` and above linearise once",
         1,
@@ -126,7 +126,7 @@ def run(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[Row]:
                 "param_dist": relative_distance(parameters, initial),
             }
             training_losses.append(row["train_loss_lin"])
-            refuse_divergence(row, training_losses)
+            refuse_divergence(row, training_losses, last=step == knobs.steps)
             yield row
         if step == knobs.steps:
             return

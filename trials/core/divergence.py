@@ -10,14 +10,16 @@ from trials.core.rows import Diverged, Row
 GROWTH_LIMIT = 1e4  # times the initial loss
 
 
-def refuse_divergence(row: Row, training_losses: Sequence[float]) -> None:
+def refuse_divergence(row: Row, training_losses: Sequence[float], *, last: bool) -> None:
     """Raise when a row is not finite, or the training loss stays far above where it began.
 
-    Two checks in a row must exceed the limit: a large step that recovers is not a divergence.
+    Two checks in a row must exceed the limit, since a large step that recovers is not a divergence; at the last check,
+    after which nothing recovers, one is enough.
 
     Args:
         row: What was measured, its `step` included.
         training_losses: The loss that is being minimised at every check so far, this row's last.
+        last: Whether training ends here.
 
     Raises:
         Diverged: The trial has diverged at the row's step.
@@ -26,6 +28,6 @@ def refuse_divergence(row: Row, training_losses: Sequence[float]) -> None:
     for name, value in row.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise Diverged(step, f"{name} is {value}")
-    limit = GROWTH_LIMIT * training_losses[0]
-    if len(training_losses) > 2 and min(training_losses[-2:]) > limit:
-        raise Diverged(step, f"the training loss exceeded {GROWTH_LIMIT:g} times its initial value at two checks")
+    recent = training_losses[-1:] if last else training_losses[-2:]
+    if min(recent) > GROWTH_LIMIT * training_losses[0]:
+        raise Diverged(step, f"the training loss is {recent[-1]:.3g}, at first it was {training_losses[0]:.3g}")

@@ -9,6 +9,7 @@ import io
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,23 +36,23 @@ def read(path: str | None = None) -> Mapping[str, np.ndarray]:
     """
     if path is None:
         with quiet_download("cifar10"):
-            return _torchvision_arrays(str(cache_folder()), download=True)
-    folder = path.rstrip("/")
-    if os.path.basename(folder) == _TORCHVISION_FOLDER:
-        return _from_torchvision(os.path.dirname(folder))
-    if os.path.isdir(os.path.join(folder, _TORCHVISION_FOLDER)):
+            return _torchvision_arrays(cache_folder(), download=True)
+    folder = Path(path)
+    if folder.name == _TORCHVISION_FOLDER:
+        return _from_torchvision(folder.parent)
+    if (folder / _TORCHVISION_FOLDER).is_dir():
         return _from_torchvision(folder)
-    return _from_parquet(folder)
+    return _from_parquet(path.rstrip("/"))
 
 
-def _from_torchvision(root: str) -> Mapping[str, np.ndarray]:
+def _from_torchvision(root: Path) -> Mapping[str, np.ndarray]:
     try:
         return _torchvision_arrays(root, download=False)
     except (ImportError, OSError, RuntimeError) as error:
-        raise ValueError(f"no CIFAR-10 of torchvision's at {root!r}: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"no CIFAR-10 of torchvision's at {str(root)!r}: {str(error).splitlines()[0]}") from error
 
 
-def _torchvision_arrays(root: str, *, download: bool) -> Mapping[str, np.ndarray]:
+def _torchvision_arrays(root: Path, *, download: bool) -> Mapping[str, np.ndarray]:
     from torchvision.datasets import CIFAR10
 
     arrays: dict[str, np.ndarray] = {}
@@ -125,6 +126,10 @@ def _columns(filesystem: Any, file: str) -> tuple[list[bytes], np.ndarray]:
 
 
 def _pixels(encoded: bytes) -> np.ndarray:
+    """Return one image as bytes of shape (3, height, width)."""
     from PIL import Image
 
-    return np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB")).transpose(2, 0, 1)
+    try:
+        return np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB")).transpose(2, 0, 1)
+    except OSError as error:
+        raise ValueError(f"cannot decode an image: {str(error).splitlines()[0]}") from error

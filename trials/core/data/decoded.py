@@ -31,12 +31,18 @@ def decoded_once(
     key = hashlib.sha256(repr(tuple(identity)).encode()).hexdigest()[:20]
     file = cache_folder() / f"{name}-{key}.npz"
     # A file that was cut short is decoded again; a folder that cannot be written only costs the time to decode.
-    with contextlib.suppress(OSError, ValueError, EOFError, zipfile.BadZipFile), np.load(file) as stored:
-        return dict(stored)
+    with contextlib.suppress(OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return _read(file)
     arrays = decode()
     with contextlib.suppress(OSError):
         _write(file, arrays)
     return arrays
+
+
+def _read(file: Path) -> Mapping[str, np.ndarray]:
+    # Opened here, since numpy leaves a file open that it cannot make sense of.
+    with file.open("rb") as stream, np.load(stream) as stored:
+        return dict(stored)
 
 
 def _write(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -44,7 +50,7 @@ def _write(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".writing-", suffix=".npz", delete=False) as draft:
         try:
-            np.savez(draft, **dict(arrays))
+            np.savez(draft, allow_pickle=False, **arrays)
         except BaseException:
             Path(draft.name).unlink(missing_ok=True)
             raise
@@ -58,7 +64,11 @@ def quiet_download(name: str) -> Iterator[None]:
     Raises:
         ValueError: The download failed, or torchvision is not installed.
     """
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
         try:
             yield
         except (ImportError, OSError, RuntimeError) as error:

@@ -32,6 +32,7 @@ class Network:
 
     @property
     def parameter_count(self) -> int:
+        """Number of scalar parameters."""
         return sum(math.prod(shape) for shape in self.shapes.values())
 
     def initial(self, generator: torch.Generator) -> Parameters:

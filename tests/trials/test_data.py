@@ -1,0 +1,256 @@
+"""Data sets from files that the tests write, and from the real ones where a machine has them."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+import torch
+from PIL import Image
+
+from trials.core.data import cifar10
+from trials.core.data.arrays import Arrays, load_arrays
+from trials.core.data.examples import DataKnobs, prepared
+
+CPU = torch.device("cpu")
+REAL = os.environ.get("RAYSWEEP_TEST_DATA", "")
+needs_real_data = pytest.mark.skipif(not REAL, reason="RAYSWEEP_TEST_DATA names no folder with cifar10/ and mnist/")
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def _png(image):
+    stream = io.BytesIO()
+    Image.fromarray(image.transpose(1, 2, 0)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def _write_parquet(file, images, labels, column="img"):
+    encoded = [{"bytes": _png(image), "path": "x.png"} for image in images]
+    pyarrow.parquet.write_table(pyarrow.table({column: encoded, "label": pyarrow.array(labels, pyarrow.int64())}), file)
+
+
+def _cifar_folder(folder, seed=0, column="img"):
+    """Write two training files and a test file of four images each; return the images and labels of training."""
+    random = np.random.default_rng(seed)
+    images = random.integers(0, 256, (12, 3, 32, 32), dtype=np.uint8)
+    labels = random.integers(0, 10, 12)
+    folder.mkdir(exist_ok=True)
+    names = ["train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001"]
+    for index, name in enumerate(names):
+        part = slice(4 * index, 4 * index + 4)
+        _write_parquet(folder / f"{name}.parquet", images[part], labels[part], column)
+    return images[:8], labels[:8]
+
+
+def _idx(array):
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+def _mnist_folder(folder, suffix=""):
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (6, 28, 28), dtype=np.uint8)
+    labels = np.arange(6, dtype=np.uint8)
+    folder.mkdir()
+    pack = gzip.compress if suffix else bytes
+    for split, part in {"train": slice(0, 4), "t10k": slice(4, 6)}.items():
+        (folder / f"{split}-images-idx3-ubyte{suffix}").write_bytes(pack(_idx(images[part])))
+        (folder / f"{split}-labels-idx1-ubyte{suffix}").write_bytes(pack(_idx(labels[part])))
+    return images, labels
+
+
+def test_cifar10_is_read_from_parquet_in_the_order_of_its_files(tmp_path):
+    images, labels = _cifar_folder(tmp_path / "cifar")
+    arrays = load_arrays("cifar10", str(tmp_path / "cifar"))
+    assert np.array_equal(arrays.train_inputs, images)
+    assert np.array_equal(arrays.train_labels, labels)
+    assert arrays.test_inputs.shape == (4, 3, 32, 32)
+    assert arrays.train_inputs.dtype == np.uint8
+    assert arrays.train_labels.dtype == np.int64
+    assert all(array.flags.c_contiguous for array in vars(arrays).values())
+
+
+def test_images_are_decoded_once(tmp_path, monkeypatch):
+    _cifar_folder(tmp_path / "cifar")
+    first = load_arrays("cifar10", str(tmp_path / "cifar"))
+    assert len(list((tmp_path / "cache" / "raysweep").iterdir())) == 1
+    monkeypatch.setattr(cifar10, "_pixels", None)
+    assert load_arrays("cifar10", str(tmp_path / "cifar")).digest() == first.digest()
+
+
+def test_changed_files_are_decoded_again(tmp_path):
+    _cifar_folder(tmp_path / "cifar")
+    first = load_arrays("cifar10", str(tmp_path / "cifar"))
+    _cifar_folder(tmp_path / "cifar", seed=1)
+    assert load_arrays("cifar10", str(tmp_path / "cifar")).digest() != first.digest()
+
+
+def test_a_cache_file_that_was_cut_short_is_replaced(tmp_path):
+    _cifar_folder(tmp_path / "cifar")
+    first = load_arrays("cifar10", str(tmp_path / "cifar"))
+    (stored,) = (tmp_path / "cache" / "raysweep").iterdir()
+    for content in (stored.read_bytes()[:1000], b"", b"nonsense"):
+        stored.write_bytes(content)
+        assert load_arrays("cifar10", str(tmp_path / "cifar")).digest() == first.digest()
+    assert stored.stat().st_size > 1000
+
+
+def test_an_unwritable_cache_costs_time_only(tmp_path, monkeypatch):
+    _cifar_folder(tmp_path / "cifar")
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert len(load_arrays("cifar10", str(tmp_path / "cifar")).train_labels) == 8
+
+
+def test_cifar10_is_read_by_url(tmp_path):
+    images, _ = _cifar_folder(tmp_path / "cifar")
+    arrays = load_arrays("cifar10", f"file://{tmp_path}/cifar/")
+    assert np.array_equal(arrays.train_inputs, images)
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_mnist_is_read_from_idx_files(tmp_path, suffix):
+    images, labels = _mnist_folder(tmp_path / "mnist", suffix)
+    arrays = load_arrays("mnist", str(tmp_path / "mnist"))
+    assert np.array_equal(arrays.train_inputs[:, 0], images[:4])
+    assert np.array_equal(arrays.test_labels, labels[4:])
+
+
+def test_digits_have_a_fixed_split():
+    arrays = load_arrays("digits")
+    assert arrays.train_inputs.shape == (1000, 1, 8, 8)
+    assert arrays.test_inputs.shape == (797, 1, 8, 8)
+    assert arrays.train_inputs.max() == 16
+    assert arrays.digest() == load_arrays("digits").digest() == "36409139c19a9c319807"
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "message"),
+    [
+        ("imagenet", None, "unknown data set 'imagenet'; it must be one of digits, cifar10, mnist"),
+        ("cifar10", "/no/such/folder", "no CIFAR-10 at '/no/such/folder'.* has no train-"),
+        ("cifar10", "nosuchscheme://x", "cannot read 'nosuchscheme://x'"),
+        ("mnist", "/no/such/folder", "no MNIST at '/no/such/folder'"),
+        ("digits", "/no/such/folder", "takes no path"),
+    ],
+)
+def test_bad_names_and_paths_are_one_line_errors(name, path, message):
+    with pytest.raises(ValueError, match=message) as error:
+        load_arrays(name, path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_split_is_named(tmp_path):
+    _cifar_folder(tmp_path / "cifar")
+    (tmp_path / "cifar" / "test-00000-of-00001.parquet").unlink()
+    with pytest.raises(ValueError, match=r"has no test-\*\.parquet"):
+        load_arrays("cifar10", str(tmp_path / "cifar"))
+
+
+def test_wrong_columns_are_named(tmp_path):
+    _cifar_folder(tmp_path / "cifar", column="image")
+    with pytest.raises(ValueError, match=r"must be Parquet with columns img .* and label"):
+        load_arrays("cifar10", str(tmp_path / "cifar"))
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"nonsense", struct.pack(">HBBI", 0, 8, 1, 9) + b"short", b"\0\0\x0d\1\0\0\0\0"]
+)
+def test_a_file_that_is_not_idx_is_named(tmp_path, content):
+    _mnist_folder(tmp_path / "mnist")
+    (tmp_path / "mnist" / "train-labels-idx1-ubyte").write_bytes(content)
+    with pytest.raises(ValueError, match=r"train-labels-idx1-ubyte' is not an IDX file"):
+        load_arrays("mnist", str(tmp_path / "mnist"))
+
+
+def test_a_file_that_is_not_a_png_is_an_error(tmp_path):
+    _cifar_folder(tmp_path / "cifar")
+    broken = pyarrow.table({"img": [{"bytes": b"no png", "path": "x"}], "label": [1]})
+    pyarrow.parquet.write_table(broken, tmp_path / "cifar" / "train-00000-of-00002.parquet")
+    with pytest.raises(ValueError, match="cannot decode an image"):
+        load_arrays("cifar10", str(tmp_path / "cifar"))
+
+
+def _arrays(dtype=np.uint8, **changes):
+    images = np.arange(6 * 3 * 4 * 4, dtype=np.uint16).reshape(6, 3, 4, 4).astype(dtype)
+    labels = np.array([0, 1, 2, 0, 1, 2])
+    parts = {"train_inputs": images, "train_labels": labels, "test_inputs": images[:3], "test_labels": labels[:3]}
+    return Arrays(**{**parts, **changes})
+
+
+def test_a_digest_depends_on_every_array_and_on_nothing_else():
+    assert _arrays().digest() == _arrays().digest()
+    assert _arrays(test_labels=np.array([0, 1, 1])).digest() != _arrays().digest()
+    assert _arrays(train_inputs=_arrays().train_inputs.transpose(0, 1, 3, 2)).digest() != _arrays().digest()
+
+
+def test_examples_are_cut_pooled_and_normalised():
+    arrays = _arrays()
+    train, test = prepared(arrays, DataKnobs(name="cifar10", train_size=2, average_pool=2), CPU)
+    assert train.inputs.shape == (2, 3, 2, 2)
+    assert (len(train), len(test), train.classes) == (2, 3, 3)
+    corner = arrays.train_inputs[1, 2, :2, 2:].mean() / 255
+    assert float(train.inputs[1, 2, 0, 1]) == pytest.approx((corner - 0.47) / 0.25, abs=1e-6)
+    assert train.inputs.dtype == torch.float32
+
+
+def test_read_only_arrays_give_examples_without_a_warning_and_untouched():
+    arrays = _arrays()
+    for array in vars(arrays).values():
+        array.setflags(write=False)
+    before = arrays.digest()
+    train, _ = prepared(arrays, DataKnobs(name="mnist"), CPU)
+    train.inputs.add_(1)
+    train.labels.add_(1)
+    assert arrays.digest() == before
+
+
+def test_trials_of_one_process_share_what_is_prepared():
+    arrays, knobs = _arrays(), DataKnobs(name="cifar10")
+    assert prepared(arrays, knobs, CPU) is prepared(arrays, DataKnobs(name="cifar10"), CPU)
+    assert prepared(arrays, knobs, CPU) is not prepared(_arrays(), knobs, CPU)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train_size": 7}, "data_train_size=7 exceeds the 6 train images of mnist"),
+        ({"test_size": 4}, "data_test_size=4 exceeds the 3 test images of mnist"),
+        ({"average_pool": 3}, "data_average_pool=3 does not divide images of 4x4 pixels"),
+        ({"average_pool": 0}, "average_pool must be at least 1"),
+        ({"train_size": -1}, "train_size must be at least 0"),
+    ],
+)
+def test_impossible_sizes_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        prepared(_arrays(), DataKnobs(name="mnist", **changes), CPU)
+
+
+@needs_real_data
+@pytest.mark.slow
+def test_real_cifar10():
+    arrays = load_arrays("cifar10", str(Path(REAL) / "cifar10"))
+    assert arrays.train_inputs.shape == (50_000, 3, 32, 32)
+    assert arrays.test_inputs.shape == (10_000, 3, 32, 32)
+    assert np.bincount(arrays.train_labels).tolist() == [5000] * 10
+    assert arrays.train_inputs[:, :, ::4, ::4].mean() / 255 == pytest.approx(0.47, abs=0.01)
+
+
+@needs_real_data
+def test_real_mnist():
+    arrays = load_arrays("mnist", str(Path(REAL) / "mnist"))
+    assert arrays.train_inputs.shape == (60_000, 1, 28, 28)
+    assert arrays.test_labels[:5].tolist() == [7, 2, 1, 0, 4]
+    train, _ = prepared(arrays, DataKnobs(name="mnist"), CPU)
+    assert abs(float(train.inputs.mean())) < 0.02
+    assert float(train.inputs.std()) == pytest.approx(1, abs=0.02)

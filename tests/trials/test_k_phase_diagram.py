@@ -1,0 +1,224 @@
+"""The recipe: what it must equal at the ends of K's range, and what its rows mean in between."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch.func import jacrev
+
+from trials.core.context import TrialContext
+from trials.core.data.examples import DataKnobs
+from trials.core.rows import Diverged, checked
+from trials.core.streams import batch_indices, generator
+from trials.k_phase_diagram import MEASUREMENTS, NETWORKS, KPhaseKnobs, run
+
+INFINITE = float("inf")
+
+
+def _knobs(**changes):
+    small = {"steps": 100, "width": 16, "learning_rate": 0.3, "batch_size": 8, "precision": "float64"}
+    return KPhaseKnobs(**{**small, "data": DataKnobs(train_size=40), **changes})
+
+
+def _rows(context, **changes):
+    return list(checked(run(_knobs(**changes), context), MEASUREMENTS))
+
+
+def _largest_difference(rows, others, columns=None):
+    """Return the largest absolute difference in any measured column but those that count rounds."""
+    names = columns or [name for name, entry in MEASUREMENTS.items() if entry.type is float]
+    pairs = zip(rows, others, strict=True)
+    return max(abs(row[name] - other[name]) for row, other in pairs for name in names)
+
+
+def _module_rows(context, knobs):
+    """Train a torch.nn.Module by torch.optim.SGD from the same weights on the same batches; losses at every step."""
+    dtype = getattr(torch, knobs.precision)
+    train, test = (examples.to(dtype) for examples in context.data(knobs.data))
+    sizes = [train.inputs[0].numel(), *[knobs.width] * knobs.depth, train.classes]
+    layers = [(torch.nn.Linear(*pair), torch.nn.ReLU()) for pair in itertools.pairwise(sizes)]
+    module = torch.nn.Sequential(torch.nn.Flatten(), *list(itertools.chain(*layers))[:-1]).to(dtype)
+    network = NETWORKS["mlp"](tuple(train.inputs.shape[1:]), train.classes, knobs)
+    initial = network.initial(generator(knobs.seed, "initialisation"))
+    module.load_state_dict(dict(zip(module.state_dict(), initial.values(), strict=True)))
+    optimiser = torch.optim.SGD(module.parameters(), lr=knobs.learning_rate)
+    rows = {}
+    for step in range(knobs.steps + 1):
+        with torch.no_grad():
+            outputs = {"train": module(train.inputs), "test": module(test.inputs)}
+            rows[step] = {
+                "train_loss_net": float(torch.nn.functional.cross_entropy(outputs["train"], train.labels)),
+                "test_loss_net": float(torch.nn.functional.cross_entropy(outputs["test"], test.labels)),
+            }
+        batch = batch_indices(knobs.seed, step, len(train), knobs.batch_size)
+        optimiser.zero_grad()
+        torch.nn.functional.cross_entropy(module(train.inputs[batch]), train.labels[batch]).backward()
+        optimiser.step()
+    return rows
+
+
+@pytest.mark.parametrize(("precision", "steps", "tolerance"), [("float32", 100, 1e-4), ("float64", 200, 1e-10)])
+def test_updating_features_at_every_step_is_plain_sgd(context, precision, steps, tolerance):
+    rows = _rows(context, feature_update_interval=1, precision=precision, steps=steps)
+    module_rows = _module_rows(context, _knobs(precision=precision, steps=steps))
+    expected = [module_rows[row["step"]] for row in rows]
+    columns = ["train_loss_net", "test_loss_net"]
+    assert _largest_difference(rows, expected, columns) < tolerance
+    others = _rows(context, feature_update_interval=7, precision=precision, steps=steps)
+    assert _largest_difference(others, expected, columns) > 100 * tolerance, "the test must tell K = 7 from K = 1"
+
+
+@pytest.mark.parametrize("interval", [100, 101, 10**6, INFINITE])
+def test_every_interval_from_the_last_step_on_is_the_same_trial(context, interval):
+    knobs = _knobs(feature_update_interval=interval)
+    assert knobs == _knobs(feature_update_interval=100)
+    assert knobs.feature_update_interval == 100
+    assert list(run(knobs, context)) == _rows(context, feature_update_interval=100)
+
+
+def test_a_row_at_the_end_of_a_round_describes_the_function_that_was_trained(context):
+    """The edge: trials that differ only in what they do after step 50 agree at step 50, K = 50 included."""
+    lazy = {row["step"]: row for row in _rows(context, feature_update_interval=100, measurements_per_decade=10)}
+    renewed = {row["step"]: row for row in _rows(context, feature_update_interval=50, measurements_per_decade=10)}
+    assert all(renewed[step] == lazy[step] for step in lazy if step <= 50)
+    assert 50 in lazy, "the edge itself must be measured"
+    assert lazy[50]["test_loss_lin"] != pytest.approx(lazy[50]["test_loss_net"], abs=1e-3), "lin and net must differ"
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+@pytest.mark.parametrize("interval", [1, 3, 10, 25])
+def test_training_agrees_with_dense_jacobians(context, loss, interval):
+    changes = {"steps": 25, "width": 6, "depth": 1, "loss": loss, "feature_update_interval": interval}
+    knobs = _knobs(**changes, learning_rate=0.1)
+    dense = _dense_rows(context, knobs)
+    rows = [row for row in run(knobs, context) if row["step"] in dense]
+    assert len(rows) > 5
+    columns = ["train_loss_lin", "param_dist"]
+    assert _largest_difference(rows, [dense[row["step"]] for row in rows], columns) < 1e-10
+
+
+def _dense_rows(context, knobs):
+    """Train with J built explicitly at each re-anchoring and the residuals written by hand."""
+    train, _ = (examples.to(torch.float64) for examples in context.data(knobs.data))
+    network = NETWORKS["mlp"](tuple(train.inputs.shape[1:]), train.classes, knobs)
+    start = {name: value.double() for name, value in network.initial(generator(knobs.seed, "initialisation")).items()}
+    sizes = [value.numel() for value in start.values()]
+
+    def outputs_at(vector):
+        parts = vector.split(sizes)
+        point = {name: part.view(value.shape) for (name, value), part in zip(start.items(), parts, strict=True)}
+        return network.forward(point, train.inputs)
+
+    initial = torch.cat([value.flatten() for value in start.values()])
+    targets = torch.eye(train.classes, dtype=torch.float64)[train.labels]
+    theta, rows = initial, {}
+    anchor = outputs = jacobian = None
+    for step in range(knobs.steps + 1):
+        if step == 0:
+            anchor, outputs, jacobian = theta, outputs_at(theta), jacrev(outputs_at)(theta)
+        linear = outputs + jacobian @ (theta - anchor)
+        value = {
+            "cross_entropy": -(linear.log_softmax(1) * targets).sum(1).mean(),
+            "mse": 0.5 * (linear - targets).pow(2).sum(1).mean(),
+        }[knobs.loss]
+        rows[step] = {"train_loss_lin": float(value), "param_dist": float((theta - initial).norm() / initial.norm())}
+        if step % knobs.feature_update_interval == 0:
+            anchor, outputs, jacobian = theta, outputs_at(theta), jacrev(outputs_at)(theta)
+            linear = outputs
+        batch = batch_indices(knobs.seed, step, len(train), knobs.batch_size)
+        predicted = linear.softmax(1) if knobs.loss == "cross_entropy" else linear
+        residuals = (predicted - targets)[batch]
+        theta = theta - knobs.learning_rate * torch.einsum("ncp,nc->p", jacobian[batch], residuals) / len(batch)
+    return rows
+
+
+def test_a_linear_classifier_does_not_depend_on_the_interval(context):
+    reference = _rows(context, depth=0, feature_update_interval=1)
+    for interval in (2, 7, INFINITE):
+        assert _largest_difference(_rows(context, depth=0, feature_update_interval=interval), reference) < 1e-10
+
+
+def test_the_interval_matters_for_a_network(context):
+    reference = _rows(context, feature_update_interval=1)
+    assert _largest_difference(_rows(context, feature_update_interval=INFINITE), reference) > 1e-2
+
+
+@pytest.mark.parametrize("network", ["mlp", "cnn_s", "cnn_l"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+def test_every_network_and_loss_trains_and_repeats_itself(context, network, loss):
+    changes = {"network": network, "loss": loss, "steps": 20, "feature_update_interval": 5, "precision": "float32"}
+    rows = _rows(context, **changes, learning_rate=0.05)
+    assert rows == _rows(context, **changes, learning_rate=0.05)
+    assert rows[-1]["train_loss_lin"] < rows[0]["train_loss_lin"]
+    assert rows[0]["train_loss_lin"] == rows[0]["train_loss_net"]
+
+
+def test_the_seed_changes_the_rows(context):
+    assert _rows(context, seed=1, steps=5) != _rows(context, seed=2, steps=5)
+
+
+def test_rounds_are_counted_before_the_next_one_begins(context):
+    rows = {row["step"]: row for row in _rows(context, feature_update_interval=10, measurements_per_decade=20)}
+    counts = {step: (row["round"], row["num_linearisations"], row["num_feature_updates"]) for step, row in rows.items()}
+    assert counts[0] == counts[1] == counts[10] == (0, 1, 0)
+    assert counts[11] == counts[20] == (1, 2, 1)
+    assert counts[100] == (9, 10, 9)
+
+
+def test_rows_stand_at_the_same_steps_for_every_interval(context):
+    expected = [0, 1, 2, 3, 5, 7, 10, 15, 22, 32, 46, 68, 100]
+    assert [row["step"] for row in _rows(context, feature_update_interval=3)] == expected
+    assert [row["step"] for row in _rows(context, feature_update_interval=INFINITE)] == expected
+
+
+def test_the_distance_from_initialisation_begins_at_zero_and_grows(context):
+    distances = [row["param_dist"] for row in _rows(context)]
+    assert distances[0] == 0
+    assert all(later > earlier for earlier, later in itertools.pairwise(distances[:5]))
+
+
+def test_divergence_ends_the_trial_and_keeps_finite_rows(context):
+    rows = []
+    with pytest.raises(Diverged) as outcome:
+        rows.extend(run(_knobs(learning_rate=1e4, loss="mse", feature_update_interval=1), context))  # pragma: no branch
+    # `extend` keeps what was yielded before the exception.
+    assert rows, "the rows before the divergence are kept"
+    assert all(math.isfinite(value) for row in rows for value in row.values())
+    assert outcome.value.step > rows[-1]["step"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"feature_update_interval": 0}, "feature_update_interval must be at least 1, got 0"),
+        ({"feature_update_interval": -3}, "feature_update_interval must be at least 1, got -3"),
+        ({"feature_update_interval": 2.5}, "feature_update_interval must be a whole number, got 2.5"),
+        ({"feature_update_interval": math.nan}, "feature_update_interval must be a whole number, got nan"),
+        ({"feature_update_interval": True}, "feature_update_interval must be a whole number, got True"),
+        ({"steps": 0}, "steps must be at least 1, got 0"),
+        ({"learning_rate": 0}, "learning_rate must be above 0"),
+        ({"learning_rate": math.inf}, "learning_rate must be a finite number"),
+        ({"network": "resnet"}, "network='resnet' is not one of mlp, cnn_s, cnn_l"),
+        ({"loss": "hinge"}, "is not one of cross_entropy, mse"),
+        ({"batch_size": 41}, "batch_size=41 exceeds data_train_size=40"),
+    ],
+)
+def test_impossible_knobs_are_refused_with_what_is_allowed(changes, message):
+    with pytest.raises(ValueError, match=message):
+        _knobs(**changes)
+
+
+def test_a_batch_larger_than_the_data_is_refused(context):
+    with pytest.raises(ValueError, match="between 1 and the 60 training samples, got 61"):
+        next(itertools.islice(run(_knobs(batch_size=61, data=DataKnobs()), context), 1, None))
+
+
+def test_digits_show_the_effect_of_feature_learning():
+    """On real data: fixed features lose clearly at equal training time. One seed, below a second."""
+    final = {}
+    for interval in (1, INFINITE):
+        *_, final[interval] = run(KPhaseKnobs(feature_update_interval=interval, steps=500), TrialContext())
+    assert final[1]["test_acc_lin"] > final[INFINITE]["test_acc_lin"] + 0.05
