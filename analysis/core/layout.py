@@ -1,0 +1,68 @@
+"""Layout: the names of everything in a store."""
+
+from __future__ import annotations
+
+import re
+
+TRIALS = ".trials.parquet"
+MEASUREMENTS = ".measurements.parquet"
+_TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_PART = re.compile(r"part-(\d{6})-[0-9a-f]+\.parquet")
+
+
+def checked_token(token: str, what: str) -> str:
+    """Return `token` if it can be a file or folder name on every storage.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    if not _TOKEN.fullmatch(token):
+        raise ValueError(f"{what} {token!r} must be letters, digits, dots, dashes and underscores, at most 128")
+    return token
+
+
+def inbox(study: str) -> str:
+    return f"{study}/inbox"
+
+
+def pack_trials(study: str, pack: str) -> str:
+    return f"{study}/inbox/{pack}{TRIALS}"
+
+
+def pack_measurements(study: str, pack: str) -> str:
+    return f"{study}/inbox/{pack}{MEASUREMENTS}"
+
+
+def part_name(number: int, token: str) -> str:
+    """Return the name that the same part has in both tables."""
+    return f"part-{number:06d}-{token}.parquet"
+
+
+def part_number(name: str) -> int | None:
+    """Return which compaction made the part `name`, or None for a foreign file."""
+    match = _PART.fullmatch(name)
+    return int(match.group(1)) if match else None
+
+
+def part_trials(study: str, part: str) -> str:
+    return f"{study}/trials/{part}"
+
+
+def part_measurements(study: str, part: str) -> str:
+    return f"{study}/measurements/{part}"
+
+
+def schemas(study: str) -> str:
+    return f"{study}/schemas"
+
+
+def journal(study: str) -> str:
+    return f"{study}/journal"
+
+
+def sweeps(study: str) -> str:
+    return f"{study}/sweeps"
+
+
+def stage(study: str, fingerprint: str) -> str:
+    return f"{study}/stages/{checked_token(fingerprint, 'stage fingerprint')}"

@@ -1,0 +1,158 @@
+"""Packs: a finished group of trials as the two tables and the name under which they enter the store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from analysis.core import layout
+from analysis.core.errors import CorruptedPart, KeyAbsent
+from analysis.core.parquet import decoded, encoded
+from analysis.core.schema import COMMON, OUTCOMES, StudySchema
+from analysis.core.storage import Storage
+
+Row = Mapping[str, Any]
+
+_REQUIRED = ("trial_id", "seed", "outcome")
+
+
+@dataclass(frozen=True)
+class Pack:
+    """The rows of a few trials that become visible together.
+
+    Attributes:
+        name: Depends on ids, outcomes and measured rows alone, so that the same work done twice has one name.
+    """
+
+    name: str
+    trials: pa.Table
+    measurements: pa.Table
+
+
+def packed(schema: StudySchema, trials: Sequence[Row], measurements: Mapping[str, Sequence[Row]]) -> Pack:
+    """Return the pack of `trials` and their rows, checked against `schema`.
+
+    Raises:
+        ValueError: A row has an undeclared column, a value of another type, or lacks what every trial has.
+    """
+    ordered = sorted(trials, key=lambda row: str(row.get("trial_id")))
+    identities = [row.get("trial_id") for row in ordered]
+    if not ordered or len(set(identities)) < len(identities):
+        raise ValueError(f"a pack needs trials with distinct trial_id, got {identities}")
+    strangers = set(measurements) - set(identities)
+    if strangers:
+        raise ValueError(f"measurements of {sorted(strangers)} have no row in trials")
+    rows = [{**row, "trial_id": name} for name in identities for row in measurements.get(name, ())]
+    complete = [_completed(schema, row, len(measurements.get(row["trial_id"], ()))) for row in ordered]
+    trials_table = _table(complete, schema.trials_schema())
+    measurements_table = _table(rows, schema.measurements_schema())
+    return Pack(_name(complete, measurements_table), trials_table, measurements_table)
+
+
+def stored(storage: Storage, study: str, pack: Pack) -> None:
+    """Put `pack` into the inbox; the second file makes its trials finished.
+
+    A file that exists has equal rows, since its name says so: leaving it is success. That covers both a rival's work
+    and our own put whose answer was lost.
+    """
+    measurements_key = layout.pack_measurements(study, pack.name)
+    created = _stored(storage, measurements_key, pack.measurements)
+    _stored(storage, layout.pack_trials(study, pack.name), pack.trials)
+    # Between our refusal and now a compactor may have settled the rival's pack and removed its files.
+    if not created and not storage.exists(measurements_key):
+        _stored(storage, measurements_key, pack.measurements)
+
+
+def _stored(storage: Storage, key: str, table: pa.Table) -> bool:
+    content = encoded(table)
+    created = storage.create(key, content)
+    if not created:
+        _mended(storage, key, content)
+    return created
+
+
+def _mended(storage: Storage, key: str, content: bytes) -> None:
+    """Replace what stands in our place if it is damaged: it would make a finished trial unreadable."""
+    try:
+        decoded(storage.read(key), key)
+    except CorruptedPart:
+        storage.replace(key, content)
+    except KeyAbsent:
+        storage.create(key, content)
+
+
+def _completed(schema: StudySchema, row: Row, recorded: int) -> dict[str, Any]:
+    """Return `row` with what the store itself knows."""
+    known = {"study": schema.study, "revision": schema.revision, "steps_recorded": recorded}
+    for name, value in known.items():
+        if row.get(name, value) != value:
+            raise ValueError(f"trial {row['trial_id']}: {name} is {row[name]!r}, expected {value!r}")
+    knobs = {column.name: column.default for column in schema.knobs if column.default is not None}
+    complete = {**knobs, **row, **known}
+    required = {*_REQUIRED, *(column.name for column in schema.knobs)}
+    absent = sorted(name for name in required if complete.get(name) is None)
+    if absent:
+        raise ValueError(f"trial {row['trial_id']} lacks {', '.join(absent)}")
+    if complete["outcome"] not in OUTCOMES:
+        raise ValueError(f"outcome {complete['outcome']!r} is not one of {', '.join(OUTCOMES)}")
+    return complete
+
+
+def _table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
+    undeclared = sorted({name for row in rows for name in row} - set(schema.names))
+    if undeclared:
+        raise ValueError(f"undeclared columns {', '.join(undeclared)}; the schema has {', '.join(schema.names)}")
+    columns = [_array([row.get(field.name) for row in rows], field) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _array(values: Iterable[Any], field: pa.Field) -> pa.Array:
+    """Return an Arrow array; unlike Arrow's own conversion it takes no bool for a number and no text for a time."""
+    check = _CHECKS[field.type]
+    return pa.array([None if value is None else check(field.name, value) for value in values], field.type)
+
+
+def _exactly(kind: type) -> Callable[[str, Any], Any]:
+    def check(name: str, value: Any) -> Any:
+        value = value.item() if isinstance(value, np.generic) else value
+        if type(value) is int and kind is float:
+            return float(value)
+        if isinstance(value, str) and kind is str:
+            return value.encode(errors="replace").decode()  # a traceback may hold half a character
+        if type(value) is not kind:
+            raise ValueError(f"{name} must be {kind.__name__} or None, got {value!r}")
+        return value
+
+    return check
+
+
+def _moment(name: str, value: Any) -> datetime:
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise ValueError(f"{name} must be a datetime with a time zone, got {value!r}")
+    return value.astimezone(UTC)
+
+
+_CHECKS: dict[pa.DataType, Callable[[str, Any], Any]] = {
+    pa.bool_(): _exactly(bool),
+    pa.int64(): _exactly(int),
+    pa.float64(): _exactly(float),
+    pa.string(): _exactly(str),
+    COMMON["started_at"][0]: _moment,
+}
+
+
+def _name(trials: Sequence[Row], measurements: pa.Table) -> str:
+    digest = hashlib.sha256()
+    for row in trials:
+        digest.update(f"{row['trial_id']}:{row['outcome']};".encode())
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, measurements.schema.remove_metadata()) as stream:
+        stream.write_table(measurements.replace_schema_metadata(None).cast(measurements.schema.remove_metadata()))
+    digest.update(sink.getvalue())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,73 @@
+"""Parquet: tables to bytes and back, and old rows in a newer schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from analysis.core.errors import CorruptedPart
+
+_THREADS_PAY_FROM_BYTES = 1_000_000
+
+
+def encoded(table: pa.Table) -> bytes:
+    """Return `table` as a Parquet file that DuckDB, Polars, Spark 3 and Athena read."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", row_group_size=262_144, coerce_timestamps="us")
+    return sink.getvalue().to_pybytes()
+
+
+def decoded(content: pa.Buffer, key: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the table of a Parquet file, or those of `columns` that it has.
+
+    Raises:
+        CorruptedPart: The bytes are no whole Parquet file; the message names `key`.
+    """
+    try:
+        file = pq.ParquetFile(pa.BufferReader(content))
+        wanted = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
+        return file.read(columns=wanted, use_threads=content.size > _THREADS_PAY_FROM_BYTES)
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        raise _corrupted(key, error) from error
+
+
+def schema_of(content: pa.Buffer, key: str) -> pa.Schema:
+    """Return the Arrow schema, metadata included, of a Parquet file."""
+    try:
+        return pq.read_schema(pa.BufferReader(content))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _corrupted(key, error) from error
+
+
+def conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return `table` with exactly the columns of `schema`.
+
+    A column that the table lacks is filled with the default in the schema's metadata, or nulls: its rows are older
+    than the column. Other types are cast, and columns that the schema lacks are left out.
+
+    Raises:
+        pa.ArrowInvalid: A value has no counterpart in the type asked for.
+    """
+    present = set(table.schema.names)
+    columns = [
+        table.column(field.name).cast(field.type) if field.name in present else _filled(field, table.num_rows)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _corrupted(key: str, error: Exception) -> CorruptedPart:
+    return CorruptedPart(
+        f"{key} is no readable Parquet file ({type(error).__name__}); restore it, or skip_corrupted=True"
+    )
+
+
+def _filled(field: pa.Field, length: int) -> pa.Array:
+    stored = (field.metadata or {}).get(b"default")
+    if stored is None:
+        return pa.nulls(length, field.type)
+    return pa.repeat(pc.cast(pa.scalar(json.loads(stored)), field.type), length)

@@ -1,0 +1,250 @@
+"""Results: the store of everything that finished trials leave, in both directions."""
+
+from __future__ import annotations
+
+import copy
+import os
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from analysis.core import layout, packs, sql, stages, sweeps
+from analysis.core.check import Finding, findings
+from analysis.core.compaction import Compaction, compact, remove
+from analysis.core.errors import StoreMissing, StoreWarning
+from analysis.core.schema import StudySchema, checked_name, refuse_type_changes
+from analysis.core.snapshot import StudyReader, consistently, stored_schemas
+from analysis.core.stages import Stage
+from analysis.core.storage import open_storage
+from analysis.core.sweeps import Sweep
+from analysis.core.tables import joined_with_knobs, measurements_table, trials_table
+
+Frame = Literal["pandas", "polars", "arrow"]
+
+
+class Results:
+    """The results below one root, a local folder or `s3://bucket/prefix`.
+
+    Dataframes are pandas unless asked of `polars()` or `arrow()`. Instances may be pickled and shared by threads.
+
+    Args:
+        root: Where the results lie. It need not exist before the first write.
+        skip_corrupted: Leave out files that cannot be read, with a warning that names each, rather than raise.
+
+    Raises:
+        ValueError: The root is neither a path nor `s3://bucket/prefix`.
+    """
+
+    def __init__(self, root: str | os.PathLike[str], *, skip_corrupted: bool = False) -> None:
+        self._storage = open_storage(root)
+        self._skip_corrupted = skip_corrupted
+        self._frame: Frame = "pandas"
+        self._declared: set[tuple[str, str]] = set()
+        self._only: pa.Array | None = None
+
+    @property
+    def root(self) -> str:
+        """The root as it was given."""
+        return self._storage.root
+
+    def only(self, trial_ids: Collection[str]) -> Self:
+        """Return these results with dataframes that hold no other trials than these: those of one sweep, say."""
+        other = copy.copy(self)
+        other._only = pa.array(sorted(trial_ids), pa.string())
+        return other
+
+    def polars(self) -> Self:
+        """Return these results with Polars dataframes."""
+        return self._as("polars")
+
+    def arrow(self) -> Self:
+        """Return these results with Arrow tables."""
+        return self._as("arrow")
+
+    def prepare(self, schema: StudySchema) -> None:
+        """Find out, before anything expensive, whether trials of `schema` can be stored, and declare it.
+
+        Raises:
+            StoreError: The root cannot be reached or written, or a column has changed its type.
+        """
+        if not self._storage.probe():
+            warnings.warn(
+                f"{self.root} ignores conditional writes: duplicates are removed when reading; run one compaction at a "
+                "time",
+                StoreWarning,
+                stacklevel=2,
+            )
+        self._declare(schema)
+
+    def write(
+        self,
+        schema: StudySchema,
+        trials: Sequence[Mapping[str, Any]],
+        measurements: Mapping[str, Sequence[Mapping[str, Any]]],
+    ) -> None:
+        """Store one pack of trials with their rows; it is durable, whole and visible when this returns.
+
+        The same work written again is left as it is. Columns of `trials` that the caller leaves out are null, those of
+        knobs at their defaults; `study`, `revision` and `steps_recorded` are filled in.
+
+        Args:
+            schema: The columns.
+            trials: One row a trial, any outcome.
+            measurements: The measured rows by trial id, in the order of steps.
+
+        Raises:
+            ValueError: A row does not fit the schema.
+            StoreError: The pack could not be stored; no part of it counts.
+        """
+        pack = packs.packed(schema, trials, measurements)
+        self._declare(schema)
+        packs.stored(self._storage, schema.study, pack)
+
+    def studies(self) -> list[str]:
+        """Return the names of the studies in the store."""
+        return self._storage.folders()
+
+    def outcomes(self, study: str) -> dict[str, str]:
+        """Return the outcome of every trial by its id; none for a study that was never written."""
+        reader = self._reader(study)
+        table = consistently(lambda: trials_table(reader, columns=("trial_id", "outcome")))
+        if table is None:
+            return {}
+        return dict(zip(table.column("trial_id").to_pylist(), table.column("outcome").to_pylist(), strict=True))
+
+    def finished(self, study: str) -> set[str]:
+        """Return the ids of the trials that need not run again: finished, diverged or stopped."""
+        return {identity for identity, outcome in self.outcomes(study).items() if outcome != "failed"}
+
+    def trials(self, study: str, revision: int | None = None) -> Any:
+        """Return one row a trial, by id: common columns, knobs, final measurements.
+
+        Args:
+            study: Name of the study.
+            revision: Only trials of this revision, with its columns; all by default.
+
+        Raises:
+            StoreMissing: The store has no such study.
+        """
+        return self._framed(self._trials(study, revision))
+
+    def measurements(self, study: str, knobs: bool | Sequence[str] = False, revision: int | None = None) -> Any:
+        """Return the measured rows, those of a trial together and in the order written.
+
+        Args:
+            study: Name of the study.
+            knobs: True to join every knob, `seed` and `outcome` to the rows, or the columns of the trials to join.
+            revision: Only trials of this revision, with its columns; all by default.
+
+        Raises:
+            StoreMissing: The store has no such study.
+        """
+        reader = self._reader(study)
+        rows = self._chosen(self._present(study, consistently(lambda: measurements_table(reader, revision))))
+        if knobs is not False:
+            rows = joined_with_knobs(rows, self._trials(study, revision), reader.schema(revision), knobs)
+        return self._framed(rows)
+
+    def sql(self, query: str) -> Any:
+        """Return the answer to one SELECT over the tables `<study>.trials` and `<study>.measurements` of all studies.
+
+        The query can neither write nor reach anything outside these tables.
+
+        Raises:
+            QueryRefused: It is not one SELECT, or does not run.
+        """
+        arrow = self.arrow()
+        return self._framed(sql.queried(query, self.studies(), lambda study, table: getattr(arrow, table)(study)))
+
+    def compact(self, study: str) -> Compaction:
+        """Move finished trials from the inbox into the two tables that readers without raysweep see."""
+        return compact(self._reader(study))
+
+    def remove(self, study: str, trial_ids: Collection[str]) -> int:
+        """Take trials out of the store for good; return how many there were."""
+        return remove(self._reader(study), trial_ids)
+
+    def check(self, study: str) -> list[Finding]:
+        """Read everything a study has stored and return what is wrong with it."""
+        return findings(self._reader(study))
+
+    def record_sweep(self, study: str, sweep_id: str, document: Mapping[str, Any], trial_ids: Sequence[str]) -> bool:
+        """Store which trials a sweep planned; return False and keep the first record where there is one."""
+        checked_name(study, "study")
+        return sweeps.record_sweep(self._storage, study, sweep_id, document, trial_ids)
+
+    def sweeps(self, study: str) -> list[Sweep]:
+        """Return the recorded sweeps of a study, by id."""
+        return sweeps.recorded_sweeps(self._storage, checked_name(study, "study"))
+
+    def forget_sweep(self, study: str, sweep_id: str) -> None:
+        """Remove the record of a sweep; its trials stay."""
+        sweeps.forget_sweep(self._storage, checked_name(study, "study"), sweep_id)
+
+    def read_stage(self, study: str, fingerprint: str) -> Stage | None:
+        """Return the arrays and metadata of a stage, or None if nobody has written it to its end."""
+        return stages.read_stage(self._storage, checked_name(study, "study"), fingerprint)
+
+    def write_stage(
+        self,
+        study: str,
+        fingerprint: str,
+        arrays: Mapping[str, np.ndarray[Any, Any]],
+        metadata: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Store a stage whole or not at all; return False and keep the first where there is one."""
+        checked_name(study, "study")
+        return stages.write_stage(self._storage, study, fingerprint, arrays, metadata or {})
+
+    def _declare(self, schema: StudySchema) -> None:
+        """Store the declaration under its own hash, once an instance, so that readers know every column."""
+        name = f"{schema.revision:06d}-{schema.fingerprint()}.json"
+        if (schema.study, name) in self._declared:
+            return
+        stored = stored_schemas(self._storage, schema.study)
+        if name not in stored:
+            refuse_type_changes(schema, stored.values())
+            self._storage.create(f"{layout.schemas(schema.study)}/{name}", schema.to_json().encode())
+        self._declared.add((schema.study, name))
+
+    def _trials(self, study: str, revision: int | None) -> pa.Table:
+        reader = self._reader(study)
+        table = self._chosen(self._present(study, consistently(lambda: trials_table(reader, revision))))
+        return table.take(pc.sort_indices(table, sort_keys=[("trial_id", "ascending")]))
+
+    def _present(self, study: str, table: pa.Table | None) -> pa.Table:
+        if table is None:
+            known = ", ".join(self.studies()) or "no studies yet"
+            raise StoreMissing(f"{self.root} has no such study or revision of {study}; it has {known}")
+        return table
+
+    def _chosen(self, table: pa.Table) -> pa.Table:
+        if self._only is None:
+            return table
+        return table.filter(pc.is_in(table.column("trial_id"), self._only))
+
+    def _reader(self, study: str) -> StudyReader:
+        return StudyReader(self._storage, checked_name(study, "study"), skip_corrupted=self._skip_corrupted)
+
+    def _as(self, frame: Frame) -> Self:
+        other = copy.copy(self)
+        other._frame = frame
+        return other
+
+    def _framed(self, table: pa.Table) -> Any:
+        if self._frame == "arrow":
+            return table
+        if self._frame == "polars":
+            import polars
+
+            return polars.from_arrow(table)
+        return table.to_pandas()
+
+
+def open_results(root: str | os.PathLike[str], *, skip_corrupted: bool = False) -> Results:
+    """Return the results below `root`, a local folder or `s3://bucket/prefix`; nothing is read yet."""
+    return Results(root, skip_corrupted=skip_corrupted)

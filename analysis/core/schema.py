@@ -1,0 +1,245 @@
+"""Schemas: the columns of a study's two tables, one frozen declaration a study and revision."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+
+from analysis.core.errors import SchemaConflict
+
+Value = bool | int | float | str | None
+
+OUTCOMES = ("finished", "diverged", "stopped", "failed")
+FINAL = "final_"
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_TIME = pa.timestamp("us", tz="UTC")
+_ARROW = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
+_TYPES = {"bool": bool, "int": int, "float": float, "str": str}
+
+# Columns of every study's trials, in this order: name -> (Arrow type, unit, meaning).
+COMMON: dict[str, tuple[pa.DataType, str, str]] = {
+    "trial_id": (pa.string(), "", "identity of the trial: study, revision and the knobs that are not at their default"),
+    "study": (pa.string(), "", "name of the study"),
+    "revision": (pa.int64(), "", "revision of the study's recipe"),
+    "seed": (pa.int64(), "", "seed of every random stream"),
+    "outcome": (pa.string(), "", "finished, diverged, stopped or failed"),
+    "error": (pa.string(), "", "traceback of a failed trial, reason of a diverged one"),
+    "steps_recorded": (pa.int64(), "", "number of the trial's rows in measurements"),
+    "wall_seconds": (pa.float64(), "s", "time from the trial's start to its end"),
+    "gpu_seconds": (pa.float64(), "s", "wall time times the fraction of a GPU"),
+    "cost_dollars": (pa.float64(), "USD", "price of the time on its node type, where known"),
+    "started_at": (_TIME, "", "start, in UTC"),
+    "finished_at": (_TIME, "", "end, in UTC"),
+    "device": (pa.string(), "", "device of the computation: cpu or cuda"),
+    "device_name": (pa.string(), "", "model of the device"),
+    "gpu_fraction": (pa.float64(), "", "fraction of a GPU the trial could use"),
+    "node_type": (pa.string(), "", "type of the cluster's node"),
+    "git_commit": (pa.string(), "", "commit of the code, captured where the sweep was submitted"),
+    "git_dirty": (pa.bool_(), "", "whether the code differed from that commit"),
+    "source_hash": (pa.string(), "", "hash of the source files"),
+    "data_hash": (pa.string(), "", "fingerprint of the data"),
+    "python_version": (pa.string(), "", "version of Python"),
+    "torch_version": (pa.string(), "", "version of PyTorch"),
+    "ray_version": (pa.string(), "", "version of Ray, null for a serial trial"),
+    "cuda_version": (pa.string(), "", "version of CUDA, null without a GPU"),
+    "knobs_json": (pa.string(), "", "every knob as JSON"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One declared column.
+
+    Attributes:
+        name: Lower-case name.
+        type: One of bool, int, float and str.
+        unit: Unit for axis labels; empty for pure numbers and names.
+        meaning: One sentence.
+        default: Value of a knob in trials older than the knob.
+        inner_axis: True for a measurement that places a row rather than measures; it gets no `final_` column.
+    """
+
+    name: str
+    type: type
+    unit: str = ""
+    meaning: str = ""
+    default: bool | int | float | str | None = None
+    inner_axis: bool = False
+
+    def __post_init__(self) -> None:
+        checked_name(self.name, "column")
+        if self.type not in _ARROW:
+            raise ValueError(f"column {self.name} has type {self.type!r}; it must be one of bool, int, float, str")
+
+    def field(self, prefix: str = "") -> pa.Field:
+        metadata = {"unit": self.unit, "meaning": self.meaning}
+        if self.default is not None and not prefix:
+            metadata["default"] = json.dumps(self.default)
+        return pa.field(prefix + self.name, _ARROW[self.type], metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySchema:
+    """The columns of one study at one revision.
+
+    Attributes:
+        study: Name of the study.
+        revision: Revision of its recipe; a column may change its type only with it.
+        knobs: A trial's knobs. A knob `seed` describes the common column of that name.
+        measurements: Columns of a measured row besides `trial_id` and `step`, inner axes included.
+
+    Raises:
+        ValueError: A name is malformed or stands for two columns.
+    """
+
+    study: str
+    revision: int
+    knobs: tuple[Column, ...]
+    measurements: tuple[Column, ...]
+
+    def __post_init__(self) -> None:
+        checked_name(self.study, "study")
+        if type(self.revision) is not int or self.revision < 0:
+            raise ValueError(f"revision must be a whole number of at least 0, got {self.revision!r}")
+        _refuse_clashes(self)
+
+    @property
+    def knob_columns(self) -> tuple[Column, ...]:
+        """The knobs that have a column of their own."""
+        return tuple(column for column in self.knobs if column.name != "seed")
+
+    def trials_schema(self) -> pa.Schema:
+        """Return the Arrow schema of the trials: common columns, knobs, final measurements."""
+        common = [
+            pa.field(name, kind, metadata={"unit": unit, "meaning": meaning})
+            for name, (kind, unit, meaning) in COMMON.items()
+        ]
+        knobs = [column.field() for column in self.knob_columns]
+        finals = [column.field(FINAL) for column in self.measurements if not column.inner_axis]
+        return pa.schema(common + knobs + finals, metadata=self._metadata())
+
+    def measurements_schema(self) -> pa.Schema:
+        """Return the Arrow schema of the measurements: trial_id, step, then the declared columns."""
+        trial_id = pa.field("trial_id", pa.string(), metadata={"unit": "", "meaning": COMMON["trial_id"][2]})
+        step = pa.field("step", pa.int64(), metadata={"unit": "steps", "meaning": "optimiser steps taken"})
+        fields = [trial_id, step, *(column.field() for column in self.measurements)]
+        return pa.schema(fields, metadata=self._metadata())
+
+    def to_json(self) -> str:
+        """Return the declaration as canonical JSON."""
+        document = asdict(self)
+        for column in (*document["knobs"], *document["measurements"]):
+            column["type"] = column["type"].__name__
+        return json.dumps(document, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> StudySchema:
+        """Read what `to_json` wrote."""
+        document = json.loads(text)
+        for part in ("knobs", "measurements"):
+            document[part] = tuple(_column(entry) for entry in document[part])
+        return cls(**document)
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+    def _metadata(self) -> dict[str, str]:
+        return {"raysweep_format": "1", "study": self.study, "revision": str(self.revision)}
+
+
+def checked_name(name: str, what: str) -> str:
+    """Return `name` if every reader of the store can use it as a column, table or folder.
+
+    Raises:
+        ValueError: It is anything but lower-case letters, digits and underscores after a letter.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(f"{what} name {name!r} must be lower-case letters, digits and underscores, a letter first")
+    return name
+
+
+def unified(schemas: Iterable[StudySchema]) -> StudySchema:
+    """Return one schema that holds the rows of all `schemas`.
+
+    Columns keep the order in which revisions brought them; where types differ, whole numbers widen to floats and
+    everything else to text. Of two defaults the older counts, since trials without the column are older still.
+    """
+    ordered = sorted(schemas, key=lambda schema: (schema.revision, len(schema.knobs), schema.fingerprint()))
+    return StudySchema(
+        study=ordered[-1].study,
+        revision=ordered[-1].revision,
+        knobs=_merged(schema.knobs for schema in ordered),
+        measurements=_merged(schema.measurements for schema in ordered),
+    )
+
+
+def refuse_type_changes(declared: StudySchema, stored: Iterable[StudySchema]) -> None:
+    """Compare a declaration with what is stored under the same revision.
+
+    Raises:
+        SchemaConflict: A column has another type there.
+    """
+    for other in stored:
+        if other.revision != declared.revision:
+            continue
+        for part in ("knobs", "measurements"):
+            _refuse_type_change(declared, getattr(declared, part), getattr(other, part))
+    unified([declared, *stored])
+
+
+def _refuse_type_change(schema: StudySchema, declared: tuple[Column, ...], stored: tuple[Column, ...]) -> None:
+    types = {column.name: column.type for column in stored}
+    for column in declared:
+        before = types.get(column.name, column.type)
+        if before is not column.type:
+            raise SchemaConflict(
+                f"{schema.study}: column {column.name} is stored as {before.__name__} at revision {schema.revision} "
+                f"and now declared as {column.type.__name__}; keep the type or bump the study's revision"
+            )
+
+
+def _merged(parts: Iterable[tuple[Column, ...]]) -> tuple[Column, ...]:
+    columns: dict[str, Column] = {}
+    for part in parts:
+        for column in part:
+            first = columns.get(column.name)
+            columns[column.name] = column if first is None else _joined(first, column)
+    return tuple(columns.values())
+
+
+def _joined(first: Column, later: Column) -> Column:
+    default = later.default if first.default is None else first.default
+    return replace(later, type=_wider(first.type, later.type), default=default)
+
+
+def _wider(first: type, second: type) -> type:
+    if first is second:
+        return first
+    return float if {first, second} == {int, float} else str
+
+
+def _column(entry: Mapping[str, Any]) -> Column:
+    return Column(**{**entry, "type": _TYPES[entry["type"]]})
+
+
+def _refuse_clashes(schema: StudySchema) -> None:
+    """Refuse names that stand for two columns of the trials, or of measurements joined with knobs."""
+    seeds = [column for column in schema.knobs if column.name == "seed"]
+    if any(column.type is not int for column in seeds):
+        raise ValueError(f"{schema.study}: knob seed must be int")
+    finals = [FINAL + column.name for column in schema.measurements]
+    _refuse_doubles(schema.study, [*COMMON, *(column.name for column in schema.knob_columns), *finals])
+    joined = ["trial_id", "step", "outcome", "seed", *(column.name for column in schema.knob_columns)]
+    _refuse_doubles(schema.study, [*joined, *(column.name for column in schema.measurements)])
+
+
+def _refuse_doubles(study: str, names: list[str]) -> None:
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise ValueError(f"{study}: {', '.join(doubled)} would name two columns; rename the knob or measurement")
