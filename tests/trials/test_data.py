@@ -7,6 +7,7 @@ import io
 import os
 import struct
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pyarrow
@@ -116,6 +117,50 @@ def test_cifar10_is_read_by_url(tmp_path):
     images, _ = _cifar_folder(tmp_path / "cifar")
     arrays = load_arrays("cifar10", f"file://{tmp_path}/cifar/")
     assert np.array_equal(arrays.train_inputs, images)
+
+
+class _TorchvisionsCifar10:
+    """Stands for torchvision's class, which checks the sums of files that only a download has."""
+
+    calls: ClassVar[list[tuple[Path, bool]]] = []
+
+    def __init__(self, root, train, download):
+        self.calls.append((Path(root), download))
+        images = np.arange(2 * 32 * 32 * 3, dtype=np.uint32).reshape(2, 32, 32, 3).astype(np.uint8)
+        self.data, self.targets = (images, [3, 4]) if train else (images[:1], [5])
+
+
+@pytest.mark.parametrize("given", ["", "cifar-10-batches-py"])
+def test_cifar10_is_read_from_torchvisions_folder(tmp_path, monkeypatch, given):
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    monkeypatch.setattr("torchvision.datasets.CIFAR10", _TorchvisionsCifar10)
+    arrays = load_arrays("cifar10", str(tmp_path / given))
+    assert _TorchvisionsCifar10.calls[-1] == (tmp_path, False)
+    assert arrays.train_inputs.shape == (2, 3, 32, 32)
+    assert arrays.train_inputs[0, :, 0, 0].tolist() == [0, 1, 2], "channels come first"
+    assert arrays.test_labels.tolist() == [5]
+
+
+def test_cifar10_without_a_path_is_downloaded_into_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr("torchvision.datasets.CIFAR10", _TorchvisionsCifar10)
+    load_arrays("cifar10")
+    assert _TorchvisionsCifar10.calls[-1] == (tmp_path / "cache" / "raysweep", True)
+
+
+@pytest.mark.parametrize(("name", "cls"), [("cifar10", "CIFAR10"), ("mnist", "MNIST")])
+def test_a_download_that_fails_says_what_to_do(monkeypatch, name, cls):
+    def unreachable(*_, **__):
+        raise OSError("no route to host\nand more")
+
+    monkeypatch.setattr(f"torchvision.datasets.{cls}", unreachable)
+    with pytest.raises(ValueError, match=rf"cannot download {name} \(no route to host\); give the path"):
+        load_arrays(name)
+
+
+def test_a_torchvision_folder_that_is_damaged_is_named(tmp_path):
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    with pytest.raises(ValueError, match="no CIFAR-10 of torchvision's at"):
+        load_arrays("cifar10", str(tmp_path))
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.func import functional_call, jacrev
 
 from trials.core.linearisation import linearised
@@ -207,3 +208,19 @@ def test_networks_are_right_under_function_transforms():
 def test_images_too_small_to_pool_twice_are_refused():
     with pytest.raises(ValueError, match="at least 4x4 pixels, got 2x8"):
         cnn_small((1, 2, 8), 10)
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_step_never_waits_for_a_tensors_value(name, loss):
+    """Tensors without values get through a whole step, so that a GPU's queue never runs dry between measured steps."""
+    network = NETWORKS[name]
+    with FakeTensorMode():
+        anchor = {name: torch.empty(shape) for name, shape in network.shapes.items()}
+        images, labels = torch.empty(20, *SHAPE), torch.empty(20, dtype=torch.int64)
+        batch = torch.empty(8, dtype=torch.int64)
+        model, point = linearised(network.forward, anchor), anchor
+        for _ in range(2):
+            point = sgd_step(point, model.gradient(point, images[batch], labels[batch], loss), 0.1)
+        with pytest.raises(DataDependentOutputException):
+            float(point["readout.bias"][0])
