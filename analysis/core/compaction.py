@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-import pyarrow as pa
-
+from analysis.core.declarations import stored_schemas
 from analysis.core.execution import execute
 from analysis.core.journal import Journal, Plan
-from analysis.core.snapshot import (
-    RANKING,
-    Files,
-    Source,
-    StudyReader,
-    consistently,
-    files,
-    in_parallel,
-    stored_schemas,
-    winners,
-)
+from analysis.core.parallel import in_parallel
+from analysis.core.snapshot import RANKING, Files, Source, StudyReader, consistently, files, winners
 
 _BATCH_BYTES = 256 * 2**20
 
@@ -45,7 +36,7 @@ def compact(reader: StudyReader) -> Compaction:
     done = Compaction()
     while True:
         number = finish(reader)
-        plan = consistently(lambda: planned(reader, number))
+        plan = consistently(partial(planned, reader, number))
         if plan is None:
             reader.storage.clean()
             return done
@@ -59,7 +50,7 @@ def remove(reader: StudyReader, identities: Collection[str]) -> int:
     """Take trials out of the store; return how many there were. A sweep that runs meanwhile may write them again."""
     while True:
         number = finish(reader)
-        plan, count = consistently(lambda: _removal(reader, number, set(identities)))
+        plan, count = consistently(partial(_removal, reader, number, set(identities)))
         if not count:
             return 0
         if Journal(reader.storage, reader.study).claim(plan):
@@ -144,18 +135,12 @@ def _schemas_changed(reader: StudyReader) -> bool:
 
 
 def _settled_orphans(reader: StudyReader, found: Files, sources: Sequence[Source]) -> list[str]:
-    """Return measurements without trials that are no longer needed: every trial in them is compacted.
+    """Return packs of one file that are no longer needed: every trial in them is compacted.
 
     Any other may belong to a writer between its two files, however long ago it began.
     """
     compacted = {identity for source in sources if source.compacted for identity in _ids(source)}
-    return [pack for pack in found.orphans if _trials_of_orphan(reader, pack) <= compacted]
-
-
-def _trials_of_orphan(reader: StudyReader, pack: str) -> set[str]:
-    orphan = Source(pack, compacted=False, trials=pa.table({}))
-    rows = reader.measurements_of(orphan, ["trial_id"])
-    return {""} if rows is None else set(rows.column("trial_id").to_pylist())
+    return [pack for pack in found.orphans if (trials := reader.trials_in_orphan(pack)) and trials <= compacted]
 
 
 def _ids(source: Source) -> list[str]:

@@ -8,12 +8,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.core import layout
+from analysis.core.declarations import stored_schemas
 from analysis.core.errors import KeyAbsent
 from analysis.core.journal import Journal, Plan
 from analysis.core.packs import Pack, stored
+from analysis.core.parallel import in_parallel
 from analysis.core.parquet import conformed, decoded, encoded
 from analysis.core.schema import StudySchema, unified
-from analysis.core.snapshot import concatenated, consistently, files, in_parallel, stored_schemas
+from analysis.core.snapshot import concatenated, consistently, files
 from analysis.core.storage import Storage
 
 

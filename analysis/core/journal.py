@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 
 from analysis.core import layout
 from analysis.core.errors import CorruptedPart
-from analysis.core.storage import Storage
+from analysis.core.storage import Storage, stored_first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,15 +64,10 @@ class Journal:
         return self._storage.exists(self._key(plan.number, ".done"))
 
     def claim(self, plan: Plan) -> bool:
-        """Enter `plan` as the next; return False if another plan has that number.
-
-        The answer is read back: a refusal may be the echo of our own put whose first answer was lost.
-        """
+        """Enter `plan` as the next; return False if another plan has that number."""
         key = self._key(plan.number, ".json")
         content = json.dumps(asdict(plan), sort_keys=True).encode()
-        if self._storage.exists(key):
-            return False
-        return self._storage.create(key, content) or self._storage.read(key).to_pybytes() == content
+        return not self._storage.exists(key) and stored_first(self._storage, key, content)
 
     def mark_done(self, plan: Plan) -> None:
         self._storage.create(self._key(plan.number, ".done"), b"done\n")

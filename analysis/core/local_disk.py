@@ -36,14 +36,14 @@ class LocalDisk:
             self._publish(key, content, _renamed)
 
     def read(self, key: str) -> pa.Buffer:
-        with self._telling(key), pa.OSFile(os.fspath(self._folder / key)) as file:
+        with self._telling(key), _absent_told(key), pa.OSFile(os.fspath(self._folder / key)) as file:
             return file.read_buffer()
 
     def exists(self, key: str) -> bool:
         return (self._folder / key).is_file()
 
     def listing(self, folder: str) -> dict[str, int]:
-        with self._telling(folder):
+        with self._telling(folder), _absent_told(folder):
             return {entry.name: entry.stat().st_size for entry in self._entries(folder) if entry.is_file()}
 
     def folders(self, folder: str = "") -> list[str]:
@@ -97,8 +97,6 @@ class LocalDisk:
         """Turn what the operating system says about `key` into a `StoreError`."""
         try:
             yield
-        except FileNotFoundError as absent:
-            raise KeyAbsent(key) from absent
         except OSError as error:
             raise self._told(key, error) from error
 
@@ -111,7 +109,17 @@ class LocalDisk:
             )
         if error.errno in {errno.EEXIST, errno.ENOTDIR, errno.EISDIR}:
             return StoreUnwritable(f"{self.root} is not a folder, or a file stands in the way of {key}")
+        if error.errno == errno.ENOENT:
+            return StoreError(f"{self.root} was removed while {key} was written; run again")
         return StoreError(f"{key} in {self.root}: {error.strerror or error}")
+
+
+@contextlib.contextmanager
+def _absent_told(key: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as absent:
+        raise KeyAbsent(key) from absent
 
 
 def _linked(temporary: Path, target: Path) -> bool:

@@ -42,7 +42,7 @@ def packed(schema: StudySchema, trials: Sequence[Row], measurements: Mapping[str
         ValueError: A row has an undeclared column, a value of another type, or lacks what every trial has.
     """
     ordered = sorted(trials, key=lambda row: str(row.get("trial_id")))
-    identities = [row.get("trial_id") for row in ordered]
+    identities = [str(row.get("trial_id")) for row in ordered]
     if not ordered or len(set(identities)) < len(identities):
         raise ValueError(f"a pack needs trials with distinct trial_id, got {identities}")
     strangers = set(measurements) - set(identities)

@@ -18,7 +18,8 @@ def encoded(table: pa.Table) -> bytes:
     """Return `table` as a Parquet file that DuckDB, Polars, Spark 3 and Athena read."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", row_group_size=262_144, coerce_timestamps="us")
-    return sink.getvalue().to_pybytes()
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
 
 
 def decoded(content: pa.Buffer, key: str, columns: Sequence[str] | None = None) -> pa.Table:

@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.core import layout, packs, sql, stages, sweeps
+from analysis.core import packs, sql, stages, sweeps
 from analysis.core.check import Finding, findings
 from analysis.core.compaction import Compaction, compact, remove
+from analysis.core.declarations import declare
 from analysis.core.errors import StoreMissing, StoreWarning
-from analysis.core.schema import StudySchema, checked_name, refuse_type_changes
-from analysis.core.snapshot import StudyReader, consistently, stored_schemas
+from analysis.core.schema import StudySchema, checked_name
+from analysis.core.snapshot import StudyReader, consistently
 from analysis.core.stages import Stage
 from analysis.core.storage import open_storage
 from analysis.core.sweeps import Sweep
@@ -43,7 +44,7 @@ class Results:
         self._storage = open_storage(root)
         self._skip_corrupted = skip_corrupted
         self._frame: Frame = "pandas"
-        self._declared: set[tuple[str, str]] = set()
+        self._declared: set[StudySchema] = set()
         self._only: pa.Array | None = None
 
     @property
@@ -201,15 +202,10 @@ class Results:
         return stages.write_stage(self._storage, study, fingerprint, arrays, metadata or {})
 
     def _declare(self, schema: StudySchema) -> None:
-        """Store the declaration under its own hash, once an instance, so that readers know every column."""
-        name = f"{schema.revision:06d}-{schema.fingerprint()}.json"
-        if (schema.study, name) in self._declared:
-            return
-        stored = stored_schemas(self._storage, schema.study)
-        if name not in stored:
-            refuse_type_changes(schema, stored.values())
-            self._storage.create(f"{layout.schemas(schema.study)}/{name}", schema.to_json().encode())
-        self._declared.add((schema.study, name))
+        """Store the declaration, once an instance, so that readers know every column."""
+        if schema not in self._declared:
+            declare(self._storage, schema)
+            self._declared.add(schema)
 
     def _trials(self, study: str, revision: int | None) -> pa.Table:
         reader = self._reader(study)

@@ -175,10 +175,10 @@ class S3Storage:
 def _new_client() -> Any:
     """Return a client of its own session: sessions are not to be shared between threads."""
     import boto3
-    from botocore.config import Config
+    import botocore.config
 
     options: dict[str, Any] = {"max_pool_connections": 32, "connect_timeout": 10, "read_timeout": 60}
-    retries: dict[str, Any] = {"mode": "standard"}
+    retries: Any = {"mode": "standard"}
     if "AWS_MAX_ATTEMPTS" not in os.environ:
         retries["total_max_attempts"] = _ATTEMPTS
     # Several servers refuse the trailing checksums that boto3 adds by default.
@@ -186,9 +186,10 @@ def _new_client() -> Any:
         options["request_checksum_calculation"] = "when_required"
     if "AWS_RESPONSE_CHECKSUM_VALIDATION" not in os.environ:
         options["response_checksum_validation"] = "when_required"
+    configuration = botocore.config.Config(retries=retries, **options)
     session = boto3.session.Session()
     region = session.region_name or "us-east-1"
-    return session.client("s3", region_name=region, config=Config(retries=retries, **options))
+    return session.client("s3", region_name=region, config=configuration)
 
 
 def _body(s3: Any, place: dict[str, str]) -> bytes:

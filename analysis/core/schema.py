@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -179,18 +179,21 @@ def unified(schemas: Iterable[StudySchema]) -> StudySchema:
     )
 
 
-def refuse_type_changes(declared: StudySchema, stored: Iterable[StudySchema]) -> None:
+def refuse_type_changes(declared: StudySchema, stored: Collection[StudySchema]) -> None:
     """Compare a declaration with what is stored under the same revision.
 
     Raises:
-        SchemaConflict: A column has another type there.
+        SchemaConflict: A column has another type there, or a name has changed from knob to measurement.
     """
     for other in stored:
         if other.revision != declared.revision:
             continue
         for part in ("knobs", "measurements"):
             _refuse_type_change(declared, getattr(declared, part), getattr(other, part))
-    unified([declared, *stored])
+    try:
+        unified([declared, *stored])
+    except ValueError as error:
+        raise SchemaConflict(f"{error}; an older declaration of the study has it as the other") from error
 
 
 def _refuse_type_change(schema: StudySchema, declared: tuple[Column, ...], stored: tuple[Column, ...]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,17 +12,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.core import layout
+from analysis.core.declarations import stored_schemas
 from analysis.core.errors import CorruptedPart, KeyAbsent, StoreError, StoreWarning
+from analysis.core.parallel import in_parallel
 from analysis.core.parquet import conformed, decoded
 from analysis.core.schema import StudySchema, unified
 from analysis.core.storage import Storage
 
 Answer = TypeVar("Answer")
-Item = TypeVar("Item")
 
 RANKING = ("trial_id", "outcome", "finished_at", "steps_recorded")
-_THREADS = 16
-_LOOKS = 10
+_LOOKS = 8
 _LATEST = 2**63 - 1
 
 
@@ -51,7 +50,7 @@ class Files:
 
     Attributes:
         packs: Sizes of the complete packs of the inbox.
-        orphans: Packs of which only the measurements exist: a writer is at work or has crashed.
+        orphans: Packs of which only one file exists: a writer is at work, or it or a compactor has crashed.
         parts: Names of the parts that have trials.
     """
 
@@ -72,27 +71,9 @@ def files(storage: Storage, study: str) -> Files:
     parts = [name for name in storage.listing(f"{study}/trials") if layout.part_number(name) is not None]
     return Files(
         packs={name: size + listed[name + layout.MEASUREMENTS] for name, size in trials.items() if name in measured},
-        orphans=tuple(sorted(measured - set(trials))),
+        orphans=tuple(sorted(measured ^ set(trials))),
         parts=tuple(parts),
     )
-
-
-def stored_schemas(storage: Storage, study: str) -> dict[str, StudySchema]:
-    """Return the declarations under which a study was ever written, by file name."""
-    names = [name for name in storage.listing(layout.schemas(study)) if name.endswith(".json")]
-    texts = in_parallel(lambda name: storage.read(f"{layout.schemas(study)}/{name}").to_pybytes().decode(), names)
-    try:
-        return {name: StudySchema.from_json(text) for name, text in zip(names, texts, strict=True)}
-    except (ValueError, TypeError, KeyError) as error:
-        raise CorruptedPart(f"a file of {layout.schemas(study)} is no schema ({type(error).__name__})") from error
-
-
-def in_parallel(function: Callable[[Item], Answer], items: Sequence[Item]) -> list[Answer]:
-    """Return `function` of every item, in order."""
-    if len(items) < 2:
-        return [function(item) for item in items]
-    with ThreadPoolExecutor(min(_THREADS, len(items))) as pool:
-        return list(pool.map(function, items))
 
 
 def consistently(read: Callable[[], Answer]) -> Answer:
@@ -143,6 +124,13 @@ class StudyReader:
         """Whether both files of `pack` can be read to their ends; where corrupted ones are not skipped, raise."""
         keys = layout.pack_trials(self.study, pack), layout.pack_measurements(self.study, pack)
         return all(self._read(key, None) is not None for key in keys)
+
+    def trials_in_orphan(self, pack: str) -> set[str]:
+        """Return the trials that the only file of `pack` speaks of; none if it cannot be read."""
+        keys = layout.pack_trials(self.study, pack), layout.pack_measurements(self.study, pack)
+        remaining = [key for key in keys if self.storage.exists(key)]
+        table = self._read(remaining[0], ["trial_id"]) if remaining else None
+        return set() if table is None else set(table.column("trial_id").to_pylist())
 
     def _source(self, name: str, compacted: bool, columns: Sequence[str] | None) -> Source | None:
         key = (layout.part_trials if compacted else layout.pack_trials)(self.study, name)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from analysis.core.errors import QueryRefused
 
-_SEALED = {
+_SEALED: dict[str, Any] = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",

@@ -12,7 +12,7 @@ import numpy as np
 
 from analysis.core import layout
 from analysis.core.errors import CorruptedPart, KeyAbsent
-from analysis.core.storage import Storage
+from analysis.core.storage import Storage, stored_first
 
 _POINTER = "pointer.json"
 
@@ -70,13 +70,13 @@ def write_stage(
     if storage.exists(f"{folder}/{_POINTER}"):
         return False
     storage.create(f"{folder}/{name}", content)
-    return storage.create(f"{folder}/{_POINTER}", text)
+    return stored_first(storage, f"{folder}/{_POINTER}", text)
 
 
 def _verified(storage: Storage, folder: str, pointer: Mapping[str, Any]) -> bytes:
     key = f"{folder}/{pointer['arrays']}"
     try:
-        content = storage.read(key).to_pybytes()
+        content: bytes = storage.read(key).to_pybytes()
     except KeyAbsent as absent:
         raise CorruptedPart(f"{key} is missing; remove {folder} to compute the stage again") from absent
     if hashlib.sha256(content).hexdigest() != pointer["sha256"]:

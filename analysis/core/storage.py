@@ -69,6 +69,14 @@ class Storage(Protocol):
         ...
 
 
+def stored_first(storage: Storage, key: str, content: bytes) -> bool:
+    """Create `key`; return whether it holds our `content` now.
+
+    A refusal may be the echo of our own write whose first answer was lost, so what is stored decides.
+    """
+    return storage.create(key, content) or storage.read(key).to_pybytes() == content
+
+
 def open_storage(root: str | os.PathLike[str]) -> Storage:
     """Return the storage of `root`: `s3://bucket/prefix`, or else a local folder, which need not exist.
 

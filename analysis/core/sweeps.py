@@ -9,8 +9,8 @@ from typing import Any
 
 from analysis.core import layout
 from analysis.core.errors import CorruptedPart
-from analysis.core.snapshot import in_parallel
-from analysis.core.storage import Storage
+from analysis.core.parallel import in_parallel
+from analysis.core.storage import Storage, stored_first
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def record_sweep(
     """Store a sweep's plan; return False and leave the first one where `sweep_id` is recorded."""
     key = _key(study, sweep_id)
     content = json.dumps({"document": dict(document), "trial_ids": list(trial_ids)}, sort_keys=True).encode()
-    return not storage.exists(key) and storage.create(key, content)
+    return not storage.exists(key) and stored_first(storage, key, content)
 
 
 def recorded_sweeps(storage: Storage, study: str) -> list[Sweep]:

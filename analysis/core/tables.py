@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.core.errors import StoreMissing
+from analysis.core.parallel import in_parallel
 from analysis.core.schema import StudySchema
-from analysis.core.snapshot import RANKING, Source, StudyReader, concatenated, in_parallel, of_trials, taken, winners
+from analysis.core.snapshot import RANKING, Source, StudyReader, concatenated, of_trials, taken, winners
 
 
 def trials_table(
