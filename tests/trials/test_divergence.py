@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 
 import pytest
 
@@ -28,3 +29,8 @@ def test_losses_that_stay_far_above_or_are_not_finite_end_the_trial(losses, last
     with pytest.raises(Diverged, match="step 7") as outcome:
         _check(*losses, last=last)
     assert outcome.value.step == 7
+
+
+def test_a_divergence_travels_between_processes():
+    received = pickle.loads(pickle.dumps(Diverged(7, "loss is nan")))
+    assert (received.step, str(received)) == (7, "step 7: loss is nan")

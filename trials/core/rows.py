@@ -34,11 +34,16 @@ class Diverged(Exception):  # noqa: N818 - an outcome, not an error
 
     Attributes:
         step: The step at which it was noticed.
+        reason: What was not finite, or how large it had grown.
     """
 
     def __init__(self, step: int, reason: str) -> None:
-        super().__init__(f"step {step}: {reason}")
-        self.step = step
+        # Both arguments reach the base class, which is what lets the exception travel between processes.
+        super().__init__(step, reason)
+        self.step, self.reason = step, reason
+
+    def __str__(self) -> str:
+        return f"step {self.step}: {self.reason}"
 
 
 def checked(rows: Iterable[Row], measurements: Measurements) -> Iterator[dict[str, Value]]:
@@ -50,7 +55,9 @@ def checked(rows: Iterable[Row], measurements: Measurements) -> Iterator[dict[st
     for row in rows:
         undeclared = set(row) - set(measurements) - {"step"}
         if undeclared:
-            raise ValueError(f"row has undeclared columns {sorted(undeclared)}; MEASUREMENTS has {sorted(measurements)}")
+            raise ValueError(
+                f"row has undeclared columns {sorted(undeclared)}; MEASUREMENTS has {sorted(measurements)}"
+            )
         if not isinstance(row.get("step"), int):
             raise ValueError(f"row must have a whole number as step, got {row.get('step')!r}")
         values = {name: _typed(name, row.get(name), entry.type) for name, entry in measurements.items()}

@@ -1,0 +1,65 @@
+"""Losses, probes and the schedule of rows against values worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from trials.core.data.examples import Examples
+from trials.core.losses.classification import accuracy, cross_entropy, mean_squared_error
+from trials.core.optimisers.sgd import sgd_step
+from trials.core.probes import fit as fit_probe
+from trials.core.probes.fit import fit
+from trials.core.probes.movement import relative_distance
+from trials.core.schedule import logarithmic_steps
+
+OUTPUTS = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
+LABELS = torch.tensor([0, 0])
+
+
+def test_cross_entropy_is_the_mean_negative_log_probability():
+    expected = (math.log1p(math.exp(-2)) + math.log1p(math.exp(1))) / 2
+    assert float(cross_entropy(OUTPUTS, LABELS)) == pytest.approx(expected)
+
+
+def test_squared_error_is_half_the_sum_over_outputs_and_the_mean_over_samples():
+    assert float(mean_squared_error(OUTPUTS, LABELS)) == pytest.approx(((1 + 0) / 2 + (1 + 1) / 2) / 2)
+
+
+def test_accuracy_is_the_fraction_of_right_answers():
+    assert float(accuracy(OUTPUTS, LABELS)) == 0.5
+
+
+def test_fit_does_not_depend_on_how_the_data_are_cut(monkeypatch):
+    examples = Examples(inputs=torch.arange(14.0).view(7, 2), labels=torch.tensor([0, 1, 1, 0, 1, 0, 0]), classes=2)
+    whole = fit(torch.sin, examples, cross_entropy)
+    monkeypatch.setattr(fit_probe, "_CHUNK", 3)
+    assert fit(torch.sin, examples, cross_entropy) == whole
+    assert whole.loss == pytest.approx(float(cross_entropy(torch.sin(examples.inputs), examples.labels)))
+
+
+def test_relative_distance_spans_all_parameters():
+    initial = {"a": torch.tensor([3.0]), "b": torch.tensor([[4.0]])}
+    moved = {"a": torch.tensor([3.0]), "b": torch.tensor([[5.0]])}
+    assert relative_distance(moved, initial) == pytest.approx(1 / 5)
+
+
+def test_a_step_of_gradient_descent_leaves_its_arguments_alone():
+    parameters, gradient = {"a": torch.tensor([1.0])}, {"a": torch.tensor([2.0])}
+    assert sgd_step(parameters, gradient, 0.5)["a"].tolist() == [0.0]
+    assert parameters["a"].tolist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("steps", "per_decade", "expected"),
+    [(1, 4, [0, 1]), (2, 1, [0, 1, 2]), (1000, 1, [0, 1, 10, 100, 1000]), (20, 2, [0, 1, 3, 10, 20])],
+)
+def test_rows_stand_at_logarithmic_steps(steps, per_decade, expected):
+    assert sorted(logarithmic_steps(steps, per_decade)) == expected
+
+
+def test_longer_trials_measure_the_steps_of_shorter_ones():
+    shorter, longer = logarithmic_steps(300, 6), logarithmic_steps(5000, 6)
+    assert shorter - {300} <= longer
