@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from trials.core.data.examples import Examples
     from trials.core.losses.classification import Loss
 
-_CHUNK = 2048  # samples a pass: bounds the memory of the activations and leaves small data sets whole
+# Samples a pass. On a CPU, activations that stay in its cache make convolutions up to three times faster; a GPU wants
+# few and large kernels, within its memory.
+_CHUNKS = {"cpu": 128}
+_CHUNK_ELSEWHERE = 4096
 
 
 class Fit(NamedTuple):
@@ -26,7 +29,8 @@ class Fit(NamedTuple):
 
 def fit(function: Callable[[Tensor], Tensor], examples: Examples, loss: Loss) -> Fit:
     """Return the mean loss and accuracy of `function`: inputs (batch, ...) -> outputs (batch, classes)."""
+    chunk = _CHUNKS.get(examples.inputs.device.type, _CHUNK_ELSEWHERE)
     with torch.no_grad():
-        outputs = torch.cat([function(inputs) for inputs in examples.inputs.split(_CHUNK)])
+        outputs = torch.cat([function(inputs) for inputs in examples.inputs.split(chunk)])
         values = torch.stack([loss(outputs, examples.labels), accuracy(outputs, examples.labels)])
     return Fit(*values.tolist())
