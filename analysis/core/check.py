@@ -60,7 +60,8 @@ def _plans(reader: StudyReader) -> Iterator[Finding]:
 
 
 def _packs(reader: StudyReader) -> Iterator[Finding]:
-    for pack in files(reader.storage, reader.study).orphans:
+    found = files(reader.storage, reader.study)
+    for pack in found.without_trials + found.without_measurements:
         where = f"{layout.inbox(reader.study)}/{pack}"
         yield Finding("unfinished pack", where, "one of its two files is missing: a writer is at work or has crashed")
     for name in reader.storage.listing(layout.inbox(reader.study)):

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from analysis.core import layout
 from analysis.core.declarations import stored_schemas
 from analysis.core.execution import execute
 from analysis.core.journal import Journal, Plan
@@ -87,7 +88,7 @@ def planned(reader: StudyReader, number: int) -> Plan | None:
         settle=_non_empty(settle),
         keep=_non_empty(keep),
         drop=_non_empty({source.name: _losers(source, rows) for source, rows in ranked if source.compacted}),
-        packs=[*batch, *_settled_orphans(reader, found, sources)],
+        packs=[*batch, *_needless_halves(reader, found, sources)],
     )
     return plan if _worthwhile(plan) else None
 
@@ -134,13 +135,18 @@ def _schemas_changed(reader: StudyReader) -> bool:
     return last is not None and set(last.schemas) != set(stored_schemas(reader.storage, reader.study))
 
 
-def _settled_orphans(reader: StudyReader, found: Files, sources: Sequence[Source]) -> list[str]:
-    """Return packs of one file that are no longer needed: every trial in them is compacted.
+def _needless_halves(reader: StudyReader, found: Files, sources: Sequence[Source]) -> list[str]:
+    """Return packs of one file that nobody needs.
 
-    Any other may belong to a writer between its two files, however long ago it began.
+    Measurements alone are needless once each of their trials is compacted; before, they may belong to a writer
+    between its two files, however long ago it began. Trials alone come from one who repeated what was compacted
+    meanwhile: each of them is somewhere else.
     """
     compacted = {identity for source in sources if source.compacted for identity in _ids(source)}
-    return [pack for pack in found.orphans if (trials := reader.trials_in_orphan(pack)) and trials <= compacted]
+    known = {identity for source in sources for identity in _ids(source)}
+    halves = [(pack, layout.pack_measurements(reader.study, pack), compacted) for pack in found.without_trials]
+    halves += [(pack, layout.pack_trials(reader.study, pack), known) for pack in found.without_measurements]
+    return [pack for pack, key, elsewhere in halves if (inside := reader.trials_in(key)) and inside <= elsewhere]
 
 
 def _ids(source: Source) -> list[str]:

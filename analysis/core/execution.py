@@ -27,6 +27,7 @@ def execute(storage: Storage, study: str, plan: Plan) -> None:
     """
     if consistently(lambda: _written(storage, study, plan)):
         in_parallel(lambda pack: delete_pack(storage, study, pack), plan.packs)
+        _drop_from_parts(storage, study, plan)
         Journal(storage, study).mark_done(plan)
 
 
@@ -38,7 +39,7 @@ def _written(storage: Storage, study: str, plan: Plan) -> bool:
     """
     schema = _schema(storage, study, plan)
     try:
-        _rewrite_parts(storage, study, plan, schema)
+        _update_parts(storage, study, plan, schema)
         _write_part(storage, study, plan, schema)
         _write_kept_pack(storage, study, plan, schema)
     except KeyAbsent:
@@ -59,20 +60,29 @@ def _schema(storage: Storage, study: str, plan: Plan) -> StudySchema:
     return unified([declared[name] for name in plan.schemas])
 
 
-def _rewrite_parts(storage: Storage, study: str, plan: Plan, schema: StudySchema) -> None:
-    """Bring older parts to `schema` and take dropped trials out, each part atomically under its own name.
+def _update_parts(storage: Storage, study: str, plan: Plan, schema: StudySchema) -> None:
+    """Bring older parts to `schema`, each atomically under its own name, before a part of that schema appears."""
+    if not plan.rewrite:
+        return
+    for part in files(storage, study).parts:
+        if (layout.part_number(part) or 0) < plan.number:
+            _rewrite(storage, layout.part_trials(study, part), schema.trials_schema())
+            _rewrite(storage, layout.part_measurements(study, part), schema.measurements_schema())
+
+
+def _drop_from_parts(storage: Storage, study: str, plan: Plan) -> None:
+    """Take trials out of parts, each atomically under its own name.
 
     Trials go first, so that no reader finds a trial without its rows. An emptied part stays, as an empty table: its
     name must not become free for a compactor that wakes up late.
     """
-    older = [part for part in files(storage, study).parts if (layout.part_number(part) or 0) < plan.number]
-    for part in older if plan.rewrite else sorted(plan.drop):
-        dropped = plan.drop.get(part, [])
+    schema = _schema(storage, study, plan)
+    for part, dropped in sorted(plan.drop.items()):
         _rewrite(storage, layout.part_trials(study, part), schema.trials_schema(), dropped)
         _rewrite(storage, layout.part_measurements(study, part), schema.measurements_schema(), dropped)
 
 
-def _rewrite(storage: Storage, key: str, schema: pa.Schema, dropped: Sequence[str]) -> None:
+def _rewrite(storage: Storage, key: str, schema: pa.Schema, dropped: Sequence[str] = ()) -> None:
     before = decoded(storage.read(key), key)
     after = conformed(before, schema)
     if dropped:

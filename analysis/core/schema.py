@@ -78,6 +78,7 @@ class Column:
             raise ValueError(f"column {self.name} has type {self.type!r}; it must be one of bool, int, float, str")
 
     def field(self, prefix: str = "") -> pa.Field:
+        """Return the Arrow field, its name behind `prefix`; only a column under its own name has a default."""
         metadata = {"unit": self.unit, "meaning": self.meaning}
         if self.default is not None and not prefix:
             metadata["default"] = json.dumps(self.default)
@@ -147,6 +148,7 @@ class StudySchema:
         return cls(**document)
 
     def fingerprint(self) -> str:
+        """Return the hash of the declaration."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
     def _metadata(self) -> dict[str, str]:

@@ -41,6 +41,7 @@ class Source:
     trials: pa.Table
 
     def measurements_key(self, study: str) -> str:
+        """Return where the measured rows of these trials are."""
         return (layout.part_measurements if self.compacted else layout.pack_measurements)(study, self.name)
 
 
@@ -50,13 +51,15 @@ class Files:
 
     Attributes:
         packs: Sizes of the complete packs of the inbox.
-        orphans: Packs of which only one file exists: a writer is at work, or it or a compactor has crashed.
+        without_trials: Packs of which only the measurements exist: a writer is at work or has crashed.
+        without_measurements: Packs of which only the trials exist, left by one who came late to a compacted pack.
         parts: Names of the parts that have trials.
     """
 
     packs: dict[str, int]
-    orphans: tuple[str, ...]
-    parts: tuple[str, ...]
+    without_trials: list[str]
+    without_measurements: list[str]
+    parts: list[str]
 
 
 def files(storage: Storage, study: str) -> Files:
@@ -71,8 +74,9 @@ def files(storage: Storage, study: str) -> Files:
     parts = [name for name in storage.listing(f"{study}/trials") if layout.part_number(name) is not None]
     return Files(
         packs={name: size + listed[name + layout.MEASUREMENTS] for name, size in trials.items() if name in measured},
-        orphans=tuple(sorted(measured ^ set(trials))),
-        parts=tuple(parts),
+        without_trials=sorted(measured - set(trials)),
+        without_measurements=sorted(set(trials) - measured),
+        parts=parts,
     )
 
 
@@ -125,11 +129,9 @@ class StudyReader:
         keys = layout.pack_trials(self.study, pack), layout.pack_measurements(self.study, pack)
         return all(self._read(key, None) is not None for key in keys)
 
-    def trials_in_orphan(self, pack: str) -> set[str]:
-        """Return the trials that the only file of `pack` speaks of; none if it cannot be read."""
-        keys = layout.pack_trials(self.study, pack), layout.pack_measurements(self.study, pack)
-        remaining = [key for key in keys if self.storage.exists(key)]
-        table = self._read(remaining[0], ["trial_id"]) if remaining else None
+    def trials_in(self, key: str) -> set[str]:
+        """Return the ids in a file of either table; none if it is corrupted and skipped."""
+        table = self._read(key, ["trial_id"])
         return set() if table is None else set(table.column("trial_id").to_pylist())
 
     def _source(self, name: str, compacted: bool, columns: Sequence[str] | None) -> Source | None:

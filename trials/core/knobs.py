@@ -121,7 +121,7 @@ class Knobs:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialKnobs(Knobs):
-    """All that decides a trial's outcome, the seed included. Knobs never depend on the seed nor the seed on the knobs."""
+    """All that decides a trial's outcome, the seed included; other knobs never depend on the seed nor it on them."""
 
     seed: int = knob("seed of every random stream", 0, at_least=0)
 

@@ -29,7 +29,7 @@ class Measurement:
 Measurements = Mapping[str, Measurement]
 
 
-class Diverged(Exception):  # noqa: N818 - an outcome, not an error
+class Diverged(Exception):
     """Raised by a recipe when its numbers stop being finite: the trial ends with outcome `diverged` and keeps its rows.
 
     Attributes:

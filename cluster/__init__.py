@@ -1,0 +1,1 @@
+"""Clusters to sweep on: launcher files, manifests, node types."""

@@ -1,0 +1,240 @@
+"""The command line as researchers know it: Hydra overrides, resolved on the driver into plain frozen values."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any
+
+from hydra import compose, initialize
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from raysweep.service.errors import UsageError
+from raysweep.service.study import Resources, Study
+from search_spaces.core.axes import axis
+from search_spaces.core.grid import Grid
+from trials.core.data.arrays import SOURCES
+from trials.core.knobs import KnobField
+
+EXECUTORS = ("ray", "serial")
+NO_SPACE = "none"
+"""The space without axes: one trial of the knobs given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One run of a study, resolved.
+
+    Attributes:
+        space: Name of the search space.
+        grid: The trials to look at.
+        results: Root of the results store.
+        figure: Where the figure goes, None for the default place.
+        executor: One of `EXECUTORS`.
+        address: Address of a Ray cluster; None means RAY_ADDRESS, or else a local Ray.
+        data_path: Folder or URL of the data set, None for its default place.
+        resources: What one actor takes.
+        plan_only: Print the plan and run nothing.
+    """
+
+    space: str
+    grid: Grid
+    results: str
+    figure: str | None
+    executor: str
+    address: str | None
+    data_path: str | None
+    resources: Resources
+    plan_only: bool
+
+
+def read_settings(study: Study, overrides: Sequence[str]) -> Settings:
+    """Return the settings that Hydra overrides describe.
+
+    Raises:
+        UsageError: An override is misspelt, or a value is not allowed.
+    """
+    columns = {declared.name: declared for declared in study.knobs.declared()}
+    translated = [_translated(override, columns) for override in overrides]
+    config = _composed(study, translated)
+    given = {_column(override.partition("=")[0]) for override in translated}
+    axes = {
+        name: written
+        for name, written in config.pop("axes").items()
+        if written is not None and (name not in given or f"axes.{name}" in given)
+    }
+    try:
+        return _settings(study, config, {name: axis(name, written) for name, written in axes.items()}, columns)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def spaces(study: Study) -> Mapping[str, Traversable]:
+    """Return the YAML file of every space of a study, by name."""
+    folder = files("search_spaces") / study.name
+    found = {entry.name.removesuffix(".yaml"): entry for entry in folder.iterdir() if entry.name.endswith(".yaml")}
+    return dict(sorted(found.items()))
+
+
+def space_question(study: Study, name: str) -> str:
+    """Return what a space says of itself: the comment at the top of its YAML."""
+    lines = spaces(study)[name].read_text(encoding="utf-8").splitlines()
+    comment = itertools.takewhile(lambda line: line.startswith("#"), lines)
+    return " ".join(line.lstrip("# ") for line in comment)
+
+
+def _settings(study: Study, config: dict[str, Any], axes: dict[str, Any], columns: Mapping[str, KnobField]) -> Settings:
+    if config["executor"] not in EXECUTORS:
+        raise ValueError(f"executor={config['executor']!r} is not one of {', '.join(EXECUTORS)}")
+    data = config.get("data", {})
+    path = data.pop("path", None)
+    values = dict(_flattened(config))
+    fixed = {name: values[name] for name in columns if name not in axes and values[name] != "???"}
+    grid = Grid(knobs=study.knobs, axes=axes, fixed=fixed)
+    missing = [name for name, declared in columns.items() if declared.required and name not in {**axes, **fixed}]
+    if missing:
+        raise ValueError(f"{missing[0]} has no value: give {missing[0]}=... or axes.{missing[0]}=[...]")
+    return Settings(
+        space=config["space_name"],
+        grid=grid,
+        results=str(config["results"]),
+        figure=config["figure"],
+        executor=config["executor"],
+        address=config["address"],
+        data_path=None if path is None else str(path),
+        resources=Resources(**config["resources"]),
+        plan_only=bool(config["plan"]),
+    )
+
+
+def _composed(study: Study, overrides: list[str]) -> dict[str, Any]:
+    _declare(study)
+    try:
+        with initialize(version_base="1.3", config_path=None):
+            config = OmegaConf.to_container(compose("raysweep", overrides=overrides), resolve=True)
+    except OverrideParseException as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"cannot read {error.override!r}: {reason}") from None
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UsageError(_one_line(study, error)) from None
+    assert isinstance(config, dict)
+    return {str(name): value for name, value in config.items()}
+
+
+def _declare(study: Study) -> None:
+    """Tell Hydra the study's settings: every knob at its default, its data sets and its spaces."""
+    store = ConfigStore.instance()
+    for group in ("space", "data"):
+        store.repo.pop(group, None)  # of a study that this process declared before
+    settings = _nested(study.knobs.declared())
+    data = settings.pop("data", None)
+    defaults: list[Any] = [
+        "_self_",
+        *([{"data": data["name"]}] if data else []),
+        {"space": next(iter(_ordered(study)))},
+    ]
+    place = {"results": os.environ.get("RAYSWEEP_RESULTS", "results"), "figure": None, "address": None}
+    run = {"executor": "ray", "plan": False, "resources": {"cpus": study.resources.cpus, "gpus": study.resources.gpus}}
+    axes = dict.fromkeys(_declared(study))
+    store.store("raysweep", {"defaults": defaults, **settings, **place, **run, "axes": axes, "space_name": "???"})
+    for name in SOURCES if data else ():
+        store.store(name, {**data, "name": name, "path": None}, group="data")
+    store.store(NO_SPACE, {"space_name": NO_SPACE}, group="space", package="_global_")
+    for name, file in spaces(study).items():
+        node = OmegaConf.create(file.read_text(encoding="utf-8"))
+        store.store(name, OmegaConf.merge(node, {"space_name": name}), group="space", package="_global_")
+
+
+def _declared(study: Study) -> dict[str, KnobField]:
+    return {declared.name: declared for declared in study.knobs.declared()}
+
+
+def _ordered(study: Study) -> list[str]:
+    """Return the names of a study's spaces, the default first: `laptop`, or else the first."""
+    return sorted(spaces(study), key=lambda name: (name != "laptop", name))
+
+
+def _nested(declared: Sequence[KnobField]) -> dict[str, Any]:
+    """Return the knobs' defaults as Hydra shows them: those of a nested field below its name."""
+    nested: dict[str, Any] = {}
+    for entry in declared:
+        level = nested
+        for part in entry.path[:-1]:
+            level = level.setdefault(part, {})
+        level[entry.path[-1]] = "???" if entry.required else entry.default
+    return nested
+
+
+def _flattened(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _flattened(value, f"{prefix}{name}_")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _translated(override: str, columns: Mapping[str, KnobField]) -> str:
+    """Return the override with what Hydra would take for a multi-run written as an axis.
+
+    `seed=range(5)` and `width=64,128` become axes, and expressions reach `search_spaces.core.axes` as text.
+    """
+    key, separator, value = override.partition("=")
+    if not separator:
+        raise UsageError(f"{override!r} is no override; write name=value, for example seed=1 (--help lists the names)")
+    plain = key.lstrip("+~")
+    several = re.fullmatch(r"\w+\(.*\)", value) or ("," in value and value[:1] not in "[{'\"")
+    if several and _column(plain) in columns:
+        key = f"axes.{_column(plain)}"
+    elif plain.startswith("axes."):
+        key = f"axes.{_column(plain.removeprefix('axes.'))}"
+    if several and key.startswith("axes."):
+        return f"{key}='{value}'"
+    return f"{key}={value}"
+
+
+def _column(path: str) -> str:
+    """Return the column's name of a dotted path; of a path below `axes` the path itself."""
+    return path if path.startswith("axes.") else path.replace(".", "_")
+
+
+def _one_line(study: Study, error: Exception) -> str:
+    """Return Hydra's message in one line that says what is allowed."""
+    first = next(line.strip() for line in str(error).splitlines() if line.strip())
+    missing = re.search(r"Could not (?:override|find) '([^']+)'", str(error))
+    if not missing:
+        return first
+    name = missing[1]
+    if name.startswith("space/"):
+        return (
+            f"space={name.removeprefix('space/')} is unknown; {study.name} has {', '.join([*spaces(study), NO_SPACE])}"
+        )
+    if name.startswith("data/"):
+        return f"data={name.removeprefix('data/')} is unknown; allowed are {', '.join(SOURCES)}"
+    return f"unknown setting {name!r}; {_suggestion(study, name)}"
+
+
+def _suggestion(study: Study, name: str) -> str:
+    knobs = [".".join(declared.path) for declared in study.knobs.declared()]
+    places = [
+        "space",
+        "data.path",
+        "results",
+        "figure",
+        "executor",
+        "address",
+        "plan",
+        "resources.cpus",
+        "resources.gpus",
+    ]
+    allowed = [*knobs, *places] if not name.startswith("axes.") else [f"axes.{column}" for column in _declared(study)]
+    close = difflib.get_close_matches(name, allowed, n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else f"allowed are {', '.join(allowed)}"

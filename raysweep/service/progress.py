@@ -1,0 +1,99 @@
+"""Progress: a live line on a terminal, plain lines now and then in a job's log."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from raysweep.service.execution import TrialReport
+
+EVERY_SECONDS = 10.0
+EVERY_SHARE = 0.05
+
+
+class ProgressDisplay:
+    """Shows how far a sweep is.
+
+    On a terminal one line is redrawn in place. Elsewhere a line is printed every `EVERY_SECONDS`, and sooner after
+    `EVERY_SHARE` of the trials, though never twice within a second.
+
+    Args:
+        total: Trials to run.
+        console: Where to print.
+    """
+
+    def __init__(self, total: int, console: Console) -> None:
+        self._total = total
+        self._console = console
+        self._outcomes: Counter[str] = Counter()
+        self._running = 0
+        self._printed = time.monotonic()
+        self._began: float | None = None
+        self._printed_done = 0
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rest]}")
+        )
+        self._task = self._bar.add_task("trials", total=total, rest="starting")
+        self._live = Live(self._bar, console=console, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    @property
+    def outcomes(self) -> Counter[str]:
+        """Number of trials of this run by outcome."""
+        return self._outcomes
+
+    def update(self, reports: Sequence[TrialReport], running: int) -> None:
+        """Take in the reports of trials that are now durable."""
+        self._outcomes.update(report.outcome for report in reports)
+        self._running = running
+        if self._began is None and (running or reports):
+            self._began = time.monotonic()
+        if self._live:
+            self._bar.update(self._task, completed=self._done, rest=self._rest())
+        elif self._due():
+            self._printed, self._printed_done = time.monotonic(), self._done
+            self._console.print(f"{self._done}/{self._total} trials, {self._rest()}", highlight=False, soft_wrap=True)
+
+    @property
+    def _done(self) -> int:
+        return self._outcomes.total()
+
+    def _due(self) -> bool:
+        waited = time.monotonic() - self._printed
+        share = (self._done - self._printed_done) / self._total
+        last = self._done == self._total and share > 0
+        return last or waited >= EVERY_SECONDS or (waited >= 1.0 and share >= EVERY_SHARE)
+
+    def _rest(self) -> str:
+        counts = f"{self._running} running, {self._outcomes['failed']} failed, {self._outcomes['diverged']} diverged"
+        if self._began is None:
+            return f"{counts}, starting"
+        rate = self._done / max(time.monotonic() - self._began, 1e-9)
+        left = f"{duration((self._total - self._done) / rate)} left" if rate else "time left not known yet"
+        return f"{counts}, {rate:.2f} trials/s, {left}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words short enough for a table."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

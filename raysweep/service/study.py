@@ -1,0 +1,104 @@
+"""A study: one experiment, from the question to the figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import MISSING, dataclass, field
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from analysis.core.schema import Column, StudySchema
+from trials.core.context import TrialContext
+from trials.core.knobs import TrialKnobs, fingerprint
+from trials.core.rows import Measurements, Row
+
+if TYPE_CHECKING:
+    from analysis.core.figures import Drawing
+    from analysis.core.results import Results
+
+Trial = Callable[[Any, TrialContext], Iterator[Row]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What one actor takes while it trains.
+
+    Attributes:
+        cpus: Cores, which is also the number of torch threads.
+        gpus: GPUs: 0, a whole number, or 1/n to put n actors on one GPU.
+
+    Raises:
+        ValueError: No core is asked for, or the fraction is not 1/n.
+    """
+
+    cpus: int = 1
+    gpus: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.cpus, int) or self.cpus < 1:
+            raise ValueError(f"resources.cpus must be a whole number of at least 1, got {self.cpus!r}")
+        if not isinstance(self.gpus, int | float) or isinstance(self.gpus, bool) or not 0 <= self.gpus < 1e6:
+            raise ValueError(f"resources.gpus must be 0, 1/n or a whole number, got {self.gpus!r}")
+        if 0 < self.gpus < 1 and abs(1 / self.gpus - round(1 / self.gpus)) > 0.05:
+            nearest = round(1 / round(1 / self.gpus), 3)
+            raise ValueError(f"resources.gpus must be 1/n so that actors fill a GPU, got {self.gpus!r}; try {nearest}")
+        if self.gpus > 1 and self.gpus != int(self.gpus):
+            raise ValueError(f"resources.gpus above 1 must be a whole number, got {self.gpus!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """One experiment, question to figure.
+
+    Attributes:
+        name: The name its four files share.
+        question: What it asks, in one sentence.
+        trial: The recipe `run(knobs, context)`.
+        measurements: What a row of the recipe holds.
+        draw: The figures of its results.
+        resources: What one actor takes, unless the command line says otherwise.
+        revision: Raised when the recipe's science changes, so that new trials get new ids.
+        headline: Measurement that the summary and the plan's tables show.
+        across: Knob whose values are the rows of the summary.
+    """
+
+    name: str
+    question: str
+    trial: Trial
+    measurements: Measurements
+    draw: Callable[[Results], Sequence[Drawing]]
+    headline: str
+    across: str
+    resources: Resources = field(default_factory=Resources)
+    revision: int = 1
+
+    @property
+    def knobs(self) -> type[TrialKnobs]:
+        """The class of the recipe's knobs, as `run` declares it."""
+        knobs = get_type_hints(self.trial, localns={"Iterator": Iterator, "Row": Row, "TrialContext": TrialContext})
+        return knobs["knobs"]
+
+    @property
+    def schema(self) -> StudySchema:
+        """The schema of the study's two tables."""
+        return StudySchema(
+            study=self.name,
+            revision=self.revision,
+            knobs=tuple(
+                Column(
+                    name=declared.name,
+                    type=declared.type,
+                    unit=declared.unit,
+                    meaning=declared.meaning,
+                    default=None if declared.default is MISSING else declared.default,
+                )
+                for declared in self.knobs.declared()
+            ),
+            measurements=tuple(
+                Column(name=name, type=entry.type, unit=entry.unit, meaning=entry.meaning)
+                for name, entry in self.measurements.items()
+            ),
+        )
+
+    def trial_id(self, knobs: TrialKnobs) -> str:
+        """Return the identity of one trial: the study's name, its revision and the knobs not at their default."""
+        return fingerprint([self.name, self.revision, knobs.non_default()])

@@ -1,0 +1,205 @@
+"""The Tune executor: packs of trials on reused Ray actors, on this machine or any cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+# Ray and Tune read these when they are imported; a user's own setting wins.
+for _name, _value in {
+    "RAY_AIR_NEW_OUTPUT": "0",  # with it, verbose=0 still prints a banner
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # silences a warning about actors without a GPU
+    "RAY_DEDUP_LOGS": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # five files a trial
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the store is consistent at any moment: nothing to wind down
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # the store is the only truth: Tune's own state is never restored
+}.items():
+    os.environ.setdefault(_name, _value)
+
+import ray  # noqa: E402
+from ray import tune  # noqa: E402
+from ray.tune.search import Searcher  # noqa: E402
+
+from raysweep.service.errors import ClusterError  # noqa: E402
+from raysweep.service.execution import PlannedTrial, TrialReport, Work, Worker, write_lost  # noqa: E402
+from raysweep.service.packs import Pack, PackQueue  # noqa: E402
+from raysweep.service.serial import Listener  # noqa: E402
+from raysweep.service.study import Resources  # noqa: E402
+
+
+class TuneExecutor:
+    """Runs packs of trials as Tune trials of one reused class trainable.
+
+    Args:
+        address: Address of a running cluster; None means RAY_ADDRESS, or else a local Ray on the loopback interface.
+    """
+
+    def __init__(self, address: str | None = None) -> None:
+        self._address = address or os.environ.get("RAY_ADDRESS")
+
+    def run(self, work: Work, trials: Sequence[PlannedTrial], listener: Listener) -> None:
+        """Run every trial once; return when all are durable, whatever their outcome.
+
+        Raises:
+            ClusterError: The cluster cannot be reached, or no node can hold one actor.
+        """
+        with _connected(self._address):
+            slots = _slots(work.resources, may_grow=self._address is not None)
+            os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(2 * slots, 4))
+            feed = _PackFeed(PackQueue(trials, slots), work, listener)
+            trainable = tune.with_parameters(_PackTrainable, work=work)
+            bundle = tune.PlacementGroupFactory([{"CPU": work.resources.cpus, "GPU": work.resources.gpus}])
+            with tempfile.TemporaryDirectory(prefix="raysweep-") as scratch:
+                tune.Tuner(
+                    tune.with_resources(trainable, bundle),
+                    tune_config=tune.TuneConfig(num_samples=-1, search_alg=feed, reuse_actors=True),
+                    run_config=tune.RunConfig(
+                        name=work.schema.study,
+                        storage_path=scratch,
+                        verbose=0,
+                        callbacks=[_Reports(feed)],
+                        checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                    ),
+                ).fit()
+
+
+class _PackTrainable(tune.Trainable):
+    """An actor that runs one pack a Tune trial and is reused for the next, with its imports, data and store kept."""
+
+    def setup(self, config: dict[str, Any], work: Work | None = None) -> None:
+        assert work is not None
+        self._worker = Worker(work)
+
+    def step(self) -> dict[str, Any]:
+        return {"done": True, "reports": self._worker.run_pack(self.config["pack"].trials)}
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.config = new_config
+        return True
+
+
+class _PackFeed(Searcher):
+    """Feeds Tune with packs as actors ask for them, so that a pack's size follows the times measured so far."""
+
+    def __init__(self, queue: PackQueue, work: Work, listener: Listener) -> None:
+        super().__init__()
+        self._queue = queue
+        self._work = work
+        self._listener = listener
+        self._handed_out: dict[str, Pack] = {}
+        self._started: set[str] = set()
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        pack = self._queue.take()
+        if pack is None:
+            # A pack that is out may still be lost and come back.
+            return None if self._handed_out else Searcher.FINISHED
+        self._handed_out[trial_id] = pack
+        return {"pack": pack}
+
+    def reported(self, trial_id: str, reports: Sequence[TrialReport]) -> None:
+        """Pass on the reports of a pack whose rows are durable."""
+        self._taken_back(trial_id)
+        self._queue.finished(reports)
+        self._listener(reports, self._trials_running())
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        pack = self._taken_back(trial_id)
+        if pack is not None:
+            given_up = self._queue.lost(pack)
+            self._listener(write_lost(self._work, given_up), self._trials_running())
+
+    def started(self, trial_id: str) -> None:
+        """Note that an actor has begun a pack; until then it waits for a free one."""
+        self._started.add(trial_id)
+
+    def tick(self) -> None:
+        """Let the listener show that time goes by."""
+        self._listener((), self._trials_running())
+
+    def _taken_back(self, trial_id: str) -> Pack | None:
+        self._started.discard(trial_id)
+        return self._handed_out.pop(trial_id, None)
+
+    def _trials_running(self) -> int:
+        """Return the number of actors at work: each runs the trials of its pack one after another."""
+        return len(self._started)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing: Tune pickles a searcher to restore it, and what is left to do follows from the store."""
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Save nothing, for the same reason."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Restore nothing, for the same reason."""
+
+
+class _Reports(tune.Callback):
+    """Hands the result of a pack to the feed, which Tune itself tells only whether the pack ended."""
+
+    def __init__(self, feed: _PackFeed) -> None:
+        self._feed = feed
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._feed.started(trial.trial_id)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        self._feed.reported(trial.trial_id, result["reports"])
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self._feed.tick()
+
+
+@contextlib.contextmanager
+def _connected(address: str | None) -> Iterator[None]:
+    """Connect to the cluster at `address`, or start a local one."""
+    place = {"address": address} if address else {"address": "local", "include_dashboard": False, **_loopback()}
+    try:
+        ray.init(**place, log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ClusterError(f"no Ray cluster at {address or 'this machine'}: {reason}") from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _loopback() -> dict[str, str]:
+    """Return the address of a local cluster's node: on the loopback interface, where all of 127.0.0.0/8 is.
+
+    Ray replaces 127.0.0.1 by the machine's address in its network, which a laptop changes as it moves.
+    """
+    return {"_node_ip_address": "127.0.0.2"} if sys.platform == "linux" else {}
+
+
+def _slots(resources: Resources, *, may_grow: bool) -> int:
+    """Return how many actors the cluster's nodes hold now, at least 1 where it may grow.
+
+    Raises:
+        ClusterError: No node holds one actor, and the cluster cannot grow.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    slots = sum(_slots_of(node, resources) for node in nodes)
+    if not slots and not may_grow:
+        largest = max(nodes, key=lambda node: (node.get("GPU", 0), node.get("CPU", 0)))
+        raise ClusterError(
+            f"a trial asks for resources.cpus={resources.cpus} and resources.gpus={resources.gpus:g}; "
+            f"this machine has {largest.get('CPU', 0):g} CPUs and {largest.get('GPU', 0):g} GPUs"
+        )
+    return max(slots, 1)
+
+
+def _slots_of(node: dict[str, float], resources: Resources) -> int:
+    by_cpu = int(node.get("CPU", 0) // resources.cpus)
+    by_gpu = int(node.get("GPU", 0) / resources.gpus + 1e-6) if resources.gpus else by_cpu
+    return min(by_cpu, by_gpu)

@@ -1,0 +1,1 @@
+"""Axes and planners: from what a space's YAML says to knobs."""

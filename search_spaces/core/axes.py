@@ -1,0 +1,100 @@
+"""Axes: the values of one knob, written as a list or as a short expression."""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+Axis = tuple[Any, ...]
+
+
+def axis(name: str, written: Any) -> Axis:
+    """Return the values of an axis.
+
+    Args:
+        name: The knob, for error messages.
+        written: A list, a single value, `"1,8,64"`, or one of the expressions of `EXPRESSIONS`.
+
+    Raises:
+        ValueError: The expression is unknown or malformed, or there is no value.
+    """
+    values = tuple(_values(name, written))
+    if not values:
+        raise ValueError(f"axis {name} has no values")
+    repeated = [value for position, value in enumerate(values) if value in values[:position]]
+    if repeated:
+        raise ValueError(f"axis {name} has {repeated[0]!r} more than once")
+    return values
+
+
+def _values(name: str, written: Any) -> Iterable[Any]:
+    if isinstance(written, list | tuple):
+        return tuple(_literal(item) if isinstance(item, str) else item for item in written)
+    if not isinstance(written, str):
+        return (written,)
+    call = re.fullmatch(r"\s*(\w+)\s*\((.*)\)\s*", written, flags=re.DOTALL)
+    if call:
+        return _evaluated(name, written, *call.groups())
+    return tuple(_literal(item.strip()) for item in written.split(","))
+
+
+def _evaluated(name: str, written: str, function: str, arguments: str) -> Iterable[Any]:
+    if function not in EXPRESSIONS:
+        raise ValueError(f"axis {name}: unknown expression {written!r}; allowed are a list, {', '.join(EXPRESSIONS)}")
+    try:
+        return EXPRESSIONS[function](*(_literal(item.strip()) for item in arguments.split(",")))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"axis {name}: {written!r} is not understood: {error}") from None
+
+
+def _literal(text: str) -> Any:
+    """Return the number, truth value or name that `text` spells."""
+    if text.lower() in ("inf", ".inf", "infinity"):
+        return math.inf
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return text
+
+
+def linear(start: float, stop: float, count: int) -> Iterable[float]:
+    """Return `count` evenly spaced values, both ends included."""
+    _require_count(count)
+    return tuple(start + (stop - start) * position / (count - 1) for position in range(count))
+
+
+def logarithmic(start: float, stop: float, count: int) -> Iterable[float]:
+    """Return `count` values evenly spaced in the logarithm, both ends included, to 12 significant digits.
+
+    The digits are limited so that a value is the same on every machine and reads as one would type it.
+    """
+    _require_count(count)
+    if not (start > 0 and stop > 0):
+        raise ValueError("both ends of a logarithmic axis must be above 0")
+    exponents = linear(math.log10(start), math.log10(stop), count)
+    return tuple(float(f"{10**exponent:.12g}") for exponent in exponents)
+
+
+def powers_of_two(start: int, stop: int) -> Iterable[int]:
+    """Return start, 2 start, 4 start ... up to and including `stop`."""
+    if not 1 <= start <= stop:
+        raise ValueError("powers_of_two(start, stop) needs 1 <= start <= stop")
+    return tuple(start * 2**power for power in range(int(math.log2(stop / start)) + 1))
+
+
+def _require_count(count: int) -> None:
+    if not isinstance(count, int) or count < 2:
+        raise ValueError("the number of values must be a whole number of at least 2")
+
+
+EXPRESSIONS: Mapping[str, Callable[..., Iterable[Any]]] = {
+    "range": range,
+    "linear": linear,
+    "log": logarithmic,
+    "powers_of_two": powers_of_two,
+}

@@ -1,0 +1,106 @@
+import math
+
+import pytest
+
+from raysweep.k_phase_diagram import STUDY
+from raysweep.service import explanation
+from raysweep.service.configuration import read_settings, spaces
+from raysweep.service.errors import UsageError
+
+
+def axes(*overrides: str) -> dict[str, tuple[object, ...]]:
+    return dict(read_settings(STUDY, overrides).grid.axes)
+
+
+def test_without_overrides_the_laptop_space_is_taken() -> None:
+    settings = read_settings(STUDY, [])
+    assert settings.space == "laptop"
+    assert len(settings.grid) >= 18
+    assert settings.executor == "ray"
+
+
+@pytest.mark.parametrize("space", spaces(STUDY))
+def test_every_space_gives_allowed_knobs_and_says_what_it_is(space: str) -> None:
+    settings = read_settings(STUDY, [f"space={space}"])
+    assert len(list(settings.grid)) == len(settings.grid)
+    assert f"  {space} " in explanation.of(STUDY)
+
+
+def test_a_list_replaces_an_axis() -> None:
+    assert axes("axes.feature_update_interval=[1,8,64,512]")["feature_update_interval"] == (1, 8, 64, 512)
+
+
+@pytest.mark.parametrize("override", ["axes.seed=range(5)", "seed=range(5)", "seed=0,1,2,3,4", "axes.seed=[0,1,2,3,4]"])
+def test_several_values_make_an_axis(override: str) -> None:
+    assert axes(override)["seed"] == (0, 1, 2, 3, 4)
+
+
+def test_expressions_reach_the_axis() -> None:
+    assert axes("axes.learning_rate=log(1e-3,1,4)")["learning_rate"] == (0.001, 0.01, 0.1, 1.0)
+
+
+def test_infinity_may_be_written_in_a_list() -> None:
+    assert axes("axes.feature_update_interval=[1,inf]")["feature_update_interval"] == (1, math.inf)
+
+
+def test_one_value_replaces_the_space_s_axis() -> None:
+    settings = read_settings(STUDY, ["seed=7", "feature_update_interval=3"])
+    assert dict(settings.grid.axes) == {}
+    (knobs,) = settings.grid
+    assert (knobs.seed, knobs.columns()["feature_update_interval"]) == (7, 3)
+
+
+def test_a_nested_knob_may_be_an_axis() -> None:
+    assert axes("axes.data.train_size=[100,200]")["data_train_size"] == (100, 200)
+    assert axes("data.train_size=100,200")["data_train_size"] == (100, 200)
+
+
+def test_the_data_set_s_place_is_no_knob() -> None:
+    settings = read_settings(STUDY, ["data=cifar10", "data.path=/somewhere", "space=none"])
+    assert settings.data_path == "/somewhere"
+    (knobs,) = settings.grid
+    assert knobs.columns()["data_name"] == "cifar10"
+    assert "data_path" not in knobs.columns()
+
+
+def test_the_user_s_data_set_beats_the_space_s() -> None:
+    (knobs, *_) = read_settings(STUDY, ["space=cifar10_subset", "data=mnist"]).grid
+    assert knobs.columns()["data_name"] == "mnist"
+    assert knobs.columns()["data_train_size"] == 2000
+
+
+def test_the_results_root_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAYSWEEP_RESULTS", "s3://bucket/prefix")
+    assert read_settings(STUDY, []).results == "s3://bucket/prefix"
+    assert read_settings(STUDY, ["results=elsewhere"]).results == "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("widht=3", "unknown setting 'widht'; did you mean 'width'?"),
+        ("axes.widht=[3]", "unknown setting 'axes.widht'; did you mean 'axes.width'?"),
+        ("zzz=3", "unknown setting 'zzz'; allowed are seed, steps"),
+        ("space=nope", "space=nope is unknown; k_phase_diagram has cifar10_subset, full, laptop, smoke, none"),
+        ("data=nope", "data=nope is unknown; allowed are digits, cifar10, mnist"),
+        ("width=[1", "cannot read 'width=[1'"),
+        ("resources.gpus=0.3", "resources.gpus must be 1/n so that actors fill a GPU, got 0.3; try 0.333"),
+        ("resources.cpus=0", "resources.cpus must be a whole number of at least 1, got 0"),
+        ("axes.feature_update_interval=[]", "axis feature_update_interval has no values"),
+        ("axes.learning_rate=logspace(1,2,3)", "unknown expression 'logspace(1,2,3)'; allowed are"),
+        ("executor=threads", "executor='threads' is not one of ray, serial"),
+        ("width", "'width' is no override"),
+    ],
+)
+def test_bad_input_says_in_one_line_what_is_allowed(override: str, message: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        read_settings(STUDY, [override])
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_help_names_every_knob_with_its_default() -> None:
+    text = explanation.of(STUDY)
+    for declared in STUDY.knobs.declared():
+        assert ".".join(declared.path) in text
+        assert f"default {declared.default}" in text

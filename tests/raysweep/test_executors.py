@@ -1,0 +1,112 @@
+"""The executors: the same rows wherever a trial runs, and no trial is lost whatever it does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.core.results import Results
+from raysweep.k_phase_diagram import STUDY
+from raysweep.service.errors import ClusterError
+from raysweep.service.execution import PlannedTrial, TrialReport, Worker
+from raysweep.service.packs import ATTEMPTS
+from raysweep.service.serial import Executor, SerialExecutor
+from raysweep.service.study import Study
+from raysweep.service.tune import TuneExecutor
+from tests.recipes import WALK, WalkKnobs, walks
+from tests.studies import smallest_sweep, work_at
+
+TIME_AND_PLACE = ["started_at", "finished_at", "wall_seconds", "gpu_seconds"]
+
+
+def planned(*knobs: WalkKnobs) -> list[PlannedTrial]:
+    return [PlannedTrial(trial_id=WALK.trial_id(each), knobs=each) for each in knobs]
+
+
+def run(executor: Executor, study: Study, root: Path, trials: list[PlannedTrial]) -> list[TrialReport]:
+    heard: list[TrialReport] = []
+    executor.run(work_at(study, root, trials), trials, lambda reports, running: heard.extend(reports))
+    return heard
+
+
+def tables(root: Path, study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
+    results = Results(root)
+    trials = results.trials(study.name).sort_values("trial_id", ignore_index=True)
+    rows = results.measurements(study.name).sort_values(["trial_id", "step"], ignore_index=True)
+    return trials.drop(columns=TIME_AND_PLACE), rows
+
+
+@pytest.mark.slow
+def test_serial_and_tune_rows_are_equal(tmp_path: Path) -> None:
+    trials = smallest_sweep(STUDY)
+    for name, executor in {"serial": SerialExecutor(), "tune": TuneExecutor()}.items():
+        heard = run(executor, STUDY, tmp_path / name, trials)
+        assert sorted(report.trial_id for report in heard) == sorted(trial.trial_id for trial in trials)
+    for serial, tune in zip(tables(tmp_path / "serial", STUDY), tables(tmp_path / "tune", STUDY), strict=True):
+        pd.testing.assert_frame_equal(serial, tune)
+
+
+def test_every_outcome_is_a_row_and_the_others_go_on(tmp_path: Path) -> None:
+    trials = planned(*(walks(behaviour=b) for b in ("raises", "diverges", "yields_nonsense", "finishes")))
+    heard = run(SerialExecutor(), WALK, tmp_path, trials)
+    assert [report.outcome for report in heard] == ["failed", "diverged", "failed", "finished"]
+    table = Results(tmp_path).trials("walk").set_index("behaviour")
+    assert table["outcome"].to_dict() == {
+        "raises": "failed",
+        "diverges": "diverged",
+        "yields_nonsense": "failed",
+        "finishes": "finished",
+    }
+    assert "RuntimeError: the walk was broken off" in table.loc["raises", "error"]
+    assert "undeclared columns ['depth']" in table.loc["yields_nonsense", "error"]
+    assert table.loc["diverges", "error"] == "step 3: the walk left the ground"
+    assert table["steps_recorded"].to_dict() == {"raises": 0, "diverges": 3, "yields_nonsense": 0, "finishes": 3}
+    assert table.loc["finishes", "final_height"] == 2.0
+
+
+@pytest.mark.slow
+def test_a_trial_that_kills_its_process_fails_alone(tmp_path: Path) -> None:
+    trials = planned(*(walks(seed=seed) for seed in range(30)), walks(behaviour="dies"), walks(behaviour="raises"))
+    heard = run(TuneExecutor(), WALK, tmp_path, trials)
+    assert Counter(report.outcome for report in heard) == {"finished": 30, "failed": 2}
+    table = Results(tmp_path).trials("walk").set_index("behaviour")
+    assert table["outcome"].value_counts().to_dict() == {"finished": 30, "failed": 2}
+    assert "process that ran this trial died each time" in table.loc["dies", "error"]
+    assert "the walk was broken off" in table.loc["raises", "error"]
+    assert ATTEMPTS > 1
+
+
+def test_an_interrupted_pack_leaves_what_had_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trials = planned(*(walks(seed=seed) for seed in range(3)))
+    worker = Worker(work_at(WALK, tmp_path, trials))
+
+    def interrupted_after_two() -> list[PlannedTrial]:
+        yield from trials[:2]  # type: ignore[misc]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        worker.run_pack(interrupted_after_two())
+    assert Results(tmp_path).finished("walk") == {trial.trial_id for trial in trials[:2]}
+
+
+def test_a_trial_is_reported_only_after_it_is_durable(tmp_path: Path) -> None:
+    trials = planned(*(walks(seed=seed) for seed in range(3)))
+    durable: list[bool] = []
+
+    def listen(reports: object, running: int) -> None:
+        durable.extend(report.trial_id in Results(tmp_path).finished("walk") for report in reports)  # type: ignore[attr-defined]
+
+    SerialExecutor().run(work_at(WALK, tmp_path, trials), trials, listen)
+    assert durable == [True] * 3
+
+
+@pytest.mark.slow
+def test_resources_this_machine_lacks_are_refused(tmp_path: Path) -> None:
+    trials = planned(walks())
+    work = work_at(WALK, tmp_path, trials)
+    greedy = type(work)(**{**work.__dict__, "resources": type(work.resources)(cpus=1000)})
+    with pytest.raises(ClusterError, match=r"a trial asks for resources.cpus=1000 .*; this machine has \d+ CPUs"):
+        TuneExecutor().run(greedy, trials, lambda reports, running: None)

@@ -1,0 +1,66 @@
+"""Recipes for tests of the service: quick ones, and ones that fail in every way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from analysis.core.figures import Drawing
+from analysis.core.results import Results
+from raysweep.service.study import Study
+from trials.core.context import TrialContext
+from trials.core.knobs import TrialKnobs, knob
+from trials.core.rows import Diverged, Measurement, Row
+
+BEHAVIOURS = ("finishes", "diverges", "raises", "yields_nonsense", "dies")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WalkKnobs(TrialKnobs):
+    """A walk of a few steps that ends as told."""
+
+    behaviour: str = knob("how the trial ends", "finishes", choices=BEHAVIOURS)
+    steps: int = knob("rows", 3, unit="steps", at_least=1)
+    seconds: float = knob("time it takes", 0.0, unit="s", at_least=0)
+
+
+MEASUREMENTS = {"height": Measurement(meaning="where the walk is", unit="m")}
+
+
+def walk(knobs: WalkKnobs, context: TrialContext) -> Iterator[Row]:
+    """Walk `steps` rows up from the seed."""
+    for step in range(knobs.steps):
+        time.sleep(knobs.seconds / knobs.steps)
+        yield {"step": step, "height": float(knobs.seed + step)}
+    if knobs.behaviour == "diverges":
+        raise Diverged(knobs.steps, "the walk left the ground")
+    if knobs.behaviour == "raises":
+        raise RuntimeError("the walk was broken off")
+    if knobs.behaviour == "yields_nonsense":
+        yield {"step": knobs.steps, "depth": 1.0}
+    if knobs.behaviour == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def draw(results: Results) -> Sequence[Drawing]:
+    """Draw nothing."""
+    return []
+
+
+WALK = Study(
+    name="walk",
+    question="Where does a walk end?",
+    trial=walk,
+    measurements=MEASUREMENTS,
+    draw=draw,
+    across="behaviour",
+    headline="final_height",
+)
+
+
+def walks(**knobs: object) -> WalkKnobs:
+    """Return knobs of a walk."""
+    return WalkKnobs(**knobs)  # type: ignore[arg-type]
