@@ -11,11 +11,12 @@ from typing import Any
 import pyarrow as pa
 
 from analysis.core import layout
+from analysis.core.common_columns import OUTCOMES
 from analysis.core.errors import CorruptedPart, KeyAbsent
 from analysis.core.journal import Journal
 from analysis.core.parallel import in_parallel
 from analysis.core.parquet import decoded
-from analysis.core.schema import OUTCOMES, StudySchema
+from analysis.core.schema import StudySchema
 from analysis.core.snapshot import Source, StudyReader, files
 from analysis.core.stages import read_stage
 from analysis.core.sweeps import recorded_sweeps

@@ -43,5 +43,5 @@ class StoreWarning(UserWarning):
     """The store works, but a guarantee is weaker than usual or something was skipped on request."""
 
 
-class KeyAbsent(Exception):  # noqa: N818 - control flow between storage and readers, never shown
+class KeyAbsent(Exception):  # control flow between storage and readers, never shown
     """No object is stored under a key. Readers that listed it before look again: compaction moved it."""

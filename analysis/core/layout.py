@@ -22,14 +22,17 @@ def checked_token(token: str, what: str) -> str:
 
 
 def inbox(study: str) -> str:
+    """Return the folder of packs that are not compacted."""
     return f"{study}/inbox"
 
 
 def pack_trials(study: str, pack: str) -> str:
+    """Return the key of a pack's trials, whose appearance finishes the pack."""
     return f"{study}/inbox/{pack}{TRIALS}"
 
 
 def pack_measurements(study: str, pack: str) -> str:
+    """Return the key of a pack's measured rows."""
     return f"{study}/inbox/{pack}{MEASUREMENTS}"
 
 
@@ -45,24 +48,30 @@ def part_number(name: str) -> int | None:
 
 
 def part_trials(study: str, part: str) -> str:
+    """Return the key of a part's trials."""
     return f"{study}/trials/{part}"
 
 
 def part_measurements(study: str, part: str) -> str:
+    """Return the key of a part's measured rows."""
     return f"{study}/measurements/{part}"
 
 
 def schemas(study: str) -> str:
+    """Return the folder of declarations."""
     return f"{study}/schemas"
 
 
 def journal(study: str) -> str:
+    """Return the folder of compaction's plans."""
     return f"{study}/journal"
 
 
 def sweeps(study: str) -> str:
+    """Return the folder of recorded sweeps."""
     return f"{study}/sweeps"
 
 
 def stage(study: str, fingerprint: str) -> str:
+    """Return the folder of one stage."""
     return f"{study}/stages/{checked_token(fingerprint, 'stage fingerprint')}"

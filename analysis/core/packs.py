@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from analysis.core import layout
+from analysis.core.common_columns import OUTCOMES, TIME
 from analysis.core.errors import CorruptedPart, KeyAbsent
 from analysis.core.parquet import decoded, encoded
-from analysis.core.schema import COMMON, OUTCOMES, StudySchema
+from analysis.core.schema import StudySchema
 from analysis.core.storage import Storage
 
 Row = Mapping[str, Any]
@@ -143,7 +144,7 @@ _CHECKS: dict[pa.DataType, Callable[[str, Any], Any]] = {
     pa.int64(): _exactly(int),
     pa.float64(): _exactly(float),
     pa.string(): _exactly(str),
-    COMMON["started_at"][0]: _moment,
+    TIME: _moment,
 }
 
 

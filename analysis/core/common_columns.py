@@ -1,0 +1,37 @@
+"""The columns that the trials of every study have."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+OUTCOMES = ("finished", "diverged", "stopped", "failed")
+TIME = pa.timestamp("us", tz="UTC")
+
+# In this order: name -> (Arrow type, unit, meaning).
+COMMON: dict[str, tuple[pa.DataType, str, str]] = {
+    "trial_id": (pa.string(), "", "identity of the trial: study, revision and the knobs that are not at their default"),
+    "study": (pa.string(), "", "name of the study"),
+    "revision": (pa.int64(), "", "revision of the study's recipe"),
+    "seed": (pa.int64(), "", "seed of every random stream"),
+    "outcome": (pa.string(), "", "finished, diverged, stopped or failed"),
+    "error": (pa.string(), "", "traceback of a failed trial, reason of a diverged one"),
+    "steps_recorded": (pa.int64(), "", "number of the trial's rows in measurements"),
+    "wall_seconds": (pa.float64(), "s", "time from the trial's start to its end"),
+    "gpu_seconds": (pa.float64(), "s", "wall time times the fraction of a GPU"),
+    "cost_dollars": (pa.float64(), "USD", "price of the time on its node type, where known"),
+    "started_at": (TIME, "", "start, in UTC"),
+    "finished_at": (TIME, "", "end, in UTC"),
+    "device": (pa.string(), "", "device of the computation: cpu or cuda"),
+    "device_name": (pa.string(), "", "model of the device"),
+    "gpu_fraction": (pa.float64(), "", "fraction of a GPU the trial could use"),
+    "node_type": (pa.string(), "", "type of the cluster's node"),
+    "git_commit": (pa.string(), "", "commit of the code, captured where the sweep was submitted"),
+    "git_dirty": (pa.bool_(), "", "whether the code differed from that commit"),
+    "source_hash": (pa.string(), "", "hash of the source files"),
+    "data_hash": (pa.string(), "", "fingerprint of the data"),
+    "python_version": (pa.string(), "", "version of Python"),
+    "torch_version": (pa.string(), "", "version of PyTorch"),
+    "ray_version": (pa.string(), "", "version of Ray, null for a serial trial"),
+    "cuda_version": (pa.string(), "", "version of CUDA, null without a GPU"),
+    "knobs_json": (pa.string(), "", "every knob as JSON"),
+}
