@@ -26,6 +26,7 @@ from raysweep.service.progress import ProgressDisplay
 from raysweep.service.serial import Executor, SerialExecutor
 from raysweep.service.study import Study
 from trials.core.data.arrays import Arrays, load_arrays
+from trials.core.data.examples import DataKnobs, refuse_misfit
 from trials.core.knobs import fingerprint
 
 USAGE, FAILED, INTERRUPTED = 2, 1, 130
@@ -67,10 +68,10 @@ def _usage_error(message: str) -> NoReturn:
 
 
 def _run(study: Study, settings: Settings, console: Console) -> int:
-    results = Results(settings.results)
+    results = _opened(settings)
     results.prepare(study.schema)
     plan = _planned(study, settings, results)
-    console.print(summary.plan_line(study, settings, plan, results))
+    console.print(summary.plan_line(study, settings, plan, results), soft_wrap=True, highlight=False)
     if settings.plan_only:
         console.print(summary.plan_table(study, plan))
         return 0
@@ -86,26 +87,35 @@ def _run(study: Study, settings: Settings, console: Console) -> int:
     console.print(summary.outcome_table(study, sweep))
     if plan.count("finished") + plan.count("diverged"):
         for path in _drawn(study, settings, sweep):
-            console.print(f"figure: {path}")
-    console.print(summary.reading_lines(study, settings))
+            console.print(f"figure: {path}", soft_wrap=True, markup=False, highlight=False)
+    console.print(summary.reading_lines(study, settings), soft_wrap=True, markup=False, highlight=False)
     return FAILED if plan.missing else 0
+
+
+def _opened(settings: Settings) -> Results:
+    try:
+        return Results(settings.results)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def _planned(study: Study, settings: Settings, results: Results) -> Plan:
     try:
-        plan = planned(study, settings.grid, results.outcomes(study.name))
+        return planned(study, settings.grid, results.outcomes(study.name))
     except ValueError as error:
         raise UsageError(str(error)) from None
-    return plan
 
 
 def _arrays(settings: Settings, plan: Plan) -> dict[str, Arrays]:
     """Return the raw arrays of every data set that a missing trial reads, loaded once, before any actor starts."""
-    names = {str(trial.knobs.columns()["data_name"]) for trial in plan.missing if "data_name" in trial.knobs.columns()}
+    wanted = {knobs for trial in plan.missing for knobs in vars(trial.knobs).values() if isinstance(knobs, DataKnobs)}
     try:
-        return {name: load_arrays(name, settings.data_path) for name in sorted(names)}
+        arrays = {name: load_arrays(name, settings.data_path) for name in sorted({knobs.name for knobs in wanted})}
+        for knobs in wanted:
+            refuse_misfit(arrays[knobs.name], knobs)
     except ValueError as error:
         raise UsageError(str(error)) from None
+    return arrays
 
 
 def _record(study: Study, settings: Settings, plan: Plan, results: Results, origin: provenance.Provenance) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -163,11 +165,14 @@ class _Reports(tune.Callback):
 def _connected(address: str | None) -> Iterator[None]:
     """Connect to the cluster at `address`, or start a local one."""
     place = {"address": address} if address else {"address": "local", "include_dashboard": False, **_loopback()}
+    on_termination = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(**place, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ClusterError(f"no Ray cluster at {address or 'this machine'}: {reason}") from None
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_termination)  # Ray puts its own in place, which aborts the process
     try:
         yield
     finally:

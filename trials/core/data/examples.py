@@ -60,6 +60,21 @@ _SCALINGS: Mapping[str, _Scaling] = MappingProxyType(
 )
 
 
+def refuse_misfit(arrays: Arrays, knobs: DataKnobs) -> None:
+    """Compare the knobs with the data, at no cost.
+
+    Raises:
+        ValueError: More images are asked for than there are, or squares that do not tile the images.
+    """
+    for split, size in (("train", knobs.train_size), ("test", knobs.test_size)):
+        images = getattr(arrays, f"{split}_inputs")
+        if size > len(images):
+            raise ValueError(f"data_{split}_size={size} exceeds the {len(images)} {split} images of {knobs.name}")
+    height, width = arrays.train_inputs.shape[2:]
+    if height % knobs.average_pool or width % knobs.average_pool:
+        raise ValueError(f"data_average_pool={knobs.average_pool} does not divide images of {height}x{width} pixels")
+
+
 @lru_cache(maxsize=4)
 def prepared(arrays: Arrays, knobs: DataKnobs, device: torch.device) -> tuple[Examples, Examples]:
     """Return the training and the test examples, prepared once a process for each (arrays, knobs, device).
@@ -70,9 +85,10 @@ def prepared(arrays: Arrays, knobs: DataKnobs, device: torch.device) -> tuple[Ex
     Raises:
         ValueError: More images are asked for than there are, or squares that do not tile the images.
     """
+    refuse_misfit(arrays, knobs)
     classes = int(max(arrays.train_labels.max(), arrays.test_labels.max())) + 1
-    train = _inputs_and_labels("train", knobs, knobs.train_size, arrays.train_inputs, arrays.train_labels)
-    test = _inputs_and_labels("test", knobs, knobs.test_size, arrays.test_inputs, arrays.test_labels)
+    train = _inputs_and_labels(knobs, knobs.train_size, arrays.train_inputs, arrays.train_labels)
+    test = _inputs_and_labels(knobs, knobs.test_size, arrays.test_inputs, arrays.test_labels)
     train_examples, test_examples = (
         Examples(inputs=inputs.to(device), labels=labels.to(device), classes=classes)
         for inputs, labels in (train, test)
@@ -81,14 +97,11 @@ def prepared(arrays: Arrays, knobs: DataKnobs, device: torch.device) -> tuple[Ex
 
 
 def _inputs_and_labels(
-    split: str,
     knobs: DataKnobs,
     size: int,
     images: UInt8[np.ndarray, "all channels height width"],
     labels: Int64[np.ndarray, " all"],
 ) -> tuple[Tensor, Tensor]:
-    if size > len(images):
-        raise ValueError(f"data_{split}_size={size} exceeds the {len(images)} {split} images of {knobs.name}")
     count = size or len(images)
     # A copy: arrays from shared memory are read-only, which tensors cannot express.
     return _normalised(images[:count].astype(np.float32), knobs), torch.from_numpy(labels[:count].astype(np.int64))
@@ -97,9 +110,6 @@ def _inputs_and_labels(
 def _normalised(
     images: Float32[np.ndarray, "samples channels height width"], knobs: DataKnobs
 ) -> Float32[Tensor, "samples channels pooled_height pooled_width"]:
-    height, width = images.shape[2:]
-    if height % knobs.average_pool or width % knobs.average_pool:
-        raise ValueError(f"data_average_pool={knobs.average_pool} does not divide images of {height}x{width} pixels")
     scaling = _SCALINGS[knobs.name]
     pooled = avg_pool2d(torch.from_numpy(images), knobs.average_pool)
     return (pooled / scaling.largest - scaling.mean) / scaling.deviation

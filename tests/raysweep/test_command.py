@@ -1,0 +1,157 @@
+"""The command as a user meets it: what it prints, what it leaves, and how it ends."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.core.results import Results
+from raysweep.k_phase_diagram import STUDY
+from raysweep.service.command import main
+from trials.core.context import TrialContext
+from trials.core.rows import Row
+from trials.k_phase_diagram import KPhaseKnobs
+
+SERIAL = ("executor=serial", "space=smoke")
+
+
+def command(*overrides: str) -> list[str]:
+    return [sys.executable, "-m", "raysweep.k_phase_diagram", *overrides]
+
+
+def test_a_sweep_leaves_tables_and_figures_and_a_second_run_only_draws(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(STUDY, [*SERIAL, f"results={tmp_path}"]) == 0
+    first = capsys.readouterr().out
+    assert "6 trials, 0 finished, 6 to run" in first
+    assert "6/6 trials" in first
+    trials = pd.read_parquet(tmp_path / "k_phase_diagram" / "trials")
+    assert sorted(trials["feature_update_interval"]) == [1, 1, 5, 5, 20, 20]
+    figure = tmp_path / "k_phase_diagram" / "figures" / "smoke.png"
+    assert figure.read_bytes()[:4] == b"\x89PNG"
+    assert b"<svg" in figure.with_suffix(".svg").read_bytes()
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
+
+    assert main(STUDY, [*SERIAL, f"results={tmp_path}"]) == 0
+    second = capsys.readouterr().out
+    assert "6 trials, 6 finished, 0 to run; nothing to run" in second
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")} == written
+
+
+def test_the_printed_lines_open_the_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(STUDY, [*SERIAL, f"results={tmp_path}"])
+    lines = [line for line in capsys.readouterr().out.splitlines() if line[:7] in ("pandas:", "polars:", "duckdb:")]
+    assert len(lines) == 3
+    for line in lines:
+        code = line.partition(":")[2].strip().replace("; ", "; table = ", 1) + "; assert len(table) == 6"
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_wider_sweep_runs_only_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(STUDY, [*SERIAL, f"results={tmp_path}"])
+    capsys.readouterr()
+    wider = [*SERIAL, f"results={tmp_path}", "axes.feature_update_interval=[1,2,5,inf]", "seed=range(3)"]
+    assert main(STUDY, [*wider, "--dry-run"]) == 0
+    assert "12 trials, 6 finished, 6 to run" in capsys.readouterr().out
+    assert main(STUDY, wider) == 0
+    assert len(Results(tmp_path).trials("k_phase_diagram")) == 12
+
+
+def test_a_dry_run_shows_the_plan_and_leaves_no_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for flag in ("--dry-run", "plan=true"):
+        assert main(STUDY, ["space=full", flag, f"results={tmp_path}"]) == 0
+        printed = capsys.readouterr().out
+        assert "81 trials, 0 finished, 81 to run" in printed
+        assert "missing" in printed
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_help_explains_the_study(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(STUDY, ["--help"])
+    assert left.value.code == 0
+    printed = capsys.readouterr().out
+    assert STUDY.question in printed
+    assert "feature_update_interval  steps between re-linearisations" in printed
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["widht=3"], "unknown setting 'widht'; did you mean 'width'?"),
+        (["feature_update_interval=-3"], "feature_update_interval must be at least 1, got -3"),
+        (["feature_update_interval=0"], "feature_update_interval must be at least 1, got 0"),
+        (["space=nope"], "space=nope is unknown"),
+        (["data=cifar10", "data.path=/nonexistent"], "/nonexistent"),
+        (["data.train_size=100000"], "data_train_size=100000 exceeds the 1000 train images of digits"),
+        (["results=/proc/nowhere"], "/proc/nowhere"),
+        (["results=ftp://somewhere"], "s3://bucket/prefix"),
+        (["--no-such-flag"], "--no-such-flag"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    overrides: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(STUDY, [f"results={tmp_path}", *overrides]) == 2
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert errors.startswith("error: ")
+    assert errors.count("\n") == 1
+    assert "ray" not in sys.modules or not sys.modules["ray"].is_initialized()
+
+
+def broken(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[Row]:
+    yield from itertools.islice(STUDY.trial(knobs, context), 2)
+    raise RuntimeError("broken on purpose")
+
+
+def test_a_failing_trial_is_printed_with_what_reproduces_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = dataclasses.replace(STUDY, trial=broken)
+    assert main(study, [*SERIAL, f"results={tmp_path}", "width=9"]) == 1
+    printed = capsys.readouterr().out
+    assert "6 trials failed with:" in printed
+    assert printed.count("RuntimeError: broken on purpose") == 1
+    (line,) = [line for line in printed.splitlines() if line.startswith("reproduce: ")]
+    again = tmp_path / "again"
+    assert main(study, [*line.split("raysweep.k_phase_diagram ")[1].split(), f"results={again}"]) == 1
+    (first,) = Results(again).trials("k_phase_diagram").to_dict("records")
+    assert first["outcome"] == "failed"
+    assert first["trial_id"] in set(Results(tmp_path).trials("k_phase_diagram")["trial_id"])
+
+    assert main(STUDY, [*SERIAL, f"results={tmp_path}", "width=9"]) == 0, "failed trials run again, and may finish"
+    assert set(Results(tmp_path).trials("k_phase_diagram")["outcome"]) == {"finished"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM], ids=lambda ending: ending.name)
+def test_an_interrupted_sweep_is_consistent_and_goes_on(ending: signal.Signals, tmp_path: Path) -> None:
+    overrides = ("space=smoke", "steps=30000", "axes.feature_update_interval=[1,2,5]", f"results={tmp_path}")
+    process = subprocess.Popen(command(*overrides), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    finished_by = time.monotonic() + 120
+    while time.monotonic() < finished_by and not Results(tmp_path).finished("k_phase_diagram"):
+        time.sleep(0.2)
+    os.kill(process.pid, ending)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in errors
+    before = Results(tmp_path).finished("k_phase_diagram")
+    assert before
+    done = subprocess.run(command(*overrides), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert f"6 trials, {len(before)} finished" in done.stdout
+    results = Results(tmp_path)
+    assert len(results.trials("k_phase_diagram")) == 6
+    assert not results.check("k_phase_diagram")
