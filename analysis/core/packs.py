@@ -71,7 +71,7 @@ def stored(storage: Storage, study: str, pack: Pack) -> None:
 
 
 def _stored(storage: Storage, key: str, table: pa.Table) -> bool:
-    content = encoded(table)
+    content = encoded(table, lasting=False)
     created = storage.create(key, content)
     if not created:
         _mended(storage, key, content)

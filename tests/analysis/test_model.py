@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -100,10 +101,8 @@ class Store(RuleBasedStateMachine):
         stored(storage, STUDY, packed(SCHEMA, [row], {name: rows(scale)}))
 
     def _crashing(self, action: Callable[[Storage], object], at: int, after: bool = False) -> None:
-        try:
+        with suppress(Crash):
             action(Interrupted(self.storage, at, crash, after=after))
-        except Crash:
-            pass
 
     def _forget(self, name: str) -> None:
         """A half-written run stays, and may be completed by the same work later; it must not be assumed gone."""

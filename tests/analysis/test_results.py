@@ -75,7 +75,7 @@ def test_a_type_change_is_refused_until_the_revision_is_bumped(place: Place) -> 
     results = written(place, trial("a"))
     wider = (Column(name="width", type=float), Column(name="seed", type=int))
     changed = StudySchema(study=STUDY, revision=1, knobs=wider, measurements=SCHEMA.measurements)
-    with pytest.raises(SchemaConflict, match="width is stored as int at revision 1 .* declared as float.* bump"):
+    with pytest.raises(SchemaConflict, match=r"width is stored as int at revision 1 .* declared as float.* bump"):
         Results(place.root).write(changed, [trial("b", width=0.5)], {})
     bumped = StudySchema(study=STUDY, revision=2, knobs=wider, measurements=SCHEMA.measurements)
     results.write(bumped, [trial("b", width=0.5)], {})

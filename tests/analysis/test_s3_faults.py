@@ -29,17 +29,17 @@ def faulty(
         yield proxy, place
 
 
-def write(root: str, name: str, scale: float = 1.0) -> None:
-    Results(root).write(SCHEMA, [trial(name)], {name: rows(scale)})
+def write(results: Results, name: str, scale: float = 1.0) -> None:
+    results.write(SCHEMA, [trial(name)], {name: rows(scale)})
 
 
 @pytest.mark.parametrize("fault", ["error", "slow down", "reset", "lost", "truncated"])
 def test_passing_faults_are_survived(faulty: tuple[FaultProxy, Place], fault: str) -> None:
     proxy, place = faulty
     proxy.fault = lambda method, number, attempt: fault if attempt < 2 else None
-    write(place.root, "a")
-    write(place.root, "b", 2.0)
     results = Results(place.root)
+    write(results, "a")
+    write(results, "b", 2.0)
     assert results.compact(STUDY).trials == 2
     proxy.fault = healthy
     assert results.finished(STUDY) == {"a", "b"}
@@ -50,14 +50,16 @@ def test_passing_faults_are_survived(faulty: tuple[FaultProxy, Place], fault: st
 def test_a_rivals_conflicting_write_is_waited_for(faulty: tuple[FaultProxy, Place]) -> None:
     proxy, place = faulty
     proxy.fault = lambda method, number, attempt: "conflict" if method == "PUT" and attempt < 2 else None
-    write(place.root, "a")
-    assert Results(place.root).finished(STUDY) == {"a"}
+    results = Results(place.root)
+    write(results, "a")
+    assert results.finished(STUDY) == {"a"}
 
 
 def test_an_answer_lost_at_every_write_of_a_compaction(faulty: tuple[FaultProxy, Place]) -> None:
     proxy, place = faulty
-    write(place.root, "a")
-    write(place.root, "b")
+    results = Results(place.root)
+    for name in "ab":
+        write(results, name)
     lost: list[int] = []
 
     def lose_each_once(method: str, number: int, attempt: int) -> str | None:
@@ -67,9 +69,9 @@ def test_an_answer_lost_at_every_write_of_a_compaction(faulty: tuple[FaultProxy,
         return "lost"
 
     proxy.fault = lose_each_once
-    assert Results(place.root).compact(STUDY).trials == 2
+    assert results.compact(STUDY).trials == 2
     assert len(lost) >= 8
-    assert Results(place.root).check(STUDY) == []
+    assert results.check(STUDY) == []
 
 
 @pytest.mark.parametrize(
@@ -87,16 +89,17 @@ def test_lasting_faults_are_told_in_one_line(
     faulty: tuple[FaultProxy, Place], fault: str, error: type[StoreError], message: str
 ) -> None:
     proxy, place = faulty
-    write(place.root, "a")
+    results = Results(place.root)
+    write(results, "a")
     proxy.fault = lambda method, number, attempt: fault
     with pytest.raises(error, match=message) as caught:
-        write(place.root, "b")
+        write(results, "b")
     told = str(caught.value)
     assert "\n" not in told
     assert SECRET not in told
     assert caught.value.__cause__ is None
     proxy.fault = healthy
-    assert Results(place.root).finished(STUDY) == {"a"}
+    assert results.finished(STUDY) == {"a"}
 
 
 def test_credentials_that_expire_in_mid_sweep_lose_nothing(faulty: tuple[FaultProxy, Place]) -> None:
@@ -106,11 +109,11 @@ def test_credentials_that_expire_in_mid_sweep_lose_nothing(faulty: tuple[FaultPr
     results = Results(place.root)
     with pytest.raises(AccessDenied, match="expired"):
         for number in range(100):
-            results.write(SCHEMA, [trial(f"t{number}")], {})
+            write(results, f"t{number}")
             done.append(f"t{number}")
     assert done
     proxy.fault = healthy
-    assert Results(place.root).finished(STUDY) >= set(done)
+    assert results.finished(STUDY) >= set(done)
 
 
 @pytest.mark.slow
@@ -121,7 +124,7 @@ def test_a_sweep_through_random_faults(faulty: tuple[FaultProxy, Place]) -> None
     faults = ["error", "slow down", "reset", "lost", "truncated"]
     proxy.fault = lambda method, number, attempt: chance.choice(faults) if chance.random() < 0.2 else None
     for number in range(20):
-        results.write(SCHEMA, [trial(f"t{number}")], {f"t{number}": rows(float(number))})
+        write(results, f"t{number}", float(number))
         if number % 7 == 6:
             results.compact(STUDY)
     proxy.fault = healthy

@@ -75,7 +75,7 @@ def test_a_name_cannot_move_from_knob_to_measurement() -> None:
         ({"width": "64"}, "width must be int"),
         ({"final_loss": "low"}, "final_loss must be float"),
         ({"outcome": "lost"}, "not one of finished, diverged, stopped, failed"),
-        ({"started_at": datetime(2026, 1, 1)}, "time zone"),  # noqa: DTZ001 - that is the point
+        ({"started_at": datetime(2026, 1, 1)}, "time zone"),
         ({"started_at": "2026-01-01"}, "time zone"),
         ({"revision": 7}, "revision is 7, expected 1"),
         ({"steps_recorded": 1}, "steps_recorded is 1, expected 3"),
