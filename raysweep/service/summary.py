@@ -67,8 +67,12 @@ def print_failures(study: Study, plan: Plan, reports: Sequence[TrialReport], con
     for report in reports:
         errors.setdefault(report.error or "", []).append(report)
     for error, failed in errors.items():
-        console.print(f"\n{len(failed)} trials failed with:\n{error.rstrip()}", markup=False, highlight=False, soft_wrap=True)
-        console.print(f"reproduce: {reproducing(study, knobs[failed[0].trial_id])}", markup=False, highlight=False, soft_wrap=True)
+        console.print(
+            f"\n{len(failed)} trials failed with:\n{error.rstrip()}", markup=False, highlight=False, soft_wrap=True
+        )
+        console.print(
+            f"reproduce: {reproducing(study, knobs[failed[0].trial_id])}", markup=False, highlight=False, soft_wrap=True
+        )
 
 
 def reproducing(study: Study, knobs: TrialKnobs) -> str:

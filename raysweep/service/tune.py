@@ -50,7 +50,7 @@ class TuneExecutor:
         Raises:
             ClusterError: The cluster cannot be reached, or no node can hold one actor.
         """
-        with _connected(self._address):
+        with connected(self._address):
             slots = _slots(work.resources, may_grow=self._address is not None)
             os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(2 * slots, 4))
             feed = _PackFeed(PackQueue(trials, slots), work, listener)
@@ -162,8 +162,15 @@ class _Reports(tune.Callback):
 
 
 @contextlib.contextmanager
-def _connected(address: str | None) -> Iterator[None]:
-    """Connect to the cluster at `address`, or start a local one."""
+def connected(address: str | None) -> Iterator[None]:
+    """Connect to the cluster at `address`, or start a local one; a process that is connected stays so.
+
+    Raises:
+        ClusterError: There is no cluster at `address`, or it refuses.
+    """
+    if ray.is_initialized():
+        yield
+        return
     place = {"address": address} if address else {"address": "local", "include_dashboard": False, **_loopback()}
     on_termination = signal.getsignal(signal.SIGTERM)
     try:

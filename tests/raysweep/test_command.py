@@ -116,9 +116,7 @@ def broken(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[Row]:
     raise RuntimeError("broken on purpose")
 
 
-def test_a_failing_trial_is_printed_with_what_reproduces_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_failing_trial_is_printed_with_what_reproduces_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = dataclasses.replace(STUDY, trial=broken)
     assert main(study, [*SERIAL, f"results={tmp_path}", "width=9"]) == 1
     printed = capsys.readouterr().out

@@ -1,0 +1,107 @@
+"""A real Ray cluster of one head node with its job server, token authentication on, for tests."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+BINARIES = Path(sys.executable).parent
+START_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Head:
+    """A running head node.
+
+    Attributes:
+        jobs: URL of the job server.
+        environment: Environment of a client that may talk to it.
+    """
+
+    jobs: str
+    environment: Mapping[str, str]
+
+    def ray(self, *arguments: str, cwd: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        """Run the `ray` command as a client of this cluster."""
+        command = [str(BINARIES / "ray"), *arguments]
+        return subprocess.run(
+            command, cwd=cwd, env=dict(self.environment), capture_output=True, text=True, timeout=timeout, check=False
+        )
+
+
+@contextlib.contextmanager
+def head_node(*, cpus: int = 2, options: Sequence[str] = ()) -> Iterator[Head]:
+    """Start a head node on the loopback interface, on free ports, and end it with everything it started."""
+    # Ray's sockets have long names: a short folder of its own.
+    folder = Path(tempfile.mkdtemp(prefix="rs-", dir="/tmp"))
+    token = folder / "token"
+    token.write_text(secrets.token_hex(32), encoding="ascii")
+    ports = free_ports(2)
+    environment = {
+        **os.environ,
+        "PATH": f"{BINARIES}{os.pathsep}{os.environ['PATH']}",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token),
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+    command = [str(BINARIES / "ray"), "start", "--head", "--block", "--node-ip-address=127.0.0.2", "--port=0"]
+    command += [f"--num-cpus={cpus}", f"--temp-dir={folder / 'ray'}", "--min-worker-port=0", "--max-worker-port=0"]
+    command += ["--dashboard-host=127.0.0.1", f"--dashboard-port={ports[0]}", "--dashboard-agent-listen-port=0"]
+    command += [f"--ray-client-server-port={ports[1]}", "--disable-usage-stats", *options]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    head = Head(f"http://127.0.0.1:{ports[0]}", environment)
+    try:
+        _wait_until_up(head, process, folder / "log")
+        yield head
+    finally:
+        _end(process)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that were free a moment ago."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+
+
+def _wait_until_up(head: Head, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise RuntimeError(f"ray start ended:\n{log.read_text()}")
+        try:
+            urllib.request.urlopen(f"{head.jobs}/api/version", timeout=5).close()
+        except urllib.error.HTTPError as refused:
+            if refused.code == 401:  # up, and asking for the token
+                refused.close()
+                return
+        except OSError:
+            time.sleep(0.3)
+    raise RuntimeError(f"no head node within {START_SECONDS} s:\n{log.read_text()}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the head and all it started, which share its process session's groups; SIGTERM lets it end its own."""
+    process.send_signal(signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(30)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(30)
