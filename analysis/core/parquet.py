@@ -62,12 +62,15 @@ def conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
     Raises:
         pa.ArrowInvalid: A value has no counterpart in the type asked for.
     """
-    present = set(table.schema.names)
-    columns = [
-        table.column(field.name).cast(field.type) if field.name in present else _filled(field, table.num_rows)
-        for field in schema
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
+    if table.schema.types == schema.types and table.schema.names == schema.names:
+        return pa.Table.from_arrays(table.columns, schema=schema)
+    return pa.Table.from_arrays([_column(table, field) for field in schema], schema=schema)
+
+
+def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
+    if field.name not in table.schema.names:
+        return _filled(field, table.num_rows)
+    return table.column(field.name).cast(field.type)
 
 
 def _corrupted(key: str, error: Exception) -> CorruptedPart:

@@ -64,14 +64,14 @@ def fill(results: Results, trials: int) -> None:
 
 
 def seconds(work: Callable[[], object], repeats: int = 5) -> float:
-    """Return the median time of `work`, after one unmeasured run."""
+    """Return the least time of `work`, which other work on the machine disturbs least, after one unmeasured run."""
     work()
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
         work()
         times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return min(times)
 
 
 def compare(what: str, ours: float, theirs: float, against: str) -> None:
