@@ -6,7 +6,7 @@ import copy
 import os
 import warnings
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +14,11 @@ import pyarrow.compute as pc
 
 from analysis.core import packs, sql, stages, sweeps
 from analysis.core.check import Finding, findings
+from analysis.core.checkpoints import Checkpoints
 from analysis.core.compaction import Compaction, compact, remove
 from analysis.core.declarations import declare
 from analysis.core.errors import StoreMissing, StoreWarning
+from analysis.core.frames import Frame, as_frame
 from analysis.core.schema import StudySchema, checked_name
 from analysis.core.snapshot import StudyReader, consistently
 from analysis.core.stages import Stage
@@ -24,7 +26,7 @@ from analysis.core.storage import open_storage
 from analysis.core.sweeps import Sweep
 from analysis.core.tables import joined_with_knobs, measurements_table, trials_table
 
-Frame = Literal["pandas", "polars", "arrow"]
+Stored = TypeVar("Stored")
 
 
 class Results:
@@ -121,6 +123,14 @@ class Results:
         """Return the ids of the trials that need not run again: finished, diverged or stopped."""
         return {identity for identity, outcome in self.outcomes(study).items() if outcome != "failed"}
 
+    def schema(self, study: str, revision: int | None = None) -> StudySchema:
+        """Return the columns of a study, of all its revisions together or of one.
+
+        Raises:
+            StoreMissing: The store has no such study or revision.
+        """
+        return self._present(study, self._reader(study).schema(revision))
+
     def trials(self, study: str, revision: int | None = None) -> Any:
         """Return one row a trial, by id: common columns, knobs, final measurements.
 
@@ -131,7 +141,7 @@ class Results:
         Raises:
             StoreMissing: The store has no such study.
         """
-        return self._framed(self._trials(study, revision))
+        return as_frame(self._frame, self._trials(study, revision))
 
     def measurements(self, study: str, knobs: bool | Sequence[str] = False, revision: int | None = None) -> Any:
         """Return the measured rows, those of a trial together and in the order written.
@@ -148,7 +158,7 @@ class Results:
         rows = self._chosen(self._present(study, consistently(lambda: measurements_table(reader, revision))))
         if knobs is not False:
             rows = joined_with_knobs(rows, self._trials(study, revision), reader.schema(revision), knobs)
-        return self._framed(rows)
+        return as_frame(self._frame, rows)
 
     def sql(self, query: str) -> Any:
         """Return the answer to one SELECT over the tables `<study>.trials` and `<study>.measurements` of all studies.
@@ -159,7 +169,9 @@ class Results:
             QueryRefused: It is not one SELECT, or does not run.
         """
         arrow = self.arrow()
-        return self._framed(sql.queried(query, self.studies(), lambda study, table: getattr(arrow, table)(study)))
+        return as_frame(
+            self._frame, sql.queried(query, self.studies(), lambda study, table: getattr(arrow, table)(study))
+        )
 
     def compact(self, study: str) -> Compaction:
         """Move finished trials from the inbox into the two tables that readers without raysweep see."""
@@ -201,6 +213,10 @@ class Results:
         checked_name(study, "study")
         return stages.write_stage(self._storage, study, fingerprint, arrays, metadata or {})
 
+    def checkpoints(self, study: str) -> Checkpoints:
+        """Return the checkpoints of a study's unfinished trials, and of those that longer trials may go on from."""
+        return Checkpoints(self._storage, checked_name(study, "study"))
+
     def _declare(self, schema: StudySchema) -> None:
         """Store the declaration, once an instance, so that readers know every column."""
         if schema not in self._declared:
@@ -212,11 +228,11 @@ class Results:
         table = self._chosen(self._present(study, consistently(lambda: trials_table(reader, revision))))
         return table.take(pc.sort_indices(table, sort_keys=[("trial_id", "ascending")]))
 
-    def _present(self, study: str, table: pa.Table | None) -> pa.Table:
-        if table is None:
+    def _present(self, study: str, stored: Stored | None) -> Stored:
+        if stored is None:
             known = ", ".join(self.studies()) or "no studies yet"
             raise StoreMissing(f"{self.root} has no such study or revision of {study}; it has {known}")
-        return table
+        return stored
 
     def _chosen(self, table: pa.Table) -> pa.Table:
         if self._only is None:
@@ -230,15 +246,6 @@ class Results:
         other = copy.copy(self)
         other._frame = frame
         return other
-
-    def _framed(self, table: pa.Table) -> Any:
-        if self._frame == "arrow":
-            return table
-        if self._frame == "polars":
-            import polars
-
-            return polars.from_arrow(table)
-        return table.to_pandas()
 
 
 def open_results(root: str | os.PathLike[str], *, skip_corrupted: bool = False) -> Results:

@@ -21,6 +21,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _ARROW = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
 _TYPES = {"bool": bool, "int": int, "float": float, "str": str}
 
+
 @dataclass(frozen=True, kw_only=True)
 class Column:
     """One declared column.
@@ -31,6 +32,7 @@ class Column:
         unit: Unit for axis labels; empty for pure numbers and names.
         meaning: One sentence.
         default: Value of a knob in trials older than the knob.
+        path: How the command line names a knob, where not by `name`; no part of a table's schema.
         inner_axis: True for a measurement that places a row rather than measures; it gets no `final_` column.
     """
 
@@ -40,6 +42,7 @@ class Column:
     meaning: str = ""
     default: bool | int | float | str | None = None
     inner_axis: bool = False
+    path: str = ""
 
     def __post_init__(self) -> None:
         checked_name(self.name, "column")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import sys
 import tempfile
 import time
 import warnings
@@ -20,6 +21,8 @@ from typing import Any
 
 import boto3
 import pyarrow.parquet as pq
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # for the tests' servers
 
 from analysis.core.errors import StoreWarning
 from analysis.core.packs import packed

@@ -1,0 +1,8 @@
+"""`python -m raysweep`: the stored results on the command line."""
+
+import sys
+
+from raysweep.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
