@@ -55,7 +55,7 @@ def _parts(storage: Storage, table: str) -> list[str]:
 
 def _table(storage: Storage, table: str) -> pa.Table | None:
     tables = [decoded(storage.read(key), key) for key in _parts(storage, table)]
-    return pa.concat_tables(tables, promote_options="default") if tables else None
+    return pa.concat_tables(tables, promote_options="permissive") if tables else None
 
 
 def _view(trials: pa.Table, measured: pa.Table) -> View:
