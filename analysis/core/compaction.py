@@ -29,12 +29,18 @@ class Compaction:
     packs: int = 0
 
 
-def compact(reader: StudyReader) -> Compaction:
+def compact(reader: StudyReader, at_least: int = 1) -> Compaction:
     """Move every settled trial of the inbox into parts; what failed stays, gathered in one pack.
 
     Safe beside readers, writers and other compactors, and after a crash at any point.
+
+    Args:
+        reader: The study.
+        at_least: Do nothing while fewer packs are in the inbox.
     """
     done = Compaction()
+    if at_least > 1 and len(consistently(lambda: files(reader.storage, reader.study)).packs) < at_least:
+        return done
     while True:
         number = finish(reader)
         plan = consistently(partial(planned, reader, number))

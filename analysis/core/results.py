@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,9 +18,10 @@ from analysis.core.compaction import Compaction, compact, remove
 from analysis.core.declarations import declare
 from analysis.core.errors import StoreMissing, StoreWarning
 from analysis.core.frames import Frame, as_frame
+from analysis.core.packs import Row
 from analysis.core.schema import StudySchema, checked_name
 from analysis.core.snapshot import StudyReader, consistently
-from analysis.core.stages import Stage
+from analysis.core.stages import Arrays, Stage
 from analysis.core.storage import open_storage
 from analysis.core.sweeps import Sweep
 from analysis.core.tables import joined_with_knobs, measurements_table, trials_table
@@ -75,20 +75,11 @@ class Results:
             StoreError: The root cannot be reached or written, or a column has changed its type.
         """
         if not self._storage.probe():
-            warnings.warn(
-                f"{self.root} ignores conditional writes: duplicates are removed when reading; run one compaction at a "
-                "time",
-                StoreWarning,
-                stacklevel=2,
-            )
+            message = "ignores conditional writes: readers remove duplicates; run one compaction at a time"
+            warnings.warn(f"{self.root} {message}", StoreWarning, stacklevel=2)
         self._declare(schema)
 
-    def write(
-        self,
-        schema: StudySchema,
-        trials: Sequence[Mapping[str, Any]],
-        measurements: Mapping[str, Sequence[Mapping[str, Any]]],
-    ) -> None:
+    def write(self, schema: StudySchema, trials: Sequence[Row], measurements: Mapping[str, Sequence[Row]]) -> None:
         """Store one pack of trials with their rows; it is durable, whole and visible when this returns.
 
         The same work written again is left as it is. Columns of `trials` that the caller leaves out are null, those of
@@ -173,9 +164,16 @@ class Results:
             self._frame, sql.queried(query, self.studies(), lambda study, table: getattr(arrow, table)(study))
         )
 
-    def compact(self, study: str) -> Compaction:
-        """Move finished trials from the inbox into the two tables that readers without raysweep see."""
-        return compact(self._reader(study))
+    def compact(self, study: str, at_least: int = 1) -> Compaction:
+        """Move finished trials from the inbox into the two tables that readers without raysweep see.
+
+        Each call that does something adds a part to both: one that is called often asks for more to be there.
+
+        Args:
+            study: Name of the study.
+            at_least: Do nothing while fewer packs are in the inbox.
+        """
+        return compact(self._reader(study), at_least)
 
     def remove(self, study: str, trial_ids: Collection[str]) -> int:
         """Take trials out of the store for good; return how many there were."""
@@ -203,11 +201,7 @@ class Results:
         return stages.read_stage(self._storage, checked_name(study, "study"), fingerprint)
 
     def write_stage(
-        self,
-        study: str,
-        fingerprint: str,
-        arrays: Mapping[str, np.ndarray[Any, Any]],
-        metadata: Mapping[str, Any] | None = None,
+        self, study: str, fingerprint: str, arrays: Arrays, metadata: Mapping[str, Any] | None = None
     ) -> bool:
         """Store a stage whole or not at all; return False and keep the first where there is one."""
         checked_name(study, "study")

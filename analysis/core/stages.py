@@ -14,6 +14,8 @@ from analysis.core import layout
 from analysis.core.errors import CorruptedPart, KeyAbsent
 from analysis.core.storage import Storage, stored_first
 
+Arrays = Mapping[str, np.ndarray[Any, Any]]
+
 _POINTER = "pointer.json"
 
 
@@ -48,13 +50,7 @@ def read_stage(storage: Storage, study: str, fingerprint: str) -> Stage | None:
     return Stage(load(_verified(storage, folder, pointer)), pointer["metadata"])
 
 
-def write_stage(
-    storage: Storage,
-    study: str,
-    fingerprint: str,
-    arrays: Mapping[str, np.ndarray[Any, Any]],
-    metadata: Mapping[str, Any],
-) -> bool:
+def write_stage(storage: Storage, study: str, fingerprint: str, arrays: Arrays, metadata: Mapping[str, Any]) -> bool:
     """Store a stage; return False and leave the first one where another has been written meanwhile.
 
     The arrays lie under the hash of their bytes, so that two writers never mix; the pointer makes one of them count.

@@ -195,6 +195,11 @@ def test_a_rival_anywhere_in_a_write(intrusion: Action) -> None:
         assert seen(storage)["n"] == ("finished", [0.0, 7.0, 14.0])
 
 
+def test_a_duplicate_write_beside_a_removal_of_the_first() -> None:
+    for storage in paused(partial(write, name="d", scale=4.0), removed):
+        assert seen(storage)["d"] == ("finished", [0.0, 4.0, 8.0])
+
+
 def test_a_duplicate_write_beside_a_compaction_of_the_first() -> None:
     for storage in paused(partial(write, name="d"), compacted):
         settled(storage)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import warnings
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,12 @@ def test_compaction_moves_trials_and_changes_no_answer(place: Place) -> None:
     assert results.trials(STUDY).equals(before[0])
     assert results.measurements(STUDY).sort_values(["trial_id", "step"], ignore_index=True).equals(before[1])
     assert results.check(STUDY) == []
+
+
+def test_compaction_may_wait_for_enough_packs(tmp_path: Path) -> None:
+    results = written(Place(str(tmp_path)), trial("a"), trial("b"))
+    assert results.compact(STUDY, at_least=3).packs == 0
+    assert results.compact(STUDY, at_least=2).packs == 2
 
 
 def test_a_late_writer_of_a_compacted_trial_changes_nothing(place: Place) -> None:
