@@ -74,7 +74,7 @@ def _draw_diagram(figure: Figure, axes: Axes, cells: pd.DataFrame, steps: int, t
     figure.colorbar(mesh, ax=axes, label="test accuracy (linearised), mean over seeds")
     axes.set(xlabel="training time T (steps)", ylabel="K: steps between feature updates", title=title)
     axes.axline((1, 1), (10, 10), color="white", linewidth=1.0, linestyle="--")
-    axes.annotate("K = T", (1.5, 1.5), color="white", xytext=(-12, 6), textcoords="offset points", fontsize=8)
+    axes.annotate("K = T", (3, 3), color="white", xytext=(-26, 2), textcoords="offset points", fontsize=8)
     entries = legend_patches(cells)
     if entries:
         axes.legend(handles=entries, loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2)
@@ -87,7 +87,7 @@ def _draw_updates(axes: Axes, rows: pd.DataFrame) -> None:
         draw_band(axes, band, "num_feature_updates", colour=colour, label=f"T = {step}")
     axes.set_xscale("symlog", linthresh=1, linscale=0.5)
     axes.set(xlim=(-0.2, None), xlabel="number of feature updates", ylabel="test accuracy (linearised)")
-    axes.set_title("line: mean over seeds; band: smallest to largest")
+    axes.set_title("mean over seeds, smallest to largest; hollow: some seeds diverged", fontsize=9)
     axes.legend(title="after", loc="best")
 
 

@@ -15,6 +15,7 @@ STUDY = Study(
     draw=draw,
     across="feature_update_interval",
     headline="final_test_acc_lin",
+    extendable="steps",
 )
 
 if __name__ == "__main__":

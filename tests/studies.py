@@ -11,7 +11,7 @@ import raysweep
 from analysis.core.results import Results
 from raysweep.service import provenance
 from raysweep.service.configuration import read_settings
-from raysweep.service.execution import PlannedTrial, Work, work_of
+from raysweep.service.messages import PlannedTrial, Work, work_of
 from raysweep.service.plan import planned
 from raysweep.service.serial import SerialExecutor
 from raysweep.service.study import Study
@@ -20,9 +20,8 @@ from trials.core.data.arrays import load_arrays
 
 def every_study() -> list[Study]:
     """Return the declaration of every study in the menu."""
-    names = [
-        module.name for module in pkgutil.iter_modules(raysweep.__path__) if module.name not in ("service", "__main__")
-    ]
+    menu = (module.name for module in pkgutil.iter_modules(raysweep.__path__))
+    names = [name for name in menu if name not in ("service", "__main__", "cli")]
     return [importlib.import_module(f"raysweep.{name}").STUDY for name in names]
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from trials.core.checkpoints import State
 from trials.core.data.examples import DataKnobs, Examples
 from trials.core.divergence import refuse_divergence
 from trials.core.knobs import TrialKnobs, knob
@@ -113,10 +114,11 @@ def run(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[Row]:
     measured_steps = logarithmic_steps(knobs.steps, knobs.measurements_per_decade)
 
     initial = moved_to(network.initial(generator(knobs.seed, "initialisation")), context.device, dtype)
-    parameters = initial
-    model = linearised(network.forward, anchor=parameters)
-    training_losses: list[float] = []
-    for step in range(knobs.steps + 1):
+    start, parameters, anchor, training_losses = _beginning(context, initial)
+    model = linearised(network.forward, anchor)
+    for step in range(start, knobs.steps + 1):
+        last = step == knobs.steps
+        context.checkpoints.offer(step, partial(_state, parameters, model.anchor, training_losses), last=last)
         # Before re-anchoring: a row describes the function that the last step trained.
         if step in measured_steps:
             row = {
@@ -126,15 +128,30 @@ def run(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[Row]:
                 "param_dist": relative_distance(parameters, initial),
             }
             training_losses.append(row["train_loss_lin"])
-            refuse_divergence(row, training_losses, last=step == knobs.steps)
+            refuse_divergence(row, training_losses, last=last)
             yield row
-        if step == knobs.steps:
+        if last:
             return
         if step % knobs.feature_update_interval == 0:
             model = linearised(network.forward, anchor=parameters)
         batch = batch_indices(knobs.seed, step, len(train), knobs.batch_size, context.device)
         gradient = model.gradient(parameters, train.inputs[batch], train.labels[batch], loss)
         parameters = sgd_step(parameters, gradient, knobs.learning_rate)
+
+
+def _state(parameters: Parameters, anchor: Parameters, training_losses: list[float]) -> State:
+    """Return all that the steps to come depend on. Without the anchor a resumed trial would silently re-linearise."""
+    losses = torch.tensor(training_losses, dtype=torch.float64)
+    return {"parameters": parameters, "anchor": anchor, "training_losses": losses}
+
+
+def _beginning(context: TrialContext, initial: Parameters) -> tuple[int, Parameters, Parameters, list[float]]:
+    """Return the step to begin with, the parameters, the anchor and the losses measured so far."""
+    saved = context.checkpoints.restored(context.device)
+    if saved is None:
+        return 0, initial, initial, []
+    state: Any = saved.state
+    return saved.step, state["parameters"], state["anchor"], state["training_losses"].tolist()
 
 
 def _rounds(step: int, interval: int) -> dict[str, int]:

@@ -14,6 +14,11 @@ def seed_band(rows: pd.DataFrame, by: str, response: str) -> pd.DataFrame:
 
 
 def draw_band(axes: Axes, band: pd.DataFrame, by: str, *, colour: str, label: str) -> None:
-    """Draw the table of `seed_band`: points on the means, a band from the smallest to the largest seed."""
+    """Draw the table of `seed_band`: points on the means, a band from the smallest to the largest seed.
+
+    A point that lacks seeds which other points have is hollow: its mean is one of survivors.
+    """
+    whole = band["seeds"] == band["seeds"].max()
     axes.fill_between(band[by], band["smallest"], band["largest"], color=colour, alpha=0.2, linewidth=0)
-    axes.plot(band[by], band["mean"], color=colour, marker="o", markersize=3.5, linewidth=1.4, label=label)
+    axes.plot(band[by], band["mean"], color=colour, linewidth=1.4, label=label, marker="o", markersize=3.5)
+    axes.plot(band[by][~whole], band["mean"][~whole], "o", color=colour, markersize=4.5, markerfacecolor="white")

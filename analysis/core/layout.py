@@ -6,6 +6,7 @@ import re
 
 TRIALS = ".trials.parquet"
 MEASUREMENTS = ".measurements.parquet"
+CHECKPOINT = ".safetensors"
 _TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _PART = re.compile(r"part-(\d{6})-[0-9a-f]+\.parquet")
 
@@ -75,3 +76,13 @@ def sweeps(study: str) -> str:
 def stage(study: str, fingerprint: str) -> str:
     """Return the folder of one stage."""
     return f"{study}/stages/{checked_token(fingerprint, 'stage fingerprint')}"
+
+
+def checkpoints(study: str) -> str:
+    """Return the folder of the checkpoints of trials under way."""
+    return f"{study}/checkpoints"
+
+
+def checkpoint(study: str, trial_id: str) -> str:
+    """Return the key of a trial's checkpoint."""
+    return f"{checkpoints(study)}/{checked_token(trial_id, 'trial id')}{CHECKPOINT}"

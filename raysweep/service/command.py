@@ -20,11 +20,12 @@ from analysis.core.results import Results
 from raysweep.service import explanation, provenance, summary
 from raysweep.service.configuration import Settings, read_settings
 from raysweep.service.errors import UsageError
-from raysweep.service.execution import PlannedTrial, TrialReport, work_of
-from raysweep.service.plan import Plan, planned
+from raysweep.service.messages import PlannedTrial, TrialReport, Work, work_of
+from raysweep.service.plan import Plan, planned, resumed
 from raysweep.service.progress import ProgressDisplay
 from raysweep.service.serial import Executor, SerialExecutor
 from raysweep.service.study import Study
+from raysweep.service.upkeep import Upkeep
 from trials.core.data.arrays import Arrays, load_arrays
 from trials.core.data.examples import DataKnobs, refuse_misfit
 from trials.core.knobs import fingerprint
@@ -79,9 +80,11 @@ def _run(study: Study, settings: Settings, console: Console) -> int:
         arrays = _arrays(settings, plan)
         origin = provenance.captured(arrays)
         _record(study, settings, plan, results, origin)
-        reports = _executed(study, settings, plan.missing, arrays, origin, console)
+        work = work_of(study, settings.results, arrays, origin, settings.resources)
+        trials = _resumed(study, plan, results)
+        console.print(summary.resumption_line(trials), end="", soft_wrap=True, highlight=False)
+        reports = _executed(settings, work, trials, results, console)
         summary.print_failures(study, plan, reports, console)
-        results.compact(study.name)
         plan = _planned(study, settings, results)
     sweep = results.only([trial.trial_id for trial in plan.trials])
     console.print(summary.outcome_table(study, sweep))
@@ -104,6 +107,13 @@ def _planned(study: Study, settings: Settings, results: Results) -> Plan:
         return planned(study, settings.grid, results.outcomes(study.name))
     except ValueError as error:
         raise UsageError(str(error)) from None
+
+
+def _resumed(study: Study, plan: Plan, results: Results) -> list[PlannedTrial]:
+    """Return the missing trials, with the checkpoints that they may go on from."""
+    known = study.extendable and results.finished(study.name)
+    values = results.trials(study.name)[study.extendable].unique().tolist() if known else []
+    return resumed(study, plan, results.checkpoints(study.name).ids(), values)
 
 
 def _arrays(settings: Settings, plan: Plan) -> dict[str, Arrays]:
@@ -132,17 +142,11 @@ def _record(study: Study, settings: Settings, plan: Plan, results: Results, orig
 
 
 def _executed(
-    study: Study,
-    settings: Settings,
-    trials: Sequence[PlannedTrial],
-    arrays: dict[str, Arrays],
-    origin: provenance.Provenance,
-    console: Console,
+    settings: Settings, work: Work, trials: Sequence[PlannedTrial], results: Results, console: Console
 ) -> list[TrialReport]:
     """Run the trials and return the reports of those that failed."""
     failed: list[TrialReport] = []
-    work = work_of(study, settings.results, arrays, origin, settings.resources)
-    with ProgressDisplay(len(trials), console) as display:
+    with Upkeep(results, work.schema.study), ProgressDisplay(len(trials), console) as display:
 
         def listen(reports: Sequence[TrialReport], running: int) -> None:
             failed.extend(report for report in reports if report.outcome == "failed")

@@ -5,94 +5,50 @@ from __future__ import annotations
 import json
 import time
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import torch
 
 from analysis.core.results import Results
-from analysis.core.schema import StudySchema
-from raysweep.service.provenance import Provenance, place
-from raysweep.service.study import Resources, Study, Trial
+from raysweep.service.messages import PlannedTrial, TrialReport, Work
+from raysweep.service.provenance import place
+from raysweep.service.stages import StoredStages
+from raysweep.service.survival import Leaving, StoredCheckpoints
 from trials.core.context import TrialContext
-from trials.core.data.arrays import Arrays
-from trials.core.knobs import TrialKnobs
-from trials.core.rows import Diverged, Measurements, Value, checked
+from trials.core.rows import Diverged, Value, checked
 
 # Finished trials wait at most this long in memory for the rest of their pack before they are written.
 FLUSH_SECONDS = 20.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class PlannedTrial:
-    """One trial to run: its identity and its knobs."""
+class Worker:
+    """A process that runs trials and writes their rows.
 
-    trial_id: str
-    knobs: TrialKnobs
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialReport:
-    """What the driver hears of a trial, after its rows are durable.
-
-    Attributes:
-        error: Traceback of a failed trial, reason of a diverged one.
+    Args:
+        work: What every trial of the sweep needs.
+        leaving: Whether this process has been told to end soon.
     """
 
-    trial_id: str
-    outcome: str
-    wall_seconds: float
-    error: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Work:
-    """What an actor needs to run any trial of a sweep, shipped once."""
-
-    trial: Trial
-    measurements: Measurements
-    schema: StudySchema
-    results: str
-    arrays: Mapping[str, Arrays]
-    provenance: Provenance
-    resources: Resources
-
-
-def work_of(
-    study: Study, results: str, arrays: Mapping[str, Arrays], provenance: Provenance, resources: Resources
-) -> Work:
-    """Return a study's work as an actor needs it, without what only the driver uses."""
-    return Work(
-        trial=study.trial,
-        measurements=study.measurements,
-        schema=study.schema,
-        results=results,
-        arrays=arrays,
-        provenance=provenance,
-        resources=resources,
-    )
-
-
-@dataclass
-class Worker:
-    """A process that runs trials and writes their rows."""
-
-    work: Work
-    results: Results = field(init=False)
-    context: TrialContext = field(init=False)
-
-    def __post_init__(self) -> None:
-        gpu = self.work.resources.gpus > 0
-        torch.set_num_threads(self.work.resources.cpus)
-        self.results = Results(self.work.results)
-        self.context = TrialContext(device=torch.device("cuda" if gpu else "cpu"), arrays=self.work.arrays.__getitem__)
+    def __init__(self, work: Work, leaving: Callable[[], bool] = lambda: False) -> None:
+        torch.set_num_threads(work.resources.cpus)
+        self._work = work
+        self._leaving = leaving
+        self._results = Results(work.results)
+        self._checkpoints = self._results.checkpoints(work.schema.study)
+        self._context = TrialContext(
+            device=torch.device("cuda" if work.resources.gpus > 0 else "cpu"),
+            arrays=work.arrays.__getitem__,
+            stage_results=StoredStages(self._results, work.schema.study),
+        )
 
     def run_pack(self, pack: Iterable[PlannedTrial]) -> list[TrialReport]:
         """Run every trial of a pack and return its reports once their rows are durable.
 
-        What has finished is written when the pack ends, is interrupted, or has run for `FLUSH_SECONDS`.
+        What has finished is written when the pack ends, is interrupted, or has run for `FLUSH_SECONDS`. A process that
+        is told to end returns the reports it has; the trial it was in has left a checkpoint.
         """
         reports: list[TrialReport] = []
         waiting: list[_FinishedTrial] = []
@@ -103,40 +59,45 @@ class Worker:
                 if time.monotonic() - written > FLUSH_SECONDS:
                     reports += self._write(waiting)
                     waiting, written = [], time.monotonic()
+        except Leaving:
+            pass
         finally:
             reports += self._write(waiting)
         return reports
 
     def _write(self, finished: Sequence[_FinishedTrial]) -> list[TrialReport]:
         if finished:
-            rows = {trial.row["trial_id"]: trial.measurements for trial in finished}
-            self.results.write(self.work.schema, [trial.row for trial in finished], rows)
+            rows = {trial.row["trial_id"]: trial.checkpoints.rows for trial in finished}
+            self._results.write(self._work.schema, [trial.row for trial in finished], rows)
+        for trial in finished:
+            trial.checkpoints.settle(trial.report.outcome)
         return [trial.report for trial in finished]
 
     def _run(self, planned: PlannedTrial) -> _FinishedTrial:
-        started_at, started = datetime.now(UTC), time.perf_counter()
-        rows: list[dict[str, Value]] = []
+        started_at = datetime.now(UTC)
+        work = self._work
+        kept = StoredCheckpoints(self._checkpoints, planned, work.checkpoint_seconds, self._leaving)
+        context = replace(self._context, checkpoints=kept)
         outcome, error = "finished", None
         try:
-            for row in checked(self.work.trial(planned.knobs, self.context), self.work.measurements):
-                rows.append(row)  # noqa: PERF402 - one by one, so that a diverged trial keeps the rows before
+            for row in checked(work.trial(planned.knobs, context), work.measurements):
+                kept.rows.append(row)
         except Diverged as divergence:
             outcome, error = "diverged", str(divergence)
         except Exception:  # noqa: BLE001 - a recipe may raise anything; the sweep must go on and the row tell what it was
-            outcome, error, rows = "failed", traceback.format_exc(), []
-        wall_seconds = time.perf_counter() - started
-        report = TrialReport(trial_id=planned.trial_id, outcome=outcome, wall_seconds=wall_seconds, error=error)
+            outcome, error = "failed", traceback.format_exc()
+            kept.rows.clear()
+        report = TrialReport(trial_id=planned.trial_id, outcome=outcome, wall_seconds=kept.seconds, error=error)
         times = {"started_at": started_at, "finished_at": datetime.now(UTC)}
-        return _FinishedTrial(
-            report, {**trial_row(self.work, planned, report), **times, **_final(self.work, rows)}, rows
-        )
+        stored: dict[str, Any] = {**trial_row(work, planned, report), **times, **_final(work, kept.rows)}
+        return _FinishedTrial(report, stored, kept)
 
 
 @dataclass(frozen=True)
 class _FinishedTrial:
     report: TrialReport
     row: dict[str, Any]
-    measurements: list[dict[str, Value]]
+    checkpoints: StoredCheckpoints
 
 
 def trial_row(work: Work, planned: PlannedTrial, report: TrialReport) -> dict[str, Any]:

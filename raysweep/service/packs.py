@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from raysweep.service.execution import PlannedTrial, TrialReport
+from raysweep.service.messages import PlannedTrial, TrialReport
 
 # Long enough that scheduling a pack (some 25 ms) and writing it (up to 100 ms on S3) stay under 5 % of it.
 TARGET_SECONDS = 4.0
@@ -52,14 +52,18 @@ class PackQueue:
     def lost(self, pack: Pack) -> list[PlannedTrial]:
         """Take back a pack whose actor died, and return the trials that are given up."""
         if len(pack.trials) > 1:
-            self._alone.extend(pack.trials)
+            self._alone.extend(map(resuming, pack.trials))
             return []
         (trial,) = pack.trials
         self._deaths[trial.trial_id] += 1
         if self._deaths[trial.trial_id] >= ATTEMPTS:
             return [trial]
-        self._alone.append(trial)
+        self._alone.append(resuming(trial))
         return []
+
+    def unfinished(self, trials: Iterable[PlannedTrial]) -> None:
+        """Take back trials of a pack whose process was told to end before it came to them, or in the midst of one."""
+        self._waiting.extendleft(map(resuming, trials))
 
     def _size(self) -> int:
         """Return how many trials fill `TARGET_SECONDS`, fewer near the end so that no actor waits long for another."""
@@ -68,3 +72,9 @@ class PackQueue:
         filling = math.ceil(TARGET_SECONDS / max(self._seconds / self._measured, 1e-6))
         fair = math.ceil(len(self._waiting) / (2 * self._slots))
         return min(filling, fair, MOST_TRIALS)
+
+
+def resuming(trial: PlannedTrial) -> PlannedTrial:
+    """Return the trial as one that may have left a checkpoint of its own."""
+    others = tuple(trial_id for trial_id in trial.goes_on_from if trial_id != trial.trial_id)
+    return replace(trial, goes_on_from=(trial.trial_id, *others))

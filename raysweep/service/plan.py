@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import Any
 
-from raysweep.service.execution import PlannedTrial
+from raysweep.service.messages import PlannedTrial
 from raysweep.service.study import Study
 from trials.core.knobs import TrialKnobs
 
@@ -32,6 +34,30 @@ class Plan:
     def count(self, outcome: str) -> int:
         """Return how many of the trials asked for are stored with this outcome."""
         return sum(self.outcomes.get(planned.trial_id) == outcome for planned in self.trials)
+
+
+def resumed(study: Study, plan: Plan, checkpoints: Set[str], values: Iterable[Any]) -> list[PlannedTrial]:
+    """Return the missing trials, with the checkpoints that they may go on from.
+
+    Args:
+        study: The study.
+        plan: Its plan.
+        checkpoints: Ids of the trials that have left a checkpoint.
+        values: Values of the study's extendable knob in the store; none if it has no such knob.
+    """
+    ascending = sorted(values)
+    return [_resumed(study, trial, checkpoints, ascending) for trial in plan.missing] if checkpoints else plan.missing
+
+
+def _resumed(study: Study, trial: PlannedTrial, checkpoints: Set[str], ascending: Sequence[Any]) -> PlannedTrial:
+    length = trial.knobs.columns().get(study.extendable)
+    shorter = [
+        study.trial_id(dataclasses.replace(trial.knobs, **{study.extendable: value}))
+        for value in reversed(ascending)
+        if value < length
+    ]
+    found = tuple(trial_id for trial_id in (trial.trial_id, *shorter) if trial_id in checkpoints)
+    return dataclasses.replace(trial, goes_on_from=found)
 
 
 def planned(study: Study, space: Iterable[TrialKnobs], outcomes: Mapping[str, str]) -> Plan:

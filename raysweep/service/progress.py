@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from raysweep.service.execution import TrialReport
+from raysweep.service.messages import TrialReport
 
 EVERY_SECONDS = 10.0
 EVERY_SHARE = 0.05

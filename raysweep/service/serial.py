@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from raysweep.service.execution import PlannedTrial, TrialReport, Work, Worker
+from raysweep.service.execution import Worker
+from raysweep.service.messages import PlannedTrial, TrialReport, Work
 
 Listener = Callable[[Sequence[TrialReport], int], None]
 """Hears the reports of trials that have just become durable, and how many trials are running now."""

@@ -56,6 +56,8 @@ class Study:
         measurements: What a row of the recipe holds.
         draw: The figures of its results.
         resources: What one actor takes, unless the command line says otherwise.
+        extendable: Knob along which a training goes on: rows and state at a step are the same for every larger value,
+            so that a longer trial goes on from where a shorter one ended. Empty if there is none.
         revision: Raised when the recipe's science changes, so that new trials get new ids.
         headline: Measurement that the summary and the plan's tables show.
         across: Knob whose values are the rows of the summary.
@@ -69,6 +71,7 @@ class Study:
     headline: str
     across: str
     resources: Resources = field(default_factory=Resources)
+    extendable: str = ""
     revision: int = 1
 
     @property

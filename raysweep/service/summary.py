@@ -13,7 +13,7 @@ from rich.table import Table
 
 from analysis.core.results import Results
 from raysweep.service.configuration import Settings
-from raysweep.service.execution import PlannedTrial, TrialReport
+from raysweep.service.messages import PlannedTrial, TrialReport
 from raysweep.service.plan import FINISHED, Plan
 from raysweep.service.progress import duration
 from raysweep.service.study import Study
@@ -30,6 +30,15 @@ def plan_line(study: Study, settings: Settings, plan: Plan, results: Results) ->
         return line
     needed = f"about {duration(missing * seconds)} of trial time needed" if missing else "nothing to run"
     return f"{line}; {needed}, {duration(reused * seconds)} saved"
+
+
+def resumption_line(trials: Sequence[PlannedTrial]) -> str:
+    """Return a line on the trials that do not start from nothing, empty if there are none."""
+    own = sum(trial.goes_on_from[:1] == (trial.trial_id,) for trial in trials)
+    longer = sum(bool(trial.goes_on_from) for trial in trials) - own
+    parts = [f"{own} go on from their own checkpoint"] if own else []
+    parts += [f"{longer} go on from a shorter one"] if longer else []
+    return f"of these, {' and '.join(parts)}\n" if parts else ""
 
 
 def plan_table(study: Study, plan: Plan) -> Table:

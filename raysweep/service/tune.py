@@ -28,7 +28,8 @@ from ray import tune  # noqa: E402
 from ray.tune.search import Searcher  # noqa: E402
 
 from raysweep.service.errors import ClusterError  # noqa: E402
-from raysweep.service.execution import PlannedTrial, TrialReport, Work, Worker, write_lost  # noqa: E402
+from raysweep.service.execution import Worker, write_lost
+from raysweep.service.messages import PlannedTrial, TrialReport, Work  # noqa: E402
 from raysweep.service.packs import Pack, PackQueue  # noqa: E402
 from raysweep.service.serial import Listener  # noqa: E402
 from raysweep.service.study import Resources  # noqa: E402
@@ -106,8 +107,11 @@ class _PackFeed(Searcher):
 
     def reported(self, trial_id: str, reports: Sequence[TrialReport]) -> None:
         """Pass on the reports of a pack whose rows are durable."""
-        self._taken_back(trial_id)
+        pack = self._taken_back(trial_id)
+        assert pack is not None
+        reported = {report.trial_id for report in reports}
         self._queue.finished(reports)
+        self._queue.unfinished(trial for trial in pack.trials if trial.trial_id not in reported)
         self._listener(reports, self._trials_running())
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import ray
 from ray import tune
 
-from raysweep.service.execution import PlannedTrial
+from raysweep.service.messages import PlannedTrial
 from raysweep.service.tune import TuneExecutor, connected
 from tests.recipes import WALK, walks
 from tests.studies import work_at

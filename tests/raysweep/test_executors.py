@@ -11,7 +11,8 @@ import pytest
 from analysis.core.results import Results
 from raysweep.k_phase_diagram import STUDY
 from raysweep.service.errors import ClusterError
-from raysweep.service.execution import PlannedTrial, TrialReport, Worker
+from raysweep.service.execution import Worker
+from raysweep.service.messages import PlannedTrial, TrialReport
 from raysweep.service.packs import ATTEMPTS
 from raysweep.service.serial import Executor, SerialExecutor
 from raysweep.service.study import Study

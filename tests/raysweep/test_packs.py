@@ -1,4 +1,4 @@
-from raysweep.service.execution import PlannedTrial, TrialReport
+from raysweep.service.messages import PlannedTrial, TrialReport
 from raysweep.service.packs import ATTEMPTS, MOST_TRIALS, TARGET_SECONDS, Pack, PackQueue
 from trials.k_phase_diagram import KPhaseKnobs
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from trials.core.checkpoints import Checkpoints, NoCheckpoints
 from trials.core.data.arrays import Arrays, load_arrays
 from trials.core.data.examples import DataKnobs, Examples, prepared
 
@@ -33,11 +34,13 @@ class TrialContext:
     Attributes:
         device: Where the trial's tensors live.
         arrays: Name of a data set -> its raw uint8 arrays; an executor hands out arrays loaded once a node.
+        checkpoints: Where the trial saves its state and finds it again; an executor keeps it in the store.
         stage_results: How `result_of` finds the result of a stage; an executor looks into the store first.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     arrays: Callable[[str], Arrays] = load_arrays
+    checkpoints: Checkpoints = field(default_factory=NoCheckpoints)
     stage_results: Callable[[Stage, Knobs, TrialContext], Mapping[str, np.ndarray]] = computed_here
 
     def data(self, knobs: DataKnobs) -> tuple[Examples, Examples]:

@@ -1,0 +1,78 @@
+"""What passes between the driver and its actors: trials to run, what they need, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from analysis.core.schema import StudySchema
+from raysweep.service.provenance import Provenance
+from raysweep.service.study import Resources, Study, Trial
+from trials.core.data.arrays import Arrays
+from trials.core.knobs import TrialKnobs
+from trials.core.rows import Measurements
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedTrial:
+    """One trial to run.
+
+    Attributes:
+        trial_id: Its identity.
+        knobs: All that decides its outcome.
+        goes_on_from: Ids of the trials whose checkpoints it may go on from, the best first: its own, and shorter
+            trials of the same training.
+    """
+
+    trial_id: str
+    knobs: TrialKnobs
+    goes_on_from: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialReport:
+    """What the driver hears of a trial, after its rows are durable.
+
+    Attributes:
+        error: Traceback of a failed trial, reason of a diverged one.
+    """
+
+    trial_id: str
+    outcome: str
+    wall_seconds: float
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What an actor needs to run any trial of a sweep, shipped once.
+
+    Attributes:
+        results: Root of the store.
+        arrays: The raw data sets by name.
+        checkpoint_seconds: Time between the checkpoints of a trial.
+    """
+
+    trial: Trial
+    measurements: Measurements
+    schema: StudySchema
+    results: str
+    arrays: Mapping[str, Arrays]
+    provenance: Provenance
+    resources: Resources
+    checkpoint_seconds: float = 60.0
+
+
+def work_of(
+    study: Study, results: str, arrays: Mapping[str, Arrays], provenance: Provenance, resources: Resources
+) -> Work:
+    """Return a study's work as an actor needs it, without what only the driver uses."""
+    return Work(
+        trial=study.trial,
+        measurements=study.measurements,
+        schema=study.schema,
+        results=results,
+        arrays=arrays,
+        provenance=provenance,
+        resources=resources,
+    )
