@@ -178,7 +178,8 @@ def _new_client() -> Any:
     import botocore.config
 
     options: dict[str, Any] = {"max_pool_connections": 32, "connect_timeout": 10, "read_timeout": 60}
-    retries: Any = {"mode": "standard"}
+    # The standard mode gives up early once a client has retried often, which a sweep of weeks will have.
+    retries: Any = {"mode": "legacy"}
     if "AWS_MAX_ATTEMPTS" not in os.environ:
         retries["total_max_attempts"] = _ATTEMPTS
     # Several servers refuse the trailing checksums that boto3 adds by default.

@@ -23,7 +23,7 @@ def faulty(
     server: Server = request.getfixturevalue(f"{request.param}_server")
     place = bucket_on(server, monkeypatch)
     # No waiting between attempts: the faults here do not depend on time.
-    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda self, context: 0.0)
+    monkeypatch.setattr("botocore.retryhandler.delay_exponential", lambda base, growth_factor, attempts: 0.0)
     with fault_proxy(server.endpoint) as (proxy, address):
         monkeypatch.setenv("AWS_ENDPOINT_URL", address)
         yield proxy, place
