@@ -23,16 +23,16 @@ for _name, _value in {
 }.items():
     os.environ.setdefault(_name, _value)
 
-import ray  # noqa: E402
-from ray import tune  # noqa: E402
-from ray.tune.search import Searcher  # noqa: E402
+import ray
+from ray import tune
+from ray.tune.search import Searcher
 
-from raysweep.service.errors import ClusterError  # noqa: E402
+from raysweep.service.errors import ClusterError
 from raysweep.service.execution import Worker, write_lost
-from raysweep.service.messages import PlannedTrial, TrialReport, Work  # noqa: E402
-from raysweep.service.packs import Pack, PackQueue  # noqa: E402
-from raysweep.service.serial import Listener  # noqa: E402
-from raysweep.service.study import Resources  # noqa: E402
+from raysweep.service.messages import PlannedTrial, TrialReport, Work
+from raysweep.service.packs import Pack, PackQueue
+from raysweep.service.serial import Listener
+from raysweep.service.study import Resources
 
 
 class TuneExecutor:

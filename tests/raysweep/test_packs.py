@@ -52,5 +52,5 @@ def test_a_lost_pack_comes_back_one_by_one_and_a_killer_is_given_up() -> None:
     assert queue.lost(pack) == []
     killer = pack.trials[0]
     for attempt in range(1, ATTEMPTS + 1):
-        alone = next(single for single in iter(queue.take, None) if single.trials == (killer,))
-        assert queue.lost(alone) == ([killer] if attempt == ATTEMPTS else [])
+        alone = next(single for single in iter(queue.take, None) if single.trials[0].trial_id == killer.trial_id)
+        assert queue.lost(alone) == (list(alone.trials) if attempt == ATTEMPTS else [])
