@@ -70,6 +70,17 @@ def drain_this_node(reason: str, deadline_seconds: float) -> None:
     drain_node(here.gcs_address, here.get_node_id(), reason, deadline_seconds)
 
 
+def seconds_until_drained() -> float | None:
+    """Return the seconds until the node of this Ray worker is gone, None while it is not being drained.
+
+    It asks the head, so ask between steps and not in them.
+    """
+    import ray
+
+    until = ray._private.state.state.get_draining_nodes().get(ray.get_runtime_context().get_node_id())
+    return None if until is None else max(0.0, until / 1000 - time.time())
+
+
 def drain_this_machine(gcs_address: str, reason: str, deadline_seconds: float, ip: str | None = None) -> list[str]:
     """Drain every node that lives on this machine, from a process that Ray knows nothing of, and return their ids."""
     from ray.util import get_node_ip_address

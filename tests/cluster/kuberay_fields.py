@@ -1,7 +1,7 @@
 """The fields of KubeRay's resources, ray.io/v1 of KubeRay 1.5 and 1.6, but for the pod templates.
 
-Written by hand as a JSON Schema, and as narrow as the manifests of this project need: a field that is not listed here is
-refused, as the server refuses one that it does not know under strict validation. Pod templates are checked against
+Written by hand as a JSON Schema, and as narrow as the manifests of this project need: a field that is not listed here
+is refused, as the server refuses one that it does not know under strict validation. Pod templates are checked against
 Kubernetes' own schema.
 """
 

@@ -108,12 +108,11 @@ def test_only_workers_on_the_machines_own_network_reach_its_metadata(prepared: C
             assert options == {"HttpTokens": "required", "HttpPutResponseHopLimit": 1}
 
 
-def test_machines_have_a_role_and_no_keys(prepared: Config) -> None:
-    head, *others = prepared["available_node_types"].values()
-    for kind in (head, *others):
+def test_machines_have_a_role_of_their_own_and_no_keys(prepared: Config) -> None:
+    def role(kind: Config) -> str:
         machine = kind["node_config"]
-        assert "IamInstanceProfile" in machine or "serviceAccounts" in machine
-        assert machine.get("IamInstanceProfile", machine.get("serviceAccounts")) != (
-            {} if kind is head else head["node_config"].get("IamInstanceProfile", {})
-        )
-    assert not {"ACCESS_KEY", "SECRET"} & set(str(prepared).replace("=", " ").split())
+        return str(machine.get("IamInstanceProfile") or machine["serviceAccounts"])
+
+    assert "raysweep-head" in role(prepared["available_node_types"][prepared["head_node_type"]])
+    assert all("raysweep-worker" in role(kind) for kind in workers(prepared).values())
+    assert "ACCESS_KEY" not in str(prepared)
