@@ -14,12 +14,13 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 BINARIES = Path(sys.executable).parent
 START_SECONDS = 120
+NODE = "127.0.0.2"  # on the loopback interface; Ray replaces 127.0.0.1 by the machine's outer address
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,15 @@ class Head:
 
     Attributes:
         jobs: URL of the job server.
+        address: Address for drivers.
         environment: Environment of a client that may talk to it.
+        pid: Process id of `ray start`, whose descendants are the cluster.
     """
 
     jobs: str
+    address: str
     environment: Mapping[str, str]
+    pid: int
 
     def ray(self, *arguments: str, cwd: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """Run the `ray` command as a client of this cluster."""
@@ -43,27 +48,29 @@ class Head:
 
 
 @contextlib.contextmanager
-def head_node(*, cpus: int = 2, options: Sequence[str] = ()) -> Iterator[Head]:
+def head_node(*, cpus: int = 2, environment: Mapping[str, str] | None = None) -> Iterator[Head]:
     """Start a head node on the loopback interface, on free ports, and end it with everything it started."""
     # Ray's sockets have long names: a short folder of its own.
     folder = Path(tempfile.mkdtemp(prefix="rs-", dir="/tmp"))
     token = folder / "token"
     token.write_text(secrets.token_hex(32), encoding="ascii")
-    ports = free_ports(2)
-    environment = {
+    ports = free_ports(3)
+    variables = {
         **os.environ,
+        **(environment or {}),
         "PATH": f"{BINARIES}{os.pathsep}{os.environ['PATH']}",
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_USAGE_STATS_ENABLED": "0",
+        "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
     }
-    command = [str(BINARIES / "ray"), "start", "--head", "--block", "--node-ip-address=127.0.0.2", "--port=0"]
+    command = [str(BINARIES / "ray"), "start", "--head", "--block", f"--node-ip-address={NODE}", f"--port={ports[2]}"]
     command += [f"--num-cpus={cpus}", f"--temp-dir={folder / 'ray'}", "--min-worker-port=0", "--max-worker-port=0"]
     command += ["--dashboard-host=127.0.0.1", f"--dashboard-port={ports[0]}", "--dashboard-agent-listen-port=0"]
-    command += [f"--ray-client-server-port={ports[1]}", "--disable-usage-stats", *options]
+    command += [f"--ray-client-server-port={ports[1]}", "--disable-usage-stats"]
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    head = Head(f"http://127.0.0.1:{ports[0]}", environment)
+        process = subprocess.Popen(command, env=variables, stdout=log, stderr=log, start_new_session=True)
+    head = Head(f"http://127.0.0.1:{ports[0]}", f"{NODE}:{ports[2]}", variables, process.pid)
     try:
         _wait_until_up(head, process, folder / "log")
         yield head

@@ -15,6 +15,7 @@ from trials.core.context import TrialContext
 from trials.core.knobs import TrialKnobs, knob
 from trials.core.rows import Diverged, Measurement, Row
 
+SECONDS = "RAYSWEEP_TEST_WALK_SECONDS"
 BEHAVIOURS = ("finishes", "diverges", "raises", "yields_nonsense", "dies")
 
 
@@ -24,16 +25,15 @@ class WalkKnobs(TrialKnobs):
 
     behaviour: str = knob("how the trial ends", "finishes", choices=BEHAVIOURS)
     steps: int = knob("rows", 3, unit="steps", at_least=1)
-    seconds: float = knob("time it takes", 0.0, unit="s", at_least=0)
 
 
 MEASUREMENTS = {"height": Measurement(meaning="where the walk is", unit="m")}
 
 
 def walk(knobs: WalkKnobs, context: TrialContext) -> Iterator[Row]:
-    """Walk `steps` rows up from the seed."""
+    """Walk `steps` rows up from the seed, in the time that the environment sets: it decides no row."""
     for step in range(knobs.steps):
-        time.sleep(knobs.seconds / knobs.steps)
+        time.sleep(float(os.environ.get(SECONDS, "0")) / knobs.steps)
         yield {"step": step, "height": float(knobs.seed + step)}
     if knobs.behaviour == "diverges":
         raise Diverged(knobs.steps, "the walk left the ground")

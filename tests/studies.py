@@ -21,7 +21,7 @@ from trials.core.data.arrays import load_arrays
 def every_study() -> list[Study]:
     """Return the declaration of every study in the menu."""
     menu = (module.name for module in pkgutil.iter_modules(raysweep.__path__))
-    names = [name for name in menu if name not in ("service", "__main__", "cli")]
+    names = [name for name in menu if name not in ("service", "__main__")]
     return [importlib.import_module(f"raysweep.{name}").STUDY for name in names]
 
 

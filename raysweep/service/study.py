@@ -89,6 +89,7 @@ class Study:
             knobs=tuple(
                 Column(
                     name=declared.name,
+                    path=".".join(declared.path),
                     type=declared.type,
                     unit=declared.unit,
                     meaning=declared.meaning,
@@ -97,7 +98,7 @@ class Study:
                 for declared in self.knobs.declared()
             ),
             measurements=tuple(
-                Column(name=name, type=entry.type, unit=entry.unit, meaning=entry.meaning)
+                Column(name=name, type=entry.type, unit=entry.unit, meaning=entry.meaning, inner_axis=entry.inner_axis)
                 for name, entry in self.measurements.items()
             ),
         )

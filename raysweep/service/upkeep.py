@@ -10,7 +10,9 @@ from typing import Self
 from analysis.core.errors import StoreError
 from analysis.core.results import Results
 
-EVERY_SECONDS = 60.0
+EVERY_SECONDS = 30.0
+# Parts are never merged: a compaction while the sweep runs waits for this many packs, so that parts stay large and few.
+ENOUGH_PACKS = 128
 
 
 class Upkeep:
@@ -22,12 +24,20 @@ class Upkeep:
         results: The store.
         study: Name of the study.
         every_seconds: Time between compactions.
+        enough_packs: Packs that are worth one.
     """
 
-    def __init__(self, results: Results, study: str, every_seconds: float = EVERY_SECONDS) -> None:
+    def __init__(
+        self,
+        results: Results,
+        study: str,
+        every_seconds: float = EVERY_SECONDS,
+        enough_packs: int = ENOUGH_PACKS,
+    ) -> None:
         self._results = results
         self._study = study
         self._every_seconds = every_seconds
+        self._enough_packs = enough_packs
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._repeat, name="raysweep-upkeep", daemon=True)
 
@@ -46,6 +56,6 @@ class Upkeep:
     def _repeat(self) -> None:
         while not self._ended.wait(self._every_seconds):
             try:
-                self._results.compact(self._study)
+                self._results.compact(self._study, at_least=self._enough_packs)
             except StoreError as error:
                 warnings.warn(f"compaction put off: {error}", stacklevel=1)

@@ -16,8 +16,8 @@ import pytest
 from analysis.core.errors import SchemaConflict, StoreMissing, StoreWarning
 from analysis.core.results import Results
 from analysis.core.schema import Column, StudySchema
-from tests.analysis.conftest import Place
 from tests.analysis.samples import NOON, SCHEMA, STUDY, rows, trial
+from tests.conftest import Place
 
 
 def written(place: Place, *trials: dict[str, Any], scale: float = 1.0) -> Results:

@@ -9,9 +9,9 @@ import pytest
 
 from analysis.core.errors import AccessDenied, StoreError, StoreMissing, StoreUnreachable
 from analysis.core.results import Results
-from tests.analysis.conftest import Place, Server, bucket_on, free_port
-from tests.analysis.fault_proxy import SECRET, FaultProxy, fault_proxy, healthy
 from tests.analysis.samples import SCHEMA, STUDY, rows, trial
+from tests.conftest import Place, Server, bucket_on, free_port
+from tests.fault_proxy import SECRET, FaultProxy, fault_proxy, healthy
 
 pytestmark = pytest.mark.usefixtures("credentials")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,7 +53,8 @@ def test_bad_input_fails_the_job_with_one_line(head: Head, tmp_path: Path) -> No
 
 
 def test_without_the_token_nothing_is_submitted(head: Head, tmp_path: Path) -> None:
-    stranger = Head(head.jobs, {**head.environment, "RAY_AUTH_TOKEN_PATH": "", "RAY_AUTH_TOKEN": "0" * 64})
+    wrong = {**head.environment, "RAY_AUTH_TOKEN_PATH": "", "RAY_AUTH_TOKEN": "0" * 64}
+    stranger = dataclasses.replace(head, environment=wrong)
     log = submitted(stranger, "space=smoke", f"results={tmp_path}")
     assert "submitted successfully" not in log
     assert not list(tmp_path.iterdir())

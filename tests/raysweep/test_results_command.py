@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import raysweep
-from raysweep.cli import main
+from raysweep.service.results_command import main
 from tests.analysis.samples import SCHEMA, STUDY, rows, trial
 
 
@@ -133,7 +133,7 @@ def test_misuse_exits_with_2() -> None:
 
 def test_neither_ray_nor_torch_is_imported(root: str) -> None:
     program = (
-        "import json, sys; from raysweep.cli import main; main(sys.argv[1:]); "
+        "import json, sys; from raysweep.service.results_command import main; main(sys.argv[1:]); "
         "print(json.dumps(sorted({'ray', 'torch', 'hydra'} & set(sys.modules))), file=sys.stderr)"
     )
     command = [sys.executable, "-c", program, "--results", root, "ls"]
