@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-Axis = tuple[Any, ...]
+Axis = Sequence[Any]
+
+MOST_VALUES = 1_000_000
+"""Values of an axis that are kept in memory; a longer one must be a `range`, which counts without being made."""
 
 
 def axis(name: str, written: Any) -> Axis:
@@ -21,12 +24,19 @@ def axis(name: str, written: Any) -> Axis:
     Raises:
         ValueError: The expression is unknown or malformed, or there is no value.
     """
-    values = tuple(_values(name, written))
+    written_values = _values(name, written)
+    if isinstance(written_values, range) and len(written_values) > MOST_VALUES:
+        return written_values
+    values = tuple(written_values)
     if not values:
         raise ValueError(f"axis {name} has no values")
-    repeated = [value for position, value in enumerate(values) if value in values[:position]]
-    if repeated:
-        raise ValueError(f"axis {name} has {repeated[0]!r} more than once")
+    seen: set[Any] = set()
+    for value in values:
+        if not isinstance(value, bool | int | float | str):
+            raise ValueError(f"axis {name}: {value!r} is neither a number, a truth value nor a name")
+        if value in seen:
+            raise ValueError(f"axis {name} has {value!r} more than once")
+        seen.add(value)
     return values
 
 
@@ -90,6 +100,8 @@ def powers_of_two(start: int, stop: int) -> Iterable[int]:
 def _require_count(count: int) -> None:
     if not isinstance(count, int) or count < 2:
         raise ValueError("the number of values must be a whole number of at least 2")
+    if count > MOST_VALUES:
+        raise ValueError(f"the number of values must be at most {MOST_VALUES:,}; only a range may be longer")
 
 
 EXPRESSIONS: Mapping[str, Callable[..., Iterable[Any]]] = {

@@ -1,0 +1,78 @@
+"""Planners: what says which trials to run next, given those that are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+from trials.core.knobs import TrialKnobs
+
+StoredRow = Mapping[str, Any]
+"""A row of the table of trials: `outcome`, and a column `final_*` for each measurement."""
+
+OBSERVED = ("finished", "stopped", "diverged")
+"""Outcomes that say something of the knobs; any other is an attempt that came to nothing."""
+
+
+class Planner(Protocol):
+    """Says which trials to run next.
+
+    A planner has no memory but what it is told, and what it is told may come in any order and more than once: told the
+    stored rows of its study, a new planner goes on where one that was lost had come to. Tell it of failed trials only
+    what failed in this run; a failure it has not been told of is asked for again.
+    """
+
+    def ask(self, count: int) -> list[TrialKnobs]:
+        """Return at most `count` trials to run, none of which was returned or told before.
+
+        Fewer, or none, means that the planner waits to be told of those under way, or that it is `finished`.
+        """
+
+    def tell(self, knobs: TrialKnobs, row: StoredRow) -> None:
+        """Learn of a trial in the store, whoever asked for it; what is outside the space is ignored."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing will be asked for any more, whatever is told; trials asked for may still be under way."""
+
+    def __len__(self) -> int:
+        """Return the number of trials of the whole space, at most."""
+
+
+class GridPlanner:
+    """Asks for every trial of a grid in the grid's order."""
+
+    def __init__(self, grid: Iterable[TrialKnobs]) -> None:
+        self.grid = grid
+        self._waiting = iter(grid)
+        self._following: TrialKnobs | None = None
+        self._known: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self.grid)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[TrialKnobs]:
+        """Yield every trial, known or not."""
+        return iter(self.grid)
+
+    def ask(self, count: int) -> list[TrialKnobs]:
+        asked: list[TrialKnobs] = []
+        while len(asked) < count and (following := self._peek()) is not None:
+            self._known.add(following.fingerprint())
+            asked.append(following)
+        return asked
+
+    def tell(self, knobs: TrialKnobs, row: StoredRow) -> None:
+        self._known.add(knobs.fingerprint())
+
+    @property
+    def finished(self) -> bool:
+        return self._peek() is None
+
+    def _peek(self) -> TrialKnobs | None:
+        """Return the next trial that is not known; two cells may be the same trial."""
+        while self._following is None or self._following.fingerprint() in self._known:
+            self._following = next(self._waiting, None)
+            if self._following is None:
+                return None
+        return self._following

@@ -1,0 +1,98 @@
+"""Ranges: where a search may look for the value of one knob."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from search_spaces.core.axes import axis
+from trials.core.knobs import KnobField
+
+_ALLOWED = "{low: ..., high: ...} with `log: true` or `step: ...` if wanted, or {choices: [...]}"
+
+
+def searched_range(declared: KnobField, written: Any) -> BaseDistribution:
+    """Return the range of a knob as Optuna knows it, a whole number's or a real number's as the knob's type says.
+
+    Args:
+        declared: The knob.
+        written: `{low, high}` with `log` or `step`, `{choices}`, or what an axis may be: its values are the choices.
+
+    Raises:
+        ValueError: The range is malformed, empty, or does not suit the knob's type.
+    """
+    name = declared.name
+    if not isinstance(written, Mapping):
+        return _choices(declared, axis(name, written))
+    if set(written) == {"choices"}:
+        return _choices(declared, axis(name, written["choices"]))
+    if not {"low", "high"} <= set(written) <= {"low", "high", "log", "step"}:
+        raise ValueError(f"search.over.{name} is not understood: {dict(written)}; write {_ALLOWED}")
+    if declared.type not in (int, float):
+        raise ValueError(f"search.over.{name} is no number: list its values as {{choices: [...]}}")
+    return _interval(declared, **written)
+
+
+def _interval(
+    declared: KnobField, low: Any, high: Any, log: bool = False, step: float | None = None
+) -> BaseDistribution:
+    name = declared.name
+    for bound in (low, high):
+        if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
+            raise ValueError(f"search.over.{name} needs finite numbers as low and high, got {bound!r}")
+    if not low < high:
+        raise ValueError(f"search.over.{name} needs low < high, got low={low!r} and high={high!r}")
+    try:
+        if declared.type is int:
+            return IntDistribution(_whole(low), _whole(high), log=bool(log), step=1 if step is None else _whole(step))
+        return FloatDistribution(float(low), float(high), log=bool(log), step=step)
+    except ValueError as error:
+        raise ValueError(f"search.over.{name}: {error}") from None
+
+
+def _whole(value: float) -> int:
+    if value != int(value):
+        raise ValueError(f"{value!r} is not a whole number")
+    return int(value)
+
+
+def _choices(declared: KnobField, values: Any) -> CategoricalDistribution:
+    if any(isinstance(value, float) and math.isinf(value) for value in values):
+        raise ValueError(f"search.over.{declared.name} needs finite choices")
+    return CategoricalDistribution([float(value) if declared.type is float else value for value in values])
+
+
+def number_of_values(distribution: BaseDistribution) -> float:
+    """Return how many values a range has, infinity for a continuous one."""
+    if isinstance(distribution, CategoricalDistribution):
+        return len(distribution.choices)
+    if getattr(distribution, "step", None) is None:
+        return math.inf
+    return math.floor((distribution.high - distribution.low) / distribution.step + 1e-9) + 1
+
+
+def values_of(distribution: BaseDistribution) -> list[Any]:
+    """Return all values of a range that has finitely many."""
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    return [distribution.low + distribution.step * at for at in range(int(number_of_values(distribution)))]
+
+
+def ends(distribution: BaseDistribution) -> tuple[Any, ...]:
+    """Return the values at the ends of a range; of choices, all."""
+    if isinstance(distribution, CategoricalDistribution):
+        return tuple(distribution.choices)
+    return (distribution.low, distribution.high)
+
+
+def contains(distribution: BaseDistribution, value: Any) -> bool:
+    """Return whether a value lies in a range."""
+    if isinstance(distribution, CategoricalDistribution):
+        return value in distribution.choices
+    if not distribution.low <= value <= distribution.high:
+        return False
+    steps = 0.0 if distribution.step is None else (value - distribution.low) / distribution.step
+    return math.isclose(steps, round(steps), abs_tol=1e-9)

@@ -1,0 +1,155 @@
+"""Spaces: what a YAML file says of where to look, as a planner.
+
+```yaml
+axes: {width: powers_of_two(16, 512), seed: range(3)}    # every combination
+linked: [{batch_size: [32, 128], learning_rate: [0.02, 0.08]}]    # side by side: one axis
+computed: {feature_update_interval: steps / feature_updates}    # from other axes, here from one that is no knob
+union: [{axes: {depth: [1, 2]}}, {axes: {depth: 8, loss: [mse]}}]    # several grids, each combined with the axes above
+search: {sampler: tpe, trials: 64, objective: {final_test_acc_lin: maximize}, over: {learning_rate: {low: 1e-3, high: 1,
+  log: true}}}    # in each cell of the grid
+boundary: {response: final_test_acc_lin, level: 0.5, over: {learning_rate: "log(1e-3, 1, 33)", ...}}    # likewise
+```
+
+Without `search` and `boundary` the planner is the grid. With either, the grid's axes but the seed's make the cells of
+which each has a search, or a diagram with a boundary, of its own; seeds are replicates.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from search_spaces.core.axes import Axis, axis
+from search_spaces.core.boundary import BoundaryPlanner
+from search_spaces.core.boundary_settings import boundary_settings
+from search_spaces.core.formula import Formula
+from search_spaces.core.grid import SEED, Grid
+from search_spaces.core.linked import computed, side_by_side
+from search_spaces.core.planner import GridPlanner
+from search_spaces.core.search import SearchPlanner
+from search_spaces.core.search_settings import search_settings
+from search_spaces.core.union import Union
+from trials.core.knobs import TrialKnobs
+
+Written = Mapping[str, Any]
+
+GRID_KEYS = ("axes", "linked", "computed")
+KEYS = (*GRID_KEYS, "union", "search", "boundary", "fixed")
+MOST_DIAGRAMS = 1000
+"""Cells of the grid that may each have a search or a boundary of its own."""
+
+
+def space_of(
+    knobs: type[TrialKnobs], config: Written, columns: Collection[str] | None = None
+) -> GridPlanner | SearchPlanner | BoundaryPlanner:
+    """Return the planner of a space.
+
+    Args:
+        knobs: The study's knobs.
+        config: Any of `KEYS`; `fixed` has the values of knobs that do not vary, by column name.
+        columns: The columns of the study's table of trials, to check objectives and responses; None does not.
+
+    Raises:
+        ValueError: Something is unknown, empty or not allowed; the message is one line.
+    """
+    _refuse_unknown("", config, KEYS)
+    search, boundary = config.get("search"), config.get("boundary")
+    if search and boundary:
+        raise ValueError("a space has either search or boundary, not both")
+    if search:
+        settings = search_settings(knobs, search, columns)
+        return SearchPlanner(**_cells(knobs, config, settings.over), settings=settings)
+    if boundary:
+        sought = boundary_settings(knobs, boundary, columns)
+        return BoundaryPlanner(**_cells(knobs, config, sought.over), settings=sought)
+    return GridPlanner(grid_of(knobs, config))
+
+
+def grid_of(knobs: type[TrialKnobs], config: Written) -> Grid | Union:
+    """Return the grid that `axes`, `linked`, `computed` and `union` describe, over the values of `fixed`.
+
+    Raises:
+        ValueError: The grid is empty, names what is no knob, or has more trials than can be counted.
+    """
+    grid = _union(knobs, config) if config.get("union") is not None else _grid(knobs, config)
+    if grid.size > sys.maxsize:
+        raise ValueError(f"the space has {grid.size:.3g} trials; at most {sys.maxsize:.3g} can be counted")
+    return grid
+
+
+def _union(knobs: type[TrialKnobs], config: Written) -> Union:
+    parts = config["union"]
+    if (
+        not isinstance(parts, Sequence)
+        or isinstance(parts, str)
+        or not all(isinstance(part, Mapping) for part in parts)
+    ):
+        raise ValueError("union must be a list of grids: [{axes: {...}}, {axes: {...}}]")
+    if not parts:
+        raise ValueError("union has no grids: the space is empty")
+    for part in parts:
+        _refuse_unknown("union.", part, GRID_KEYS)
+    return Union([_grid(knobs, _combined(config, part)) for part in parts])
+
+
+def _combined(config: Written, part: Written) -> dict[str, Any]:
+    """Return a grid of the union with the axes beside the union; what the grid says of a knob goes first."""
+    return {
+        "axes": {**(config.get("axes") or {}), **(part.get("axes") or {})},
+        "linked": [*(config.get("linked") or []), *(part.get("linked") or [])],
+        "computed": {**(config.get("computed") or {}), **(part.get("computed") or {})},
+        "fixed": config.get("fixed") or {},
+    }
+
+
+def _grid(knobs: type[TrialKnobs], config: Written) -> Grid:
+    fixed = dict(config.get("fixed") or {})
+    axes = {name: axis(name, written) for name, written in (config.get("axes") or {}).items() if written is not None}
+    groups = [side_by_side(_linked_axes(group)) for group in config.get("linked") or []]
+    formulas = [Formula(name, str(text)) for name, text in (config.get("computed") or {}).items()]
+    declared = {entry.name: entry.default for entry in knobs.declared()}
+    values = {**{name: default for name, default in declared.items() if not _is_missing(default)}, **fixed}
+    single, joined = computed(formulas, axes, groups, values, declared)
+    varied = {*single, *(name for group in joined for name in group.names)}
+    constant = {name: value for name, value in fixed.items() if name not in varied}
+    return Grid(knobs=knobs, axes=single, fixed=constant, linked=joined)
+
+
+def _linked_axes(group: Any) -> dict[str, Axis]:
+    if not isinstance(group, Mapping) or not group:
+        raise ValueError(
+            f"linked must be a list of knobs with their values: [{{steps: [...], width: [...]}}], got {group!r}"
+        )
+    return {name: axis(name, written) for name, written in group.items()}
+
+
+def _cells(knobs: type[TrialKnobs], config: Written, over: Collection[str]) -> dict[str, Any]:
+    """Return the arguments that a planner with a cell for each combination of the grid takes."""
+    axes = dict(config.get("axes") or {})
+    written = axes.pop(SEED, None)
+    fixed = dict(config.get("fixed") or {})
+    seeds = axis(SEED, fixed.get(SEED, 0) if written is None else written)
+    others = {name: value for name, value in fixed.items() if name != SEED and name not in over}
+    grid = grid_of(knobs, {**config, "axes": axes, "fixed": others})
+    names = grid.names
+    twice = sorted(set(over) & set(names))
+    if twice:
+        raise ValueError(f"{twice[0]} is both an axis and searched over")
+    if SEED in names:
+        raise ValueError("the seeds of a search or a boundary are one axis for all of it: axes.seed")
+    if grid.size > MOST_DIAGRAMS:
+        raise ValueError(
+            f"the grid has {grid.size:,} cells, each with a search of its own; at most {MOST_DIAGRAMS:,} may"
+        )
+    return {"knobs": knobs, "cells": list(grid.cells()), "fixed": others, "seeds": seeds}
+
+
+def _is_missing(default: Any) -> bool:
+    return not isinstance(default, bool | int | float | str)
+
+
+def _refuse_unknown(place: str, written: Written, allowed: Collection[str]) -> None:
+    unknown = sorted(set(written) - set(allowed))
+    if unknown:
+        raise ValueError(f"{place}{unknown[0]} is unknown; allowed are {', '.join(allowed)}")
