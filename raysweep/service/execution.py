@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,8 +14,9 @@ from typing import Any
 import torch
 
 from analysis.core.results import Results
+from cluster.nodes import bought_as_spot, cost_dollars
 from raysweep.service.messages import PlannedTrial, TrialReport, Work
-from raysweep.service.provenance import place
+from raysweep.service.provenance import NODE_TYPE, place
 from raysweep.service.stages import StoredStages
 from raysweep.service.survival import Leaving, StoredCheckpoints
 from trials.core.context import TrialContext
@@ -113,6 +115,9 @@ def trial_row(work: Work, planned: PlannedTrial, report: TrialReport) -> dict[st
         "error": report.error,
         "wall_seconds": report.wall_seconds,
         "gpu_seconds": report.wall_seconds * gpu_fraction,
+        "cost_dollars": cost_dollars(
+            os.environ.get(NODE_TYPE), report.wall_seconds, gpu_fraction, work.resources.cpus, spot=bought_as_spot()
+        ),
         "gpu_fraction": gpu_fraction,
         **place(device),
         "git_commit": work.provenance.git_commit,

@@ -19,8 +19,10 @@ from trials.core.data.arrays import Arrays
 
 # A submitted job runs on a copy without .git: what the submitting side knew travels in this variable, as JSON.
 SUBMITTED = "RAYSWEEP_PROVENANCE"
+# The files in `cluster/` set it on every node: a name in `cluster.nodes.NODE_TYPES`.
+NODE_TYPE = "RAYSWEEP_NODE_TYPE"
 
-_SOURCE_ROOT = Path(__file__).resolve().parents[2]
+SOURCE_ROOT = Path(__file__).resolve().parents[2]
 _SOURCE_FOLDERS = ("raysweep", "trials", "search_spaces", "analysis", "cluster")
 
 
@@ -40,6 +42,10 @@ class Provenance:
     source_hash: str
     data_hashes: Mapping[str, str] = field(default_factory=dict)
 
+    def as_json(self) -> str:
+        """Return what of it a job cannot find out by itself, as `captured` reads it there."""
+        return json.dumps({"git_commit": self.git_commit, "git_dirty": self.git_dirty})
+
 
 def captured(arrays: Mapping[str, Arrays]) -> Provenance:
     """Return the provenance of this process's source, or what the submitting side sent along, and of the data sets."""
@@ -54,9 +60,9 @@ def source_hash() -> str:
     """Return a hash over the names and contents of the source files, the same on every machine."""
     digest = hashlib.sha256()
     for folder in _SOURCE_FOLDERS:
-        for path in sorted((_SOURCE_ROOT / folder).rglob("*")):
+        for path in sorted((SOURCE_ROOT / folder).rglob("*")):
             if path.suffix in (".py", ".yaml") and path.is_file():
-                digest.update(f"{path.relative_to(_SOURCE_ROOT).as_posix()}\0".encode())
+                digest.update(f"{path.relative_to(SOURCE_ROOT).as_posix()}\0".encode())
                 digest.update(path.read_bytes())
     return digest.hexdigest()[:20]
 
@@ -68,7 +74,7 @@ def place(device: torch.device) -> dict[str, str | None]:
     return {
         "device": device.type,
         "device_name": torch.cuda.get_device_name(device) if on_gpu else _processor(),
-        "node_type": os.environ.get("RAYSWEEP_NODE_TYPE"),
+        "node_type": os.environ.get(NODE_TYPE),
         "python_version": platform.python_version(),
         "torch_version": torch.__version__,
         "ray_version": metadata.version("ray"),
@@ -94,9 +100,9 @@ def _git_dirty() -> bool | None:
 
 def _git(*arguments: str) -> str | None:
     """Return what git prints about the source's own checkout, None where there is none."""
-    if not (_SOURCE_ROOT / ".git").exists():
+    if not (SOURCE_ROOT / ".git").exists():
         return None
-    command = ["git", "-C", str(_SOURCE_ROOT), *arguments]
+    command = ["git", "-C", str(SOURCE_ROOT), *arguments]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
     except (OSError, subprocess.SubprocessError):

@@ -1,4 +1,4 @@
-"""The command `raysweep`: look into the results store; needs neither Ray nor torch."""
+"""The command `raysweep`: look into the results store. Ray and torch are imported by `submit` alone."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from analysis.core.errors import StoreError
 from analysis.core.results import Results
 from analysis.core.schema import StudySchema
 from analysis.core.sweeps import Sweep
+from raysweep.service import job_command
 
 _OUTCOMES = ("finished", "diverged", "stopped", "failed")
 _FOUND, _USAGE = 1, 2
@@ -66,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         ("check", _check, "read everything and name what is wrong; exit code 1 if anything is"),
     ):
         _command(commands, name, run, meaning).add_argument("study", metavar="STUDY", nargs="*", help="default: all")
+    job_command.add_to(commands, _command, _ls)
     remove = _command(commands, "rm", _rm, "remove a sweep and those of its trials that no other sweep planned")
     remove.add_argument("study", metavar="STUDY")
     remove.add_argument("sweep", metavar="SWEEP")

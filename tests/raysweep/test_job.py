@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 
 from analysis.core.results import Results
 from raysweep.k_phase_diagram import STUDY
+from raysweep.service import provenance
 from tests.clusters import Head, head_node
 from tests.studies import run_serially, smallest_sweep
 
@@ -58,3 +62,63 @@ def test_without_the_token_nothing_is_submitted(head: Head, tmp_path: Path) -> N
     log = submitted(stranger, "space=smoke", f"results={tmp_path}")
     assert "submitted successfully" not in log
     assert not list(tmp_path.iterdir())
+
+
+def raysweep(head: Head, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    environment = {**head.environment, "RAY_API_SERVER_ADDRESS": head.jobs}
+    command = [sys.executable, "-m", "raysweep", *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+def test_submit_carries_the_provenance_and_follows(head: Head, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = raysweep(head, "submit", "k_phase_diagram", "space=smoke", f"results={tmp_path}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "uploads" in done.stdout
+    assert "6/6 trials" in done.stdout
+    here = provenance.captured({})
+    trials = Results(tmp_path).trials("k_phase_diagram")
+    assert set(trials["source_hash"]) == {here.source_hash}
+    assert trials["git_commit"].tolist() == [here.git_commit] * 6
+
+    status = raysweep(head, "--results", str(tmp_path), "status")
+    assert "k_phase_diagram" in status.stdout
+    assert raysweep(head, "--results", str(tmp_path), "watch", "--every", "1").returncode == 0
+
+
+def test_a_stopped_job_goes_on_when_it_is_submitted_again(head: Head, tmp_path: Path) -> None:
+    settings = ("k_phase_diagram", "space=smoke", "steps=20000", "seed=range(4)", f"results={tmp_path}")
+    job = raysweep(head, "submit", "--no-wait", *settings).stdout.split("raysweep stop ")[1].strip()
+    end = time.monotonic() + 120
+    while time.monotonic() < end and not Results(tmp_path).finished("k_phase_diagram"):
+        time.sleep(0.2)
+    assert raysweep(head, "stop", job).returncode == 0
+    assert raysweep(head, "follow", job).returncode == 130
+    before = len(Results(tmp_path).finished("k_phase_diagram"))
+    assert 0 < before < 12
+    again = raysweep(head, "submit", *settings)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert len(Results(tmp_path).trials("k_phase_diagram")) == 12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("submit", "k_phase"), "k_phase is no study; there are k_phase_diagram"),
+        (("submit", "k_phase_diagram", "widht=3"), "unknown setting 'widht'; did you mean 'width'?"),
+        (("submit", "--address", "http://127.0.0.1:9", "k_phase_diagram"), "no job server at http://127.0.0.1:9"),
+    ],
+)
+def test_a_bad_submission_is_one_line_and_exit_code_2(head: Head, arguments: tuple[str, ...], message: str) -> None:
+    done = raysweep(head, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_wrong_token_is_said_so(head: Head) -> None:
+    wrong = {**head.environment, "RAY_AUTH_TOKEN_PATH": "", "RAY_AUTH_TOKEN": "0" * 64}
+    done = raysweep(dataclasses.replace(head, environment=wrong), "submit", "k_phase_diagram")
+    assert done.returncode == 2
+    assert "ray get-auth-token" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +21,7 @@ KNOBS = KPhaseKnobs(
 )
 
 
-class BrokenOff(Exception):  # noqa: N818 - what happens to a process, not an error of the trial
+class BrokenOff(Exception):
     pass
 
 
@@ -43,10 +44,8 @@ class Memory:
 
 def rows_until_broken(knobs: KPhaseKnobs, checkpoints: Memory) -> list[Any]:
     rows: list[Any] = []
-    try:
+    with contextlib.suppress(BrokenOff):
         rows.extend(run(knobs, TrialContext(checkpoints=checkpoints)))
-    except BrokenOff:
-        pass
     return rows
 
 

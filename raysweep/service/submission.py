@@ -1,0 +1,134 @@
+"""Submission: a study as a job on a Ray cluster, with the provenance that a job's copy of the source has lost."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raysweep.service import provenance
+from raysweep.service.errors import ClusterError, UsageError
+
+# What a job needs and nothing else: results, environments and caches of the laptop stay there.
+UPLOADED = ("raysweep", "trials", "search_spaces", "analysis", "cluster", "pyproject.toml", "README.md", "LICENSE")
+# Where the results are is no secret; credentials come from the cluster's own role or environment.
+FORWARDED = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION", "RAYSWEEP_RESULTS")
+POLL_SECONDS = 2.0
+# A head node that restarts or a laptop that sleeps is waited for this long.
+PATIENCE_SECONDS = 600.0
+# How a job can end -> exit code of a command that followed it; one that failed ends as its sweep did.
+_ENDED = {"SUCCEEDED": 0, "STOPPED": 130, "FAILED": 1}
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A job on a cluster.
+
+    Attributes:
+        client: Ray's job client.
+        job_id: The job's id.
+    """
+
+    client: Any
+    job_id: str
+
+    def followed(self) -> int:
+        """Print the job's log as it grows, through losses of the connection, and return the sweep's exit code."""
+        printed = 0
+        while True:
+            status = str(_patiently(self.client.get_job_status, self.job_id))
+            log = _patiently(self.client.get_job_logs, self.job_id)
+            sys.stdout.write(log[printed:])
+            sys.stdout.flush()
+            printed = len(log)
+            if status in _ENDED:
+                return self._exit_code(status)
+            time.sleep(POLL_SECONDS)
+
+    def _exit_code(self, status: str) -> int:
+        if status == "FAILED":
+            return int(_patiently(self.client.get_job_info, self.job_id).driver_exit_code or 1)
+        return _ENDED[status]
+
+
+def submitted(study: str, overrides: Sequence[str], address: str | None) -> Submission:
+    """Submit `python -m raysweep.<study> <overrides>` and return the job.
+
+    Args:
+        study: Name of the study.
+        overrides: Its settings.
+        address: URL of the job server; None means RAY_API_SERVER_ADDRESS, RAY_ADDRESS, or the one on this machine.
+
+    Raises:
+        ClusterError: There is no job server, or it refuses the token.
+    """
+    command = shlex.join(["python", "-m", f"raysweep.{study}", *overrides])
+    variables = {name: os.environ[name] for name in FORWARDED if name in os.environ}
+    variables[provenance.SUBMITTED] = provenance.captured({}).as_json()
+    client = connected_to_jobs(address)
+    job_id = client.submit_job(
+        entrypoint=command,
+        runtime_env={"working_dir": str(provenance.SOURCE_ROOT), "excludes": _left_here(), "env_vars": variables},
+        metadata={"raysweep_study": study, "raysweep_command": command},
+    )
+    return Submission(client, job_id)
+
+
+def connected_to_jobs(address: str | None) -> Any:
+    """Return Ray's job client.
+
+    Raises:
+        ClusterError: There is no job server at the address, or it refuses the token.
+    """
+    from ray.job_submission import JobSubmissionClient
+
+    try:
+        return JobSubmissionClient(address)
+    except Exception as error:  # noqa: BLE001 - the client raises bare RuntimeErrors, and Ray's own for tokens
+        where = address or os.environ.get("RAY_API_SERVER_ADDRESS") or "http://127.0.0.1:8265"
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        advice = "a cluster with RAY_AUTH_MODE=token wants the same token here (ray get-auth-token)"
+        raise ClusterError(f"no job server at {where}: {reason}; {advice}") from None
+
+
+def uploaded_files() -> Iterator[Path]:
+    """Yield the files that a job takes along."""
+    for name in UPLOADED:
+        place = provenance.SOURCE_ROOT / name
+        found = [place] if place.is_file() else place.rglob("*")
+        yield from (path for path in found if path.is_file() and "__pycache__" not in path.parts)
+
+
+def checked_study(name: str) -> str:
+    """Return the name of a study that exists.
+
+    Raises:
+        UsageError: There is none of this name.
+    """
+    studies = sorted(path.stem for path in (provenance.SOURCE_ROOT / "raysweep").glob("[a-z]*.py"))
+    if name not in studies:
+        raise UsageError(f"{name} is no study; there are {', '.join(studies)}")
+    return name
+
+
+def _left_here() -> list[str]:
+    """Return what of the source folder a job does not take along, as patterns of a .gitignore."""
+    names = sorted(entry.name for entry in provenance.SOURCE_ROOT.iterdir() if entry.name not in UPLOADED)
+    return [*(f"/{name}" for name in names), "__pycache__"]
+
+
+def _patiently(ask: Any, job_id: str) -> Any:
+    """Return the answer of the job server, waiting for it while it cannot be reached."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return ask(job_id)
+        except Exception as error:  # noqa: BLE001 - the client turns lost connections into bare RuntimeErrors
+            if time.monotonic() > end:
+                raise ClusterError(f"the job server has not answered for {PATIENCE_SECONDS:.0f} s: {error}") from None
+            time.sleep(POLL_SECONDS)
