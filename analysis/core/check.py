@@ -125,7 +125,7 @@ def _trials(study: str, key: str, source: Source) -> Iterator[Finding]:
 
 def _agrees(row: Mapping[str, Any]) -> bool:
     """Whether the knobs as JSON and as columns are the same, where the trial has both."""
-    if row["knobs_json"] is None:
+    if row.get("knobs_json") is None:
         return True
     try:
         knobs = json.loads(row["knobs_json"])

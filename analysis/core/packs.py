@@ -14,7 +14,7 @@ import pyarrow as pa
 from analysis.core import layout
 from analysis.core.common_columns import OUTCOMES, TIME
 from analysis.core.errors import CorruptedPart, KeyAbsent
-from analysis.core.parquet import decoded, encoded
+from analysis.core.parquet import decoded, encoded, without_null_columns
 from analysis.core.schema import StudySchema
 from analysis.core.storage import Storage
 
@@ -64,7 +64,7 @@ def stored(storage: Storage, study: str, pack: Pack) -> None:
     """
     measurements_key = layout.pack_measurements(study, pack.name)
     created = _stored(storage, measurements_key, pack.measurements)
-    _stored(storage, layout.pack_trials(study, pack.name), pack.trials)
+    _stored(storage, layout.pack_trials(study, pack.name), without_null_columns(pack.trials))
     # Between our refusal and now a compactor may have settled the rival's pack and removed its files.
     if not created and not storage.exists(measurements_key):
         _stored(storage, measurements_key, pack.measurements)

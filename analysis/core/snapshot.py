@@ -155,7 +155,7 @@ def winners(sources: Sequence[Source]) -> list[Sequence[int]]:
     A compacted row stands for good. Otherwise a trial that did not fail supersedes one that did, then the first to
     finish counts, then the name of the pack. Measured rows come from the source whose trial row won.
     """
-    if _are_distinct(sources):
+    if are_distinct(sources):
         return [range(source.trials.num_rows) for source in sources]
     best: dict[str, tuple[tuple[Any, ...], int, int]] = {}
     for place, source in enumerate(sources):
@@ -168,18 +168,26 @@ def winners(sources: Sequence[Source]) -> list[Sequence[int]]:
     return [sorted(rows) for rows in chosen]
 
 
-def _are_distinct(sources: Sequence[Source]) -> bool:
+def are_distinct(sources: Sequence[Source]) -> bool:
+    """Return whether no trial is in two sources, so that all rows count."""
     identities = [chunk for source in sources for chunk in source.trials.column("trial_id").chunks]
     count: int = pc.count_distinct(pa.chunked_array(identities, pa.string())).as_py()
     return count == sum(len(chunk) for chunk in identities)
 
 
 def _ranked(source: Source) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    columns = [source.trials.column("trial_id"), source.trials.column("outcome")]
-    finished = source.trials.column("finished_at").cast(pa.int64())
-    for identity, outcome, moment in zip(*(column.to_pylist() for column in (*columns, finished)), strict=True):
+    identities, outcomes = (source.trials.column(name).to_pylist() for name in ("trial_id", "outcome"))
+    for identity, outcome, moment in zip(identities, outcomes, _moments(source.trials), strict=True):
         latest = _LATEST if moment is None else moment
         yield identity, (not source.compacted, outcome == "failed", latest, source.name)
+
+
+def _moments(trials: pa.Table) -> list[int | None]:
+    """Return when the trials finished; a pack has no column of what none of its trials know."""
+    if "finished_at" not in trials.schema.names:
+        return [None] * trials.num_rows
+    moments: list[int | None] = trials.column("finished_at").cast(pa.int64()).to_pylist()
+    return moments
 
 
 def taken(table: pa.Table, rows: Sequence[int]) -> pa.Table:
@@ -198,5 +206,11 @@ def of_trials(measurements: pa.Table, trials: pa.Table) -> pa.Table:
 
 
 def concatenated(tables: Iterable[pa.Table], schema: pa.Schema) -> pa.Table:
-    """Return all rows in one table of `schema`."""
-    return pa.concat_tables([schema.empty_table(), *(conformed(table, schema) for table in tables)])
+    """Return all rows in one table of `schema`; neighbours that are alike are conformed at once."""
+    alike: list[list[pa.Table]] = []
+    for table in tables:
+        if alike and table.schema.equals(alike[-1][0].schema):
+            alike[-1].append(table)
+        else:
+            alike.append([table])
+    return pa.concat_tables([schema.empty_table(), *(conformed(pa.concat_tables(group), schema) for group in alike)])

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from analysis.core.errors import StoreMissing
 from analysis.core.parallel import in_parallel
 from analysis.core.schema import StudySchema
-from analysis.core.snapshot import RANKING, Source, StudyReader, concatenated, of_trials, taken, winners
+from analysis.core.snapshot import RANKING, Source, StudyReader, are_distinct, concatenated, of_trials, taken, winners
 
 
 def trials_table(
@@ -39,7 +39,7 @@ def measurements_table(reader: StudyReader, revision: int | None = None) -> pa.T
     Raises:
         KeyAbsent: A file moved; see `consistently`.
     """
-    counting = [source for source in _counting(reader.sources((*RANKING, "revision"))) if source.trials.num_rows]
+    counting = [source for source in _counting(_sources(reader)) if source.trials.num_rows]
 
     def rows(source: Source) -> pa.Table | None:
         trials = _of_revision(source.trials, revision)
@@ -71,6 +71,12 @@ def joined_with_knobs(
     for field, column in zip(beside.schema, beside.columns, strict=True):
         rows = rows.append_column(field, column)
     return rows
+
+
+def _sources(reader: StudyReader) -> list[Source]:
+    """Return the sources with what `_counting` needs, which is little unless a trial is in two of them."""
+    sources = reader.sources(("trial_id", "steps_recorded", "revision"))
+    return sources if are_distinct(sources) else reader.sources((*RANKING, "revision"))
 
 
 def _counting(sources: Sequence[Source]) -> list[Source]:

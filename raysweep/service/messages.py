@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from analysis.core.schema import StudySchema
 from raysweep.service.provenance import Provenance
@@ -71,7 +72,7 @@ def work_of(
         trial=study.trial,
         measurements=study.measurements,
         schema=study.schema,
-        results=results,
+        results=results if "://" in results else str(Path(results).absolute()),  # an actor works in another folder
         arrays=arrays,
         provenance=provenance,
         resources=resources,

@@ -72,6 +72,7 @@ class BoundaryPlanner:
         self.cells = cells
         self._fixed = fixed
         self.diagrams = [Diagram(settings, seeds) for _ in cells]
+        self._asked: set[TrialKnobs] = set()
         self._places: dict[TrialKnobs, list[tuple[int, int]]] = {}
         for diagram in range(len(cells)):
             for place in range(settings.cells):
@@ -87,7 +88,9 @@ class BoundaryPlanner:
             share = math.ceil((count - len(asked)) / max(len(self.diagrams), 1))
             for place, seed in self.diagrams[position].following(share):
                 asked[self._trial(position, place, seed)] = None
-        return list(asked)
+        new = [knobs for knobs in asked if knobs not in self._asked]  # two cells may be the same trial
+        self._asked.update(new)
+        return new
 
     def tell(self, knobs: TrialKnobs, row: StoredRow) -> None:
         if knobs.seed in self.seeds:

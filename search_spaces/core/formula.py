@@ -41,9 +41,8 @@ class Formula:
     @property
     def names(self) -> frozenset[str]:
         """The axes that the value depends on."""
-        called = {id(node.func) for node in ast.walk(self._tree()) if isinstance(node, ast.Call)}
-        nodes = (node for node in ast.walk(self._tree()) if isinstance(node, ast.Name) and id(node) not in called)
-        return frozenset(node.id for node in nodes)
+        named = {node.id for node in ast.walk(self._tree()) if isinstance(node, ast.Name)}
+        return frozenset(named - set(_FUNCTIONS))
 
     def value(self, values: Mapping[str, Any]) -> Any:
         """Return the value where the axes have these values; one that is a whole number as an `int`.

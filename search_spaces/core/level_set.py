@@ -7,7 +7,7 @@ all that matters, stays. Replicates of a cell enter as their mean with the noise
 Source: Gaussian processes, Rasmussen and Williams (2006), section 2.2; replicates, Binois, Gramacy and Ludkovski, arXiv
 1611.05902; the choice of the next cells, the targeted mean square error of Picheny et al., Journal of Mechanical Design
 132 (2010), 071008, with the probability of misclassification as its weight. Like the straddle heuristic of Bryan et
-al., NeurIPS 2005, it prefers what is close to the level and uncertain; unlike it, it knows what a replicate still tells.
+al., NeurIPS 2005, it prefers what is close to the level and uncertain; unlike it, it knows what replicates tell.
 """
 
 from __future__ import annotations

@@ -74,13 +74,14 @@ def computed(
         unknown = sorted(formula.names - known)
         if unknown:
             raise ValueError(
-                f"computed {formula.name} = {formula.text}: {unknown[0]} is neither an axis nor has a value"
+                f"computed {formula.name} = {formula.text}: {unknown[0]} is neither an axis nor a knob with a value"
             )
         needed = [side_by_side({name: single.pop(name)}) for name in list(single) if name in formula.names]
         needed += [group for group in joined if formula.names & set(group.names)]
         joined = [group for group in joined if not formula.names & set(group.names)]
         joined.append(_with_value(formula, _product(needed), fixed))
-    return single, [_without_aids(group, knobs) for group in joined]
+    aids = {name for formula in formulas for name in formula.names} - set(knobs)
+    return single, [_without_aids(group, aids) for group in joined]
 
 
 def _product(groups: Sequence[Linked]) -> Linked:
@@ -100,10 +101,10 @@ def _with_value(formula: Formula, group: Linked, fixed: Row) -> Linked:
     return Linked(rows, group.levels)
 
 
-def _without_aids(group: Linked, knobs: Collection[str]) -> Linked:
+def _without_aids(group: Linked, aids: Collection[str]) -> Linked:
     """Return the group without what is no knob; rows that this makes equal become one, the coarsest."""
     levels: dict[tuple[tuple[str, Any], ...], int] = {}
     for row, level in zip(group.rows, group.levels, strict=True):
-        key = tuple((name, value) for name, value in row.items() if name in knobs)
+        key = tuple((name, value) for name, value in row.items() if name not in aids)
         levels[key] = min(level, levels.get(key, level))
     return Linked(tuple(dict(key) for key in levels), tuple(levels.values()))

@@ -28,7 +28,7 @@ def as_optuna_study(planner: SearchPlanner, storage_url: str, name: str = "raysw
             optuna.delete_study(study_name=name, storage=storage_url)
         directions = planner.settings.objective.directions
         study = optuna.create_study(storage=storage_url, study_name=name, directions=list(directions.values()))
-    study.set_metric_names(list(directions))
+        study.set_metric_names(list(directions))
     study.add_trials([trial for search in planner.searches for trial in _trials(planner, search)])
     return study
 

@@ -38,8 +38,8 @@ class Proposals(Protocol):
             known: The configurations with results, and those under way.
         """
 
-    def finished(self, known: Collection[Parameters]) -> bool:
-        """Return whether there will be no further configuration, whatever the results."""
+    def finished(self, observations: Observations, known: Collection[Parameters]) -> bool:
+        """Return whether there will be no further configuration, whatever the results of those under way."""
 
 
 def proposals(settings: SearchSettings, settled: Settled) -> Proposals:
@@ -67,8 +67,8 @@ class FixedSequence:
             self._grow()
         return next((parameters for parameters in self._path if parameters not in known), None)
 
-    def finished(self, known: Collection[Parameters]) -> bool:
-        return self._complete and self._path.keys() <= set(known)
+    def finished(self, observations: Observations, known: Collection[Parameters]) -> bool:
+        return self.following(observations, known) is None
 
     @property
     def _complete(self) -> bool:
@@ -98,8 +98,8 @@ class Generational:
             self._advance(observations)
         return new[0]
 
-    def finished(self, known: Collection[Parameters]) -> bool:
-        return self._complete and self._path.keys() <= set(known)
+    def finished(self, observations: Observations, known: Collection[Parameters]) -> bool:
+        return self.following(observations, known) is None and self._complete
 
     @property
     def _complete(self) -> bool:
@@ -125,23 +125,22 @@ class ModelBased:
 
     def __init__(self, settings: SearchSettings, settled: Settled) -> None:
         self._settings, self._settled = settings, settled
-        self._most = min(settings.trials, math.prod(map(number_of_values, settings.over.values())))
-        self._no_other = False
+        self._endless = any(math.isinf(number_of_values(entry)) for entry in settings.over.values())
 
     def following(self, observations: Observations, known: Collection[Parameters]) -> Parameters | None:
-        if self.finished(known):
+        if self.finished(observations, known):
             return None
         study = self._study(observations, known)
         for _ in range(REPEATS):
             parameters = self._settled(_asked(study.ask(dict(self._settings.over)), self._settings))
             if parameters not in known:
                 return parameters
-        other = self._any_other(known)
-        self._no_other = other is None
-        return other
+        return self._any_other(known)
 
-    def finished(self, known: Collection[Parameters]) -> bool:
-        return self._no_other or len(known) >= self._most
+    def finished(self, observations: Observations, known: Collection[Parameters]) -> bool:
+        if len(known) >= self._settings.trials:
+            return True
+        return not self._endless and self._any_other(known) is None
 
     def _study(self, observations: Observations, known: Collection[Parameters]) -> optuna.Study:
         """Return a study of all that is known, in an order of its own."""
@@ -155,8 +154,8 @@ class ModelBased:
         return study
 
     def _any_other(self, known: Collection[Parameters]) -> Parameters | None:
-        """Return some configuration that is not known, None if there is none."""
-        if any(math.isinf(number_of_values(entry)) for entry in self._settings.over.values()):
+        """Return some configuration that is not known, None if there is none or no end of them."""
+        if self._endless:
             return None
         every = itertools.product(*map(values_of, self._settings.over.values()))
         return next((settled for settled in map(self._settled, every) if settled not in known), None)

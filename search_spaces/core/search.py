@@ -126,7 +126,7 @@ class CellSearch:
 
     @property
     def finished(self) -> bool:
-        return not self._open_replicates() and self._proposals.finished(self._known)
+        return not self._open_replicates() and self._proposals.finished(self.observations, self._known)
 
     def following(self) -> TrialKnobs | None:
         """Return the next trial, None while results are awaited or when the search is over."""

@@ -17,7 +17,7 @@ which each has a search, or a diagram with a boundary, of its own; seeds are rep
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from search_spaces.core.axes import Axis, axis
@@ -80,11 +80,7 @@ def grid_of(knobs: type[TrialKnobs], config: Written) -> Grid | Union:
 
 def _union(knobs: type[TrialKnobs], config: Written) -> Union:
     parts = config["union"]
-    if (
-        not isinstance(parts, Sequence)
-        or isinstance(parts, str)
-        or not all(isinstance(part, Mapping) for part in parts)
-    ):
+    if not isinstance(parts, list | tuple) or not all(isinstance(part, Mapping) for part in parts):
         raise ValueError("union must be a list of grids: [{axes: {...}}, {axes: {...}}]")
     if not parts:
         raise ValueError("union has no grids: the space is empty")
@@ -118,9 +114,7 @@ def _grid(knobs: type[TrialKnobs], config: Written) -> Grid:
 
 def _linked_axes(group: Any) -> dict[str, Axis]:
     if not isinstance(group, Mapping) or not group:
-        raise ValueError(
-            f"linked must be a list of knobs with their values: [{{steps: [...], width: [...]}}], got {group!r}"
-        )
+        raise ValueError(f"linked must be a list of mappings: [{{steps: [...], width: [...]}}], got {group!r}")
     return {name: axis(name, written) for name, written in group.items()}
 
 

@@ -29,7 +29,7 @@ from analysis.core.packs import packed
 from analysis.core.parquet import encoded
 from analysis.core.results import Results
 from analysis.core.schema import Column, StudySchema
-from tests.analysis.conftest import KEYS, Server, moto_server, rclone_server
+from tests.conftest import KEYS, Server, moto_server, rclone_server
 
 STUDY = "bench"
 MEASURED = ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "distance")

@@ -134,6 +134,17 @@ def test_a_failing_trial_is_printed_with_what_reproduces_it(tmp_path: Path, caps
 
 
 @pytest.mark.slow
+def test_a_relative_results_folder_is_the_user_s_not_the_actors(tmp_path: Path) -> None:
+    done = subprocess.run(
+        command("space=smoke", "results=here"), cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert len(Results(tmp_path / "here").trials("k_phase_diagram")) == 6
+    assert (tmp_path / "here" / "k_phase_diagram" / "figures" / "smoke.png").exists()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM], ids=lambda ending: ending.name)
 def test_an_interrupted_sweep_is_consistent_and_goes_on(ending: signal.Signals, tmp_path: Path) -> None:
     overrides = ("space=smoke", "steps=30000", "axes.feature_update_interval=[1,2,5]", f"results={tmp_path}")
