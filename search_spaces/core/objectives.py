@@ -62,6 +62,7 @@ class Observations:
         objective: What to make of a row.
         seeds: The replicates that make a configuration complete.
         replicates: Configuration -> seed -> what was told.
+        revision: How many rows were told.
         times: Configuration -> when its last replicate ended, as text; empty where rows do not say.
     """
 
@@ -69,9 +70,11 @@ class Observations:
     seeds: Sequence[int]
     replicates: dict[Parameters, dict[int, Told]] = field(default_factory=lambda: defaultdict(dict))
     times: dict[Parameters, str] = field(default_factory=dict)
+    revision: int = 0
 
     def tell(self, parameters: Parameters, seed: int, row: StoredRow) -> None:
         """Learn of one replicate."""
+        self.revision += 1
         self.replicates[parameters][seed] = self.objective.told(row)
         self.times[parameters] = max(self.times.get(parameters, ""), str(row.get("finished_at") or ""))
 

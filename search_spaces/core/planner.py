@@ -45,7 +45,7 @@ class GridPlanner:
     def __init__(self, grid: Iterable[TrialKnobs]) -> None:
         self.grid = grid
         self._waiting = iter(grid)
-        self._following: TrialKnobs | None = None
+        self._following: tuple[str, TrialKnobs] | None = None
         self._known: set[str] = set()
 
     def __len__(self) -> int:
@@ -58,8 +58,8 @@ class GridPlanner:
     def ask(self, count: int) -> list[TrialKnobs]:
         asked: list[TrialKnobs] = []
         while len(asked) < count and (following := self._peek()) is not None:
-            self._known.add(following.fingerprint())
-            asked.append(following)
+            self._known.add(following[0])
+            asked.append(following[1])
         return asked
 
     def tell(self, knobs: TrialKnobs, row: StoredRow) -> None:
@@ -69,10 +69,11 @@ class GridPlanner:
     def finished(self) -> bool:
         return self._peek() is None
 
-    def _peek(self) -> TrialKnobs | None:
-        """Return the next trial that is not known; two cells may be the same trial."""
-        while self._following is None or self._following.fingerprint() in self._known:
-            self._following = next(self._waiting, None)
-            if self._following is None:
+    def _peek(self) -> tuple[str, TrialKnobs] | None:
+        """Return the next trial that is not known, and its fingerprint; two cells may be the same trial."""
+        while self._following is None or self._following[0] in self._known:
+            knobs = next(self._waiting, None)
+            if knobs is None:
                 return None
+            self._following = knobs.fingerprint(), knobs
         return self._following

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 import optuna
+from optuna.samplers import BaseSampler
 from optuna.trial import TrialState, create_trial
 
 from search_spaces.core.objectives import Observations, Parameters, Values
@@ -126,11 +127,15 @@ class ModelBased:
     def __init__(self, settings: SearchSettings, settled: Settled) -> None:
         self._settings, self._settled = settings, settled
         self._endless = any(math.isinf(number_of_values(entry)) for entry in settings.over.values())
+        self._draft: tuple[int, optuna.Study] | None = None
 
     def following(self, observations: Observations, known: Collection[Parameters]) -> Parameters | None:
         if self.finished(observations, known):
             return None
-        study = self._study(observations, known)
+        if self._draft is None or self._draft[0] != observations.revision:
+            self._draft = observations.revision, self._study(observations, known)
+        study = self._draft[1]
+        study.sampler = self._sampler(len(known))
         for _ in range(REPEATS):
             parameters = self._settled(_asked(study.ask(dict(self._settings.over)), self._settings))
             if parameters not in known:
@@ -142,11 +147,14 @@ class ModelBased:
             return True
         return not self._endless and self._any_other(known) is None
 
+    def _sampler(self, position: int) -> BaseSampler:
+        """Return a sampler of its own for each proposal, so that no proposal depends on how many were drawn before."""
+        seed = int(fingerprint([self._settings.seed, position])[:7], 16)
+        return built(SAMPLERS[self._settings.sampler], seed)
+
     def _study(self, observations: Observations, known: Collection[Parameters]) -> optuna.Study:
         """Return a study of all that is known, in an order of its own."""
-        seed = int(fingerprint([self._settings.seed, len(known)])[:7], 16)
-        sampler = built(SAMPLERS[self._settings.sampler], seed)
-        study = new_study(self._settings.objective.directions.values(), sampler)
+        study = new_study(self._settings.objective.directions.values(), self._sampler(len(known)))
         values = observations.values(observations.complete())
         study.add_trials([as_trial(self._settings, *result) for result in values.items()])
         under_way = sorted((parameters for parameters in known if parameters not in values), key=repr)

@@ -183,7 +183,7 @@ def test_an_axis_cannot_be_searched_as_well() -> None:
 
 
 def test_a_huge_grid_of_searches_is_refused_at_once() -> None:
-    with pytest.raises(ValueError, match="the grid has 1,000,000,000 cells, each with .*; at most 1,000"):
+    with pytest.raises(ValueError, match=r"the grid has 1,000,000,000 cells, each with .*; at most 1,000"):
         planner(search("tpe"), interval="range(1, 1000000001)")
 
 
