@@ -45,6 +45,8 @@ def _values(name: str, written: Any) -> Iterable[Any]:
         return tuple(_literal(item) if isinstance(item, str) else item for item in written)
     if not isinstance(written, str):
         return (written,)
+    if written.count("(") != written.count(")"):
+        raise ValueError(f"axis {name}: {written!r} has an unclosed bracket; in YAML's {{...}} it needs quotes")
     call = re.fullmatch(r"\s*(\w+)\s*\((.*)\)\s*", written, flags=re.DOTALL)
     if call:
         return _evaluated(name, written, *call.groups())

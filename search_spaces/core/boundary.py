@@ -92,10 +92,11 @@ class BoundaryPlanner:
         self._asked.update(new)
         return new
 
-    def tell(self, knobs: TrialKnobs, row: StoredRow) -> None:
-        if knobs.seed in self.seeds:
-            for diagram, place in self._places.get(_with_seed(knobs, self.seeds[0]), ()):
-                self.diagrams[diagram].tell(place, knobs.seed, row)
+    def tell(self, knobs: TrialKnobs, row: StoredRow) -> bool:
+        places = self._places.get(_with_seed(knobs, self.seeds[0]), ()) if knobs.seed in self.seeds else ()
+        for diagram, place in places:
+            self.diagrams[diagram].tell(place, knobs.seed, row)
+        return bool(places)
 
     @property
     def finished(self) -> bool:

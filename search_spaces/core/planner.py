@@ -28,8 +28,8 @@ class Planner(Protocol):
         Fewer, or none, means that the planner waits to be told of those under way, or that it is `finished`.
         """
 
-    def tell(self, knobs: TrialKnobs, row: StoredRow) -> None:
-        """Learn of a trial in the store, whoever asked for it; what is outside the space is ignored."""
+    def tell(self, knobs: TrialKnobs, row: StoredRow) -> bool:
+        """Learn of a trial in the store, whoever asked for it; return whether it is one of the space, or ignored."""
 
     @property
     def finished(self) -> bool:
@@ -62,8 +62,10 @@ class GridPlanner:
             asked.append(following[1])
         return asked
 
-    def tell(self, knobs: TrialKnobs, row: StoredRow) -> None:
+    def tell(self, knobs: TrialKnobs, row: StoredRow) -> bool:
+        """Take a trial as done; a grid does not look whether it holds it."""
         self._known.add(knobs.fingerprint())
+        return True
 
     @property
     def finished(self) -> bool:

@@ -66,11 +66,10 @@ class SearchPlanner:
             asked.append(following)
         return asked
 
-    def tell(self, knobs: TrialKnobs, row: StoredRow) -> None:
+    def tell(self, knobs: TrialKnobs, row: StoredRow) -> bool:
         any_search = next(iter(self._by_cell.values()))
         search = self._asked.get(knobs.fingerprint()) or self._by_cell.get(any_search.identity(knobs))
-        if search is not None:
-            search.tell(knobs, row)
+        return search is not None and search.tell(knobs, row)
 
     @property
     def finished(self) -> bool:
@@ -139,12 +138,14 @@ class CellSearch:
         self._asked[trial.fingerprint()] = self._owed.popleft()
         return trial
 
-    def tell(self, knobs: TrialKnobs, row: StoredRow) -> None:
+    def tell(self, knobs: TrialKnobs, row: StoredRow) -> bool:
         """Learn of a trial; one outside the ranges or with another seed is ignored."""
         parameters, seed = self._asked.get(knobs.fingerprint()) or (self._searched(knobs), knobs.seed)
-        if self._inside(parameters) and seed in self.observations.seeds:
-            self.observations.tell(parameters, seed, row)
-            self._note(parameters)
+        if not self._inside(parameters) or seed not in self.observations.seeds:
+            return False
+        self.observations.tell(parameters, seed, row)
+        self._note(parameters)
+        return True
 
     def _note(self, parameters: Parameters) -> None:
         """Remember a configuration, and owe what it lacks of its replicates."""

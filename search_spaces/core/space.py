@@ -1,13 +1,29 @@
 """Spaces: what a YAML file says of where to look, as a planner.
 
 ```yaml
-axes: {width: powers_of_two(16, 512), seed: range(3)}    # every combination
-linked: [{batch_size: [32, 128], learning_rate: [0.02, 0.08]}]    # side by side: one axis
-computed: {feature_update_interval: steps / feature_updates}    # from other axes, here from one that is no knob
-union: [{axes: {depth: [1, 2]}}, {axes: {depth: 8, loss: [mse]}}]    # several grids, each combined with the axes above
-search: {sampler: tpe, trials: 64, objective: {final_test_acc_lin: maximize}, over: {learning_rate: {low: 1e-3, high: 1,
-  log: true}}}    # in each cell of the grid
-boundary: {response: final_test_acc_lin, level: 0.5, over: {learning_rate: "log(1e-3, 1, 33)", ...}}    # likewise
+axes:    # every combination
+  width: powers_of_two(16, 512)
+  seed: range(3)
+  feature_updates: [1, 4, 16]    # no knob: an aid of what is computed
+linked:    # side by side: one axis
+  - {batch_size: [32, 128], learning_rate: [0.02, 0.08]}
+computed:    # from other axes and fixed knobs
+  feature_update_interval: steps / feature_updates
+union:    # several grids, each combined with the axes above, what they share once
+  - axes: {depth: [1, 2]}
+  - axes: {depth: 8, loss: mse}
+search:    # in each cell of the grid; or:
+  sampler: tpe
+  trials: 64
+  objective: {final_test_acc_lin: maximize}
+  over:
+    learning_rate: {low: 0.001, high: 1, log: true}
+boundary:    # in each cell of the grid
+  response: final_test_acc_lin
+  level: 0.5    # or `steepest: true`
+  over:
+    learning_rate: log(1e-3, 1, 33)
+    feature_update_interval: log(1, 4000, 33)
 ```
 
 Without `search` and `boundary` the planner is the grid. With either, the grid's axes but the seed's make the cells of

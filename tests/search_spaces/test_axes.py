@@ -39,6 +39,7 @@ def test_logarithmic_axis_is_typed_as_a_person_would() -> None:
         ("logspace(1, 2, 3)", "unknown expression 'logspace.*allowed are a list, range, linear, log, powers_of_two"),
         ("log(0, 1, 3)", "both ends of a logarithmic axis must be above 0"),
         ("log(1, 2)", "is not understood"),
+        ("log(1", "has an unclosed bracket; in YAML's {...} it needs quotes"),
         ("linear(0, 1, 1)", "at least 2"),
         ("range(x)", "is not understood"),
         ("powers_of_two(0, 8)", "1 <= start <= stop"),
