@@ -40,7 +40,8 @@ def encoded(table: pa.Table, *, lasting: bool = True) -> bytes:
 
 def without_null_columns(table: pa.Table) -> pa.Table:
     """Return `table` without the columns that hold only nulls: a small file's reader spends its time on columns."""
-    return table.select([name for name in table.schema.names if table.column(name).null_count < table.num_rows])
+    columns = zip(table.schema.names, table.columns, strict=True)
+    return table.select([name for name, column in columns if column.null_count < table.num_rows])
 
 
 def decoded(content: pa.Buffer, key: str, columns: Sequence[str] | None = None) -> pa.Table:
@@ -51,8 +52,7 @@ def decoded(content: pa.Buffer, key: str, columns: Sequence[str] | None = None) 
     """
     try:
         file = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False)
-        wanted = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
-        return file.read(columns=wanted, use_threads=content.size > _THREADS_PAY_FROM_BYTES)
+        return file.read(columns=columns, use_threads=content.size > _THREADS_PAY_FROM_BYTES)
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise _corrupted(key, error) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -89,20 +90,11 @@ class StudySchema:
 
     def trials_schema(self) -> pa.Schema:
         """Return the Arrow schema of the trials: common columns, knobs, final measurements."""
-        common = [
-            pa.field(name, kind, metadata={"unit": unit, "meaning": meaning})
-            for name, (kind, unit, meaning) in COMMON.items()
-        ]
-        knobs = [column.field() for column in self.knob_columns]
-        finals = [column.field(FINAL) for column in self.measurements if not column.inner_axis]
-        return pa.schema(common + knobs + finals, metadata=self._metadata())
+        return _trials_schema(self)
 
     def measurements_schema(self) -> pa.Schema:
         """Return the Arrow schema of the measurements: trial_id, step, then the declared columns."""
-        trial_id = pa.field("trial_id", pa.string(), metadata={"unit": "", "meaning": COMMON["trial_id"][2]})
-        step = pa.field("step", pa.int64(), metadata={"unit": "steps", "meaning": "optimiser steps taken"})
-        fields = [trial_id, step, *(column.field() for column in self.measurements)]
-        return pa.schema(fields, metadata=self._metadata())
+        return _measurements_schema(self)
 
     def to_json(self) -> str:
         """Return the declaration as canonical JSON."""
@@ -199,6 +191,25 @@ def _wider(first: type, second: type) -> type:
     if first is second:
         return first
     return float if {first, second} == {int, float} else str
+
+
+@functools.lru_cache(maxsize=64)  # every pack and every read asks
+def _trials_schema(schema: StudySchema) -> pa.Schema:
+    common = [
+        pa.field(name, kind, metadata={"unit": unit, "meaning": meaning})
+        for name, (kind, unit, meaning) in COMMON.items()
+    ]
+    knobs = [column.field() for column in schema.knob_columns]
+    finals = [column.field(FINAL) for column in schema.measurements if not column.inner_axis]
+    return pa.schema(common + knobs + finals, metadata=schema._metadata())
+
+
+@functools.lru_cache(maxsize=64)  # every pack and every read asks
+def _measurements_schema(schema: StudySchema) -> pa.Schema:
+    trial_id = pa.field("trial_id", pa.string(), metadata={"unit": "", "meaning": COMMON["trial_id"][2]})
+    step = pa.field("step", pa.int64(), metadata={"unit": "steps", "meaning": "optimiser steps taken"})
+    fields = [trial_id, step, *(column.field() for column in schema.measurements)]
+    return pa.schema(fields, metadata=schema._metadata())
 
 
 def _column(entry: Mapping[str, Any]) -> Column:

@@ -39,7 +39,7 @@ def measurements_table(reader: StudyReader, revision: int | None = None) -> pa.T
     Raises:
         KeyAbsent: A file moved; see `consistently`.
     """
-    counting = [source for source in _counting(_sources(reader)) if source.trials.num_rows]
+    counting = [source for source in _measured(reader, revision) if source.trials.num_rows]
 
     def rows(source: Source) -> pa.Table | None:
         trials = _of_revision(source.trials, revision)
@@ -73,10 +73,11 @@ def joined_with_knobs(
     return rows
 
 
-def _sources(reader: StudyReader) -> list[Source]:
-    """Return the sources with what `_counting` needs, which is little unless a trial is in two of them."""
-    sources = reader.sources(("trial_id", "steps_recorded", "revision"))
-    return sources if are_distinct(sources) else reader.sources((*RANKING, "revision"))
+def _measured(reader: StudyReader, revision: int | None) -> list[Source]:
+    """Return the sources with the rows that count, and of their columns few unless a trial is in two of them."""
+    asked = [] if revision is None else ["revision"]
+    sources = reader.sources(["trial_id", "steps_recorded", *asked])
+    return sources if are_distinct(sources) else _counting(reader.sources([*RANKING, *asked]))
 
 
 def _counting(sources: Sequence[Source]) -> list[Source]:

@@ -26,7 +26,7 @@ def test_a_full_disk_shows_nothing_of_the_write(tmp_path: Path) -> None:
     results.write(SCHEMA, [trial("a")], {"a": rows()})
     before = inbox(tmp_path)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))
     try:
         with pytest.raises(StoreFull, match="no space left for walk/inbox"):
             results.write(SCHEMA, [trial("b")], {"b": rows()})
