@@ -10,6 +10,7 @@ from raysweep.service import provenance
 from raysweep.service.messages import TrialReport, work_of
 from raysweep.service.plan import Plan, planned
 from raysweep.service.serial import Executor, SerialExecutor
+from raysweep.service.supply import ListedTrials
 from raysweep.service.upkeep import Upkeep
 from tests.recipes import WALK, walks
 
@@ -27,7 +28,7 @@ def sweep(root: str, trials: int, executor: Executor) -> int:
     missing = plan_of(root, trials).missing
     work = work_of(WALK, root, {}, provenance.captured({}), WALK.resources)
     with Upkeep(results, WALK.name, every_seconds=1.0, enough_packs=5):
-        executor.run(work, missing, _said)
+        executor.run(work, ListedTrials(missing), _said)
     return len(plan_of(root, trials).missing)
 
 

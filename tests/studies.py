@@ -15,6 +15,7 @@ from raysweep.service.messages import PlannedTrial, Work, work_of
 from raysweep.service.plan import planned
 from raysweep.service.serial import SerialExecutor
 from raysweep.service.study import Study
+from raysweep.service.supply import ListedTrials
 from trials.core.data.arrays import load_arrays
 
 
@@ -27,7 +28,7 @@ def every_study() -> list[Study]:
 
 def smallest_sweep(study: Study, *overrides: str) -> list[PlannedTrial]:
     """Return the trials of the study's space `smoke`."""
-    grid = read_settings(study, ["space=smoke", *overrides]).grid
+    grid = read_settings(study, ["space=smoke", *overrides]).planner.grid
     return list(planned(study, grid, {}).trials)
 
 
@@ -44,7 +45,7 @@ def run_serially(study: Study, root: Path | str, trials: list[PlannedTrial]) -> 
     outcomes: dict[str, str] = {}
     SerialExecutor().run(
         work_at(study, root, trials),
-        trials,
+        ListedTrials(trials),
         lambda reports, running: outcomes.update({report.trial_id: report.outcome for report in reports}),
     )
     return outcomes

@@ -108,6 +108,7 @@ class Results:
         table = consistently(lambda: trials_table(reader, columns=("trial_id", "outcome")))
         if table is None:
             return {}
+        table = self._chosen(table)
         return dict(zip(table.column("trial_id").to_pylist(), table.column("outcome").to_pylist(), strict=True))
 
     def finished(self, study: str) -> set[str]:

@@ -8,7 +8,8 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
@@ -25,7 +26,9 @@ from raysweep.service.plan import Plan, planned, resumed
 from raysweep.service.progress import ProgressDisplay
 from raysweep.service.serial import Executor, SerialExecutor
 from raysweep.service.study import Study
+from raysweep.service.supply import AskedTrials, ListedTrials, Supply
 from raysweep.service.upkeep import Upkeep
+from search_spaces.core.planner import GridPlanner
 from trials.core.data.arrays import Arrays, load_arrays
 from trials.core.data.examples import DataKnobs, refuse_misfit
 from trials.core.knobs import fingerprint
@@ -71,40 +74,61 @@ def _usage_error(message: str) -> NoReturn:
 def _run(study: Study, settings: Settings, console: Console) -> int:
     results = _opened(settings)
     results.prepare(study.schema)
-    plan = _planned(study, settings, results)
-    console.print(summary.plan_line(study, settings, plan, results), soft_wrap=True, highlight=False)
+    trials = (_gridded if isinstance(settings.planner, GridPlanner) else _searched)(study, settings, results, console)
     if settings.plan_only:
-        console.print(summary.plan_table(study, plan))
         return 0
-    if plan.missing:
-        arrays = _arrays(settings, plan)
-        origin = provenance.captured(arrays)
-        _record(study, settings, plan, results, origin)
-        work = work_of(study, settings.results, arrays, origin, settings.resources)
-        trials = _resumed(study, plan, results)
-        console.print(summary.resumption_line(trials), end="", soft_wrap=True, highlight=False)
-        reports = _executed(settings, work, trials, results, console)
-        summary.print_failures(study, plan, reports, console)
-        plan = _planned(study, settings, results)
-    sweep = results.only([trial.trial_id for trial in plan.trials])
+    sweep = results.only([trial.trial_id for trial in trials])
+    outcomes = sweep.outcomes(study.name)
     console.print(summary.outcome_table(study, sweep))
-    if plan.count("finished") + plan.count("diverged"):
+    if set(outcomes.values()) & {"finished", "diverged"}:
         for path in _drawn(study, settings, sweep):
             console.print(f"figure: {path}", soft_wrap=True, markup=False, highlight=False)
     console.print(summary.reading_lines(study, settings), soft_wrap=True, markup=False, highlight=False)
-    return FAILED if plan.missing else 0
+    return 0 if len(outcomes) == len(trials) and "failed" not in outcomes.values() else FAILED
+
+
+def _gridded(study: Study, settings: Settings, results: Results, console: Console) -> Sequence[PlannedTrial]:
+    """Run what is missing of a grid; return all its trials."""
+    assert isinstance(settings.planner, GridPlanner)
+    try:
+        plan = planned(study, settings.planner.grid, results.outcomes(study.name))
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    console.print(summary.plan_line(study, settings, plan, results), soft_wrap=True, highlight=False)
+    if settings.plan_only:
+        console.print(summary.plan_table(study, plan))
+    elif plan.missing:
+        arrays = _arrays(settings, plan.missing)
+        origin = provenance.captured(arrays)
+        _record(study, settings, plan.trials, results, origin)
+        trials = _resumed(study, plan, results)
+        console.print(summary.resumption_line(trials), end="", soft_wrap=True, highlight=False)
+        work = work_of(study, settings.results, arrays, origin, settings.resources)
+        failed = _executed(settings, work, ListedTrials(trials), results, console)
+        summary.print_failures(study, trials, failed, console)
+    return plan.trials
+
+
+def _searched(study: Study, settings: Settings, results: Results, console: Console) -> Sequence[PlannedTrial]:
+    """Run a planner that learns, from what the store has on; return the trials of its space."""
+    stored = results.trials(study.name).to_dict("records") if results.outcomes(study.name) else []
+    supply = AskedTrials(study, settings.planner, stored)
+    console.print(summary.search_line(study, settings, supply), soft_wrap=True, highlight=False)
+    if not settings.plan_only and supply.remaining:
+        arrays = _arrays(settings, supply.known)
+        origin = provenance.captured(arrays)
+        work = replace(work_of(study, settings.results, arrays, origin, settings.resources), learning=True)
+        try:
+            failed = _executed(settings, work, supply, results, console)
+        finally:
+            _record(study, settings, supply.known, results, origin)
+        summary.print_failures(study, supply.known, failed, console)
+    return supply.known
 
 
 def _opened(settings: Settings) -> Results:
     try:
         return Results(settings.results)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-
-
-def _planned(study: Study, settings: Settings, results: Results) -> Plan:
-    try:
-        return planned(study, settings.grid, results.outcomes(study.name))
     except ValueError as error:
         raise UsageError(str(error)) from None
 
@@ -116,11 +140,11 @@ def _resumed(study: Study, plan: Plan, results: Results) -> list[PlannedTrial]:
     return resumed(study, plan, results.checkpoints(study.name).ids(), values)
 
 
-def _arrays(settings: Settings, plan: Plan) -> dict[str, Arrays]:
-    """Return the raw arrays of every data set that a missing trial reads, loaded once, before any actor starts."""
-    wanted = {knobs for trial in plan.missing for knobs in vars(trial.knobs).values() if isinstance(knobs, DataKnobs)}
+def _arrays(settings: Settings, trials: Iterable[PlannedTrial]) -> dict[str, Arrays]:
+    """Return the raw arrays of every data set, loaded once, before any actor starts, and found to suit the trials."""
+    wanted = {knobs for trial in trials for knobs in vars(trial.knobs).values() if isinstance(knobs, DataKnobs)}
     try:
-        arrays = {name: load_arrays(name, settings.data_path) for name in sorted({knobs.name for knobs in wanted})}
+        arrays = {name: load_arrays(name, settings.data_path) for name in settings.data_sets}
         for knobs in wanted:
             refuse_misfit(arrays[knobs.name], knobs)
     except ValueError as error:
@@ -128,9 +152,15 @@ def _arrays(settings: Settings, plan: Plan) -> dict[str, Arrays]:
     return arrays
 
 
-def _record(study: Study, settings: Settings, plan: Plan, results: Results, origin: provenance.Provenance) -> None:
-    """Leave in the store what this sweep asks for, so that others can see what is still missing."""
-    ids = [trial.trial_id for trial in plan.trials]
+def _record(
+    study: Study,
+    settings: Settings,
+    trials: Iterable[PlannedTrial],
+    results: Results,
+    origin: provenance.Provenance,
+) -> None:
+    """Leave in the store which trials this sweep asks for, so that others can see what is still missing."""
+    ids = [trial.trial_id for trial in trials]
     document = {
         "space": settings.space,
         "command": shlex.join(["python", "-m", f"raysweep.{study.name}", *sys.argv[1:]]),
@@ -141,18 +171,16 @@ def _record(study: Study, settings: Settings, plan: Plan, results: Results, orig
     results.record_sweep(study.name, fingerprint(sorted(ids)), document, ids)
 
 
-def _executed(
-    settings: Settings, work: Work, trials: Sequence[PlannedTrial], results: Results, console: Console
-) -> list[TrialReport]:
+def _executed(settings: Settings, work: Work, supply: Supply, results: Results, console: Console) -> list[TrialReport]:
     """Run the trials and return the reports of those that failed."""
     failed: list[TrialReport] = []
-    with Upkeep(results, work.schema.study), ProgressDisplay(len(trials), console) as display:
+    with Upkeep(results, work.schema.study), ProgressDisplay(supply.remaining, console) as display:
 
         def listen(reports: Sequence[TrialReport], running: int) -> None:
             failed.extend(report for report in reports if report.outcome == "failed")
             display.update(reports, running)
 
-        _executor(settings).run(work, trials, listen)
+        _executor(settings).run(work, supply, listen)
     return failed
 
 

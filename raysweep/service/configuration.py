@@ -21,11 +21,16 @@ from omegaconf.errors import OmegaConfBaseException
 from raysweep.service.errors import UsageError
 from raysweep.service.study import Resources, Study
 from search_spaces.core.axes import axis
-from search_spaces.core.grid import Grid
+from search_spaces.core.boundary import BoundaryPlanner
+from search_spaces.core.planner import GridPlanner
+from search_spaces.core.search import SearchPlanner
+from search_spaces.core.space import space_of
 from trials.core.data.arrays import SOURCES
 from trials.core.knobs import KnobField
 
 EXECUTORS = ("ray", "serial")
+SPACE_KEYS = ("linked", "computed", "union", "search", "boundary")
+"""What a space may say beside its axes; see `search_spaces.core.space`."""
 NO_SPACE = "none"
 """The space without axes: one trial of the knobs given."""
 
@@ -36,22 +41,24 @@ class Settings:
 
     Attributes:
         space: Name of the search space.
-        grid: The trials to look at.
+        planner: Where to look.
         results: Root of the results store.
         figure: Where the figure goes, None for the default place.
         executor: One of `EXECUTORS`.
         address: Address of a Ray cluster; None means RAY_ADDRESS, or else a local Ray.
+        data_sets: Names of the data sets that its trials read.
         data_path: Folder or URL of the data set, None for its default place.
         resources: What one actor takes.
         plan_only: Print the plan and run nothing.
     """
 
     space: str
-    grid: Grid
+    planner: GridPlanner | SearchPlanner | BoundaryPlanner
     results: str
     figure: str | None
     executor: str
     address: str | None
+    data_sets: tuple[str, ...]
     data_path: str | None
     resources: Resources
     plan_only: bool
@@ -73,7 +80,7 @@ def read_settings(study: Study, overrides: Sequence[str]) -> Settings:
         if written is not None and (name not in given or f"axes.{name}" in given)
     }
     try:
-        return _settings(study, config, {name: axis(name, written) for name, written in axes.items()}, columns)
+        return _settings(study, config, axes, columns)
     except ValueError as error:
         raise UsageError(str(error)) from None
 
@@ -99,17 +106,17 @@ def _settings(study: Study, config: dict[str, Any], axes: dict[str, Any], column
     path = data.pop("path", None)
     values = dict(_flattened(config))
     fixed = {name: values[name] for name in columns if name not in axes and values[name] != "???"}
-    grid = Grid(knobs=study.knobs, axes=axes, fixed=fixed)
-    missing = [name for name, declared in columns.items() if declared.required and name not in {**axes, **fixed}]
-    if missing:
-        raise ValueError(f"{missing[0]} has no value: give {missing[0]}=... or axes.{missing[0]}=[...]")
+    space = {name: config[name] for name in SPACE_KEYS if config[name] is not None}
+    told = study.schema.trials_schema().names
+    planner = space_of(study.knobs, {"axes": axes, "fixed": fixed, **space}, told)
     return Settings(
         space=config["space_name"],
-        grid=grid,
+        planner=planner,
         results=str(config["results"]),
         figure=config["figure"],
         executor=config["executor"],
         address=config["address"],
+        data_sets=tuple(map(str, axis("data_name", axes.get("data_name", fixed.get("data_name", []))))) if data else (),
         data_path=None if path is None else str(path),
         resources=Resources(**config["resources"]),
         plan_only=bool(config["plan"]),
@@ -144,8 +151,8 @@ def _declare(study: Study) -> None:
     ]
     place = {"results": os.environ.get("RAYSWEEP_RESULTS", "results"), "figure": None, "address": None}
     run = {"executor": "ray", "plan": False, "resources": {"cpus": study.resources.cpus, "gpus": study.resources.gpus}}
-    axes = dict.fromkeys(_declared(study))
-    store.store("raysweep", {"defaults": defaults, **settings, **place, **run, "axes": axes, "space_name": "???"})
+    look = {"axes": dict.fromkeys(_declared(study)), **dict.fromkeys(SPACE_KEYS), "space_name": "???"}
+    store.store("raysweep", {"defaults": defaults, **settings, **place, **run, **look})
     for name in SOURCES if data else ():
         store.store(name, {**data, "name": name, "path": None}, group="data")
     store.store(NO_SPACE, {"space_name": NO_SPACE}, group="space", package="_global_")

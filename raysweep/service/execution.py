@@ -92,6 +92,8 @@ class Worker:
         report = TrialReport(trial_id=planned.trial_id, outcome=outcome, wall_seconds=kept.seconds, error=error)
         times = {"started_at": started_at, "finished_at": datetime.now(UTC)}
         stored: dict[str, Any] = {**trial_row(work, planned, report), **times, **_final(work, kept.rows)}
+        if work.learning:
+            report = replace(report, values={name: stored[name] for name in stored if _teaches(name)})
         return _FinishedTrial(report, stored, kept)
 
 
@@ -143,6 +145,10 @@ def write_lost(work: Work, trials: Sequence[PlannedTrial]) -> list[TrialReport]:
     if rows:
         Results(work.results).write(work.schema, rows, {row["trial_id"]: [] for row in rows})
     return reports
+
+
+def _teaches(column: str) -> bool:
+    return column.startswith("final_") or column in ("wall_seconds", "gpu_seconds", "cost_dollars")
 
 
 def _final(work: Work, rows: Sequence[Mapping[str, Value]]) -> dict[str, Value]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from analysis.core.schema import StudySchema
 from raysweep.service.provenance import Provenance
@@ -36,12 +37,14 @@ class TrialReport:
 
     Attributes:
         error: Traceback of a failed trial, reason of a diverged one.
+        values: Final measurements and costs, where a planner wants to know them.
     """
 
     trial_id: str
     outcome: str
     wall_seconds: float
     error: str | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +55,7 @@ class Work:
         results: Root of the store.
         arrays: The raw data sets by name.
         checkpoint_seconds: Time between the checkpoints of a trial.
+        learning: Whether a planner learns from the trials, so that reports carry what they found.
     """
 
     trial: Trial
@@ -62,6 +66,7 @@ class Work:
     provenance: Provenance
     resources: Resources
     checkpoint_seconds: float = 60.0
+    learning: bool = False
 
 
 def work_of(

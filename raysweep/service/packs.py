@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from raysweep.service.messages import PlannedTrial, TrialReport
+from raysweep.service.supply import Supply
 
 # Long enough that scheduling a pack (some 25 ms) and writing it (up to 100 ms on S3) stay under 5 % of it.
 TARGET_SECONDS = 4.0
@@ -29,8 +30,9 @@ class PackQueue:
     `ATTEMPTS` deaths alone it is given up. The state is as large as the trials that are still waiting or running.
     """
 
-    def __init__(self, trials: Iterable[PlannedTrial], slots: int) -> None:
-        self._waiting = deque(trials)
+    def __init__(self, supply: Supply, slots: int) -> None:
+        self._supply = supply
+        self._returned: deque[PlannedTrial] = deque()
         self._alone: deque[PlannedTrial] = deque()
         self._deaths: Counter[str] = Counter()
         self._slots = slots
@@ -41,11 +43,14 @@ class PackQueue:
         """Return the next pack, None while there is nothing to hand out."""
         if self._alone:
             return Pack((self._alone.popleft(),))
-        size = min(self._size(), len(self._waiting))
-        return Pack(tuple(self._waiting.popleft() for _ in range(size))) if size else None
+        size = self._size()
+        trials = [self._returned.popleft() for _ in range(min(size, len(self._returned)))]
+        trials = trials or self._supply.take(size)
+        return Pack(tuple(trials)) if trials else None
 
     def finished(self, reports: Sequence[TrialReport]) -> None:
-        """Learn the time of a trial from the reports of a pack."""
+        """Learn from the reports of a pack: the time of a trial here, what it found in the supply."""
+        self._supply.told(reports)
         self._seconds += sum(report.wall_seconds for report in reports)
         self._measured += len(reports)
 
@@ -63,15 +68,15 @@ class PackQueue:
 
     def unfinished(self, trials: Iterable[PlannedTrial]) -> None:
         """Take back trials of a pack whose process was told to end before it came to them, or in the midst of one."""
-        self._waiting.extendleft(map(resuming, trials))
+        self._returned.extend(map(resuming, trials))
 
     def _size(self) -> int:
         """Return how many trials fill `TARGET_SECONDS`, fewer near the end so that no actor waits long for another."""
         if not self._measured:
             return 1
         filling = math.ceil(TARGET_SECONDS / max(self._seconds / self._measured, 1e-6))
-        fair = math.ceil(len(self._waiting) / (2 * self._slots))
-        return min(filling, fair, MOST_TRIALS)
+        fair = math.ceil(self._supply.remaining / (2 * self._slots))
+        return max(1, min(filling, fair, MOST_TRIALS))
 
 
 def resuming(trial: PlannedTrial) -> PlannedTrial:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from raysweep.service.execution import Worker
-from raysweep.service.messages import PlannedTrial, TrialReport, Work
+from raysweep.service.messages import TrialReport, Work
+from raysweep.service.supply import Supply
 
 Listener = Callable[[Sequence[TrialReport], int], None]
 """Hears the reports of trials that have just become durable, and how many trials are running now."""
@@ -15,14 +16,16 @@ Listener = Callable[[Sequence[TrialReport], int], None]
 class Executor(Protocol):
     """Runs trials and tells the listener of each when its rows are durable."""
 
-    def run(self, work: Work, trials: Sequence[PlannedTrial], listener: Listener) -> None:
-        """Run every trial once; return when all are durable, whatever their outcome."""
+    def run(self, work: Work, supply: Supply, listener: Listener) -> None:
+        """Run every trial of the supply once; return when all are durable, whatever their outcome."""
 
 
 class SerialExecutor:
     """Runs one trial after another in this process."""
 
-    def run(self, work: Work, trials: Sequence[PlannedTrial], listener: Listener) -> None:
+    def run(self, work: Work, supply: Supply, listener: Listener) -> None:
         worker = Worker(work)
-        for position, trial in enumerate(trials):
-            listener(worker.run_pack([trial]), int(position + 1 < len(trials)))
+        while trials := supply.take(1):
+            reports = worker.run_pack(trials)
+            supply.told(reports)
+            listener(reports, 0)

@@ -17,6 +17,7 @@ from raysweep.service.messages import PlannedTrial, TrialReport
 from raysweep.service.plan import FINISHED, Plan
 from raysweep.service.progress import duration
 from raysweep.service.study import Study
+from raysweep.service.supply import AskedTrials
 from trials.core.knobs import Scalar, TrialKnobs
 
 
@@ -69,9 +70,17 @@ def outcome_table(study: Study, results: Results) -> Table:
     return table
 
 
-def print_failures(study: Study, plan: Plan, reports: Sequence[TrialReport], console: Console) -> None:
+def search_line(study: Study, settings: Settings, supply: AskedTrials) -> str:
+    """Return one line: how much of a search is known, and how much may come."""
+    known, remaining = len(supply.known), supply.remaining
+    return f"{study.name}, space {settings.space}: {known} trials known, at most {remaining} to run"
+
+
+def print_failures(
+    study: Study, trials: Iterable[PlannedTrial], reports: Sequence[TrialReport], console: Console
+) -> None:
     """Print each distinct error once, with the command that runs its first trial in one process."""
-    knobs = {trial.trial_id: trial.knobs for trial in plan.trials}
+    knobs = {trial.trial_id: trial.knobs for trial in trials}
     errors: dict[str, list[TrialReport]] = {}
     for report in reports:
         errors.setdefault(report.error or "", []).append(report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -29,10 +30,11 @@ from ray.tune.search import Searcher
 
 from raysweep.service.errors import ClusterError
 from raysweep.service.execution import Worker, write_lost
-from raysweep.service.messages import PlannedTrial, TrialReport, Work
+from raysweep.service.messages import TrialReport, Work
 from raysweep.service.packs import Pack, PackQueue
 from raysweep.service.serial import Listener
 from raysweep.service.study import Resources
+from raysweep.service.supply import Supply
 
 
 class TuneExecutor:
@@ -45,8 +47,8 @@ class TuneExecutor:
     def __init__(self, address: str | None = None) -> None:
         self._address = address or os.environ.get("RAY_ADDRESS")
 
-    def run(self, work: Work, trials: Sequence[PlannedTrial], listener: Listener) -> None:
-        """Run every trial once; return when all are durable, whatever their outcome.
+    def run(self, work: Work, supply: Supply, listener: Listener) -> None:
+        """Run every trial of the supply once; return when all are durable, whatever their outcome.
 
         Raises:
             ClusterError: The cluster cannot be reached, or no node can hold one actor.
@@ -54,7 +56,7 @@ class TuneExecutor:
         with connected(self._address):
             slots = _slots(work.resources, may_grow=self._address is not None)
             os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(2 * slots, 4))
-            feed = _PackFeed(PackQueue(trials, slots), work, listener)
+            feed = _PackFeed(PackQueue(supply, slots), work, listener)
             trainable = tune.with_parameters(_PackTrainable, work=work)
             bundle = tune.PlacementGroupFactory([{"CPU": work.resources.cpus, "GPU": work.resources.gpus}])
             with tempfile.TemporaryDirectory(prefix="raysweep-") as scratch:
@@ -117,8 +119,9 @@ class _PackFeed(Searcher):
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         pack = self._taken_back(trial_id)
         if pack is not None:
-            given_up = self._queue.lost(pack)
-            self._listener(write_lost(self._work, given_up), self._trials_running())
+            given_up = write_lost(self._work, self._queue.lost(pack))
+            self._queue.finished(given_up)
+            self._listener(given_up, self._trials_running())
 
     def started(self, trial_id: str) -> None:
         """Note that an actor has begun a pack; until then it waits for a free one."""
@@ -182,6 +185,8 @@ def connected(address: str | None) -> Iterator[None]:
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ClusterError(f"no Ray cluster at {address or 'this machine'}: {reason}") from None
+    # Tune logs the traceback of an actor that died; the feed says what becomes of its trials.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_termination)  # Ray puts its own in place, which aborts the process
     try:

@@ -14,6 +14,7 @@ import ray
 from ray import tune
 
 from raysweep.service.messages import PlannedTrial
+from raysweep.service.supply import ListedTrials
 from raysweep.service.tune import TuneExecutor, connected
 from tests.recipes import WALK, walks
 from tests.studies import work_at
@@ -28,7 +29,7 @@ def ours_a_second() -> float:
     with tempfile.TemporaryDirectory() as folder:
         work = work_at(WALK, Path(folder), trials)
         started = time.perf_counter()
-        TuneExecutor().run(work, trials, lambda reports, running: None)
+        TuneExecutor().run(work, ListedTrials(trials), lambda reports, running: None)
         return OURS / (time.perf_counter() - started)
 
 

@@ -64,7 +64,7 @@ def survived(head: Head, root: str, dice: random.Random) -> tuple[int, int]:
         driver = subprocess.Popen(
             command, env={**head.environment, "RAY_ADDRESS": head.address}, stdout=subprocess.DEVNULL
         )
-        dies_at = time.monotonic() + dice.uniform(8, 24)
+        dies_at = time.monotonic() + dice.uniform(15, 35)
         while driver.poll() is None and time.monotonic() < end:
             time.sleep(dice.uniform(0.2, 1.5))
             if drivers_killed + actors_killed >= KILLS:
@@ -106,10 +106,10 @@ def test_nothing_is_lost_on_a_local_disk(cluster: Head, tmp_path: Path) -> None:
 def test_nothing_is_lost_on_a_faulty_s3(moto_place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert moto_place.server is not None
     dice = random.Random(2)
-    faults = ["error", "slow down", "reset", "lost", "truncated", "conflict", *[None] * 34]
+    faults = ["conflict", "error", "slow down", "reset", "lost", "truncated", *[None] * 60]
     with fault_proxy(moto_place.server.endpoint) as (proxy, address):
         monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-        proxy.fault = lambda method, number, attempt: dice.choice(faults)
+        proxy.fault = lambda method, number, attempt: dice.choice(faults if method == "PUT" else faults[1:])
         with head_node(environment={SECONDS: str(TRIAL_SECONDS)}) as head:
             drivers_killed, actors_killed = survived(head, moto_place.root, random.Random(3))
         proxy.fault = lambda method, number, attempt: None

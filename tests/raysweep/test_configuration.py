@@ -9,20 +9,20 @@ from raysweep.service.errors import UsageError
 
 
 def axes(*overrides: str) -> dict[str, tuple[object, ...]]:
-    return dict(read_settings(STUDY, overrides).grid.axes)
+    return dict(read_settings(STUDY, overrides).planner.grid.axes)
 
 
 def test_without_overrides_the_laptop_space_is_taken() -> None:
     settings = read_settings(STUDY, [])
     assert settings.space == "laptop"
-    assert len(settings.grid) >= 18
+    assert len(settings.planner.grid) >= 18
     assert settings.executor == "ray"
 
 
 @pytest.mark.parametrize("space", spaces(STUDY))
 def test_every_space_gives_allowed_knobs_and_says_what_it_is(space: str) -> None:
     settings = read_settings(STUDY, [f"space={space}"])
-    assert len(list(settings.grid)) == len(settings.grid)
+    assert len(list(settings.planner.grid)) == len(settings.planner.grid)
     assert f"  {space} " in explanation.of(STUDY)
 
 
@@ -45,8 +45,8 @@ def test_infinity_may_be_written_in_a_list() -> None:
 
 def test_one_value_replaces_the_space_s_axis() -> None:
     settings = read_settings(STUDY, ["seed=7", "feature_update_interval=3"])
-    assert dict(settings.grid.axes) == {}
-    (knobs,) = settings.grid
+    assert dict(settings.planner.grid.axes) == {}
+    (knobs,) = settings.planner.grid
     assert (knobs.seed, knobs.columns()["feature_update_interval"]) == (7, 3)
 
 
@@ -58,13 +58,13 @@ def test_a_nested_knob_may_be_an_axis() -> None:
 def test_the_data_set_s_place_is_no_knob() -> None:
     settings = read_settings(STUDY, ["data=cifar10", "data.path=/somewhere", "space=none"])
     assert settings.data_path == "/somewhere"
-    (knobs,) = settings.grid
+    (knobs,) = settings.planner.grid
     assert knobs.columns()["data_name"] == "cifar10"
     assert "data_path" not in knobs.columns()
 
 
 def test_the_user_s_data_set_beats_the_space_s() -> None:
-    (knobs, *_) = read_settings(STUDY, ["space=cifar10_subset", "data=mnist"]).grid
+    (knobs, *_) = read_settings(STUDY, ["space=cifar10_subset", "data=mnist"]).planner.grid
     assert knobs.columns()["data_name"] == "mnist"
     assert knobs.columns()["data_train_size"] == 2000
 

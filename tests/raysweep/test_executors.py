@@ -16,6 +16,7 @@ from raysweep.service.messages import PlannedTrial, TrialReport
 from raysweep.service.packs import ATTEMPTS
 from raysweep.service.serial import Executor, SerialExecutor
 from raysweep.service.study import Study
+from raysweep.service.supply import ListedTrials
 from raysweep.service.tune import TuneExecutor
 from tests.recipes import WALK, WalkKnobs, walks
 from tests.studies import smallest_sweep, work_at
@@ -29,7 +30,7 @@ def planned(*knobs: WalkKnobs) -> list[PlannedTrial]:
 
 def run(executor: Executor, study: Study, root: Path, trials: list[PlannedTrial]) -> list[TrialReport]:
     heard: list[TrialReport] = []
-    executor.run(work_at(study, root, trials), trials, lambda reports, running: heard.extend(reports))
+    executor.run(work_at(study, root, trials), ListedTrials(trials), lambda reports, running: heard.extend(reports))
     return heard
 
 
@@ -100,7 +101,7 @@ def test_a_trial_is_reported_only_after_it_is_durable(tmp_path: Path) -> None:
     def listen(reports: object, running: int) -> None:
         durable.extend(report.trial_id in Results(tmp_path).finished("walk") for report in reports)  # type: ignore[attr-defined]
 
-    SerialExecutor().run(work_at(WALK, tmp_path, trials), trials, listen)
+    SerialExecutor().run(work_at(WALK, tmp_path, trials), ListedTrials(trials), listen)
     assert durable == [True] * 3
 
 
@@ -110,4 +111,4 @@ def test_resources_this_machine_lacks_are_refused(tmp_path: Path) -> None:
     work = work_at(WALK, tmp_path, trials)
     greedy = type(work)(**{**work.__dict__, "resources": type(work.resources)(cpus=1000)})
     with pytest.raises(ClusterError, match=r"a trial asks for resources.cpus=1000 .*; this machine has \d+ CPUs"):
-        TuneExecutor().run(greedy, trials, lambda reports, running: None)
+        TuneExecutor().run(greedy, ListedTrials(trials), lambda reports, running: None)

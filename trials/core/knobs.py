@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -75,7 +76,7 @@ class Knobs:
     """
 
     def __post_init__(self) -> None:
-        types = get_type_hints(type(self))
+        types = _types(type(self))
         for entry in fields(self):
             value = getattr(self, entry.name)
             if not issubclass(types[entry.name], Knobs):
@@ -146,6 +147,12 @@ def _canonical(value: Any) -> Any:
     return value
 
 
+@functools.cache
+def _types(cls: Any) -> Mapping[str, Any]:
+    """Return the resolved types of a class's fields; resolving them takes longer than all else about a trial's plan."""
+    return get_type_hints(cls)
+
+
 def _checked(name: str, value: Any, kind: type, metadata: Mapping[str, Any]) -> Scalar:
     value = _converted(name, value, kind)
     if metadata.get("choices") and value not in metadata["choices"]:
@@ -177,7 +184,7 @@ def _described(kind: type) -> str:
 
 
 def _declared(cls: type[Knobs], path: tuple[str, ...]) -> Iterator[KnobField]:
-    types = get_type_hints(cls)
+    types = _types(cls)
     for entry in fields(cls):
         here = (*path, entry.name)
         if issubclass(types[entry.name], Knobs):
@@ -217,7 +224,7 @@ def _flattened(knobs: Knobs, prefix: str) -> Iterator[tuple[str, Scalar]]:
 
 
 def _built(cls: type[Knobs], columns: Mapping[str, Any], prefix: str) -> Any:
-    types = get_type_hints(cls)
+    types = _types(cls)
     arguments: dict[str, Any] = {}
     for entry in fields(cls):
         name, kind = f"{prefix}{entry.name}", types[entry.name]
