@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import pyarrow as pa
 from analysis.core import layout
 from analysis.core.common_columns import OUTCOMES, TIME
 from analysis.core.errors import CorruptedPart, KeyAbsent
-from analysis.core.parquet import decoded, encoded, without_null_columns
+from analysis.core.parquet import decoded, encoded_pack
 from analysis.core.schema import StudySchema
 from analysis.core.storage import Storage
 
@@ -65,15 +64,17 @@ def stored(storage: Storage, study: str, pack: Pack) -> None:
     and our own put whose answer was lost.
     """
     measurements_key = layout.pack_measurements(study, pack.name)
-    created = _stored(storage, measurements_key, pack.measurements)
-    _stored(storage, layout.pack_trials(study, pack.name), without_null_columns(pack.trials))
+    measurements = encoded_pack(pack.measurements, without_nulls=False)
+    created = _stored(storage, measurements_key, measurements)
+    # Of what a trial has, many columns are empty in all of them, and a reader of many packs spends its time on columns.
+    trials = encoded_pack(pack.trials, without_nulls=True)
+    _stored(storage, layout.pack_trials(study, pack.name), trials)
     # Between our refusal and now a compactor may have settled the rival's pack and removed its files.
     if not created and not storage.exists(measurements_key):
-        _stored(storage, measurements_key, pack.measurements)
+        _stored(storage, measurements_key, measurements)
 
 
-def _stored(storage: Storage, key: str, table: pa.Table) -> bool:
-    content = encoded(table, lasting=False)
+def _stored(storage: Storage, key: str, content: bytes) -> bool:
     created = storage.create(key, content)
     if not created:
         _mended(storage, key, content)
@@ -108,22 +109,32 @@ def _completed(schema: StudySchema, row: Row, recorded: int) -> dict[str, Any]:
 
 
 def _table(rows: Sequence[Row], schema: pa.Schema, owners: Sequence[str]) -> pa.Table:
-    """Return `rows` as a table whose first column, trial_id, says to which trial each belongs."""
-    undeclared = sorted(set().union(*rows).difference(schema.names))
+    """Return `rows` as a table, its trial_id from `owners`: to which trial each row belongs."""
+    present = set().union(*rows)
+    undeclared = sorted(present.difference(schema.names))
     if undeclared:
         raise ValueError(f"undeclared columns {', '.join(undeclared)}; the schema has {', '.join(schema.names)}")
-    first, *others = schema
-    columns = [_array(owners, first), *(_array([row.get(field.name) for row in rows], field) for field in others)]
-    return pa.Table.from_arrays(columns, schema=schema)
+
+    def column(field: pa.Field) -> pa.Array:
+        if field.name == "trial_id":
+            return _array(owners, field)
+        if field.name not in present:
+            return pa.nulls(len(rows), field.type)
+        return _array([row.get(field.name) for row in rows], field)
+
+    return pa.Table.from_arrays([column(field) for field in schema], schema=schema)
 
 
 def _array(values: Sequence[Any], field: pa.Field) -> pa.Array:
     """Return an Arrow array; unlike Arrow's own conversion it takes no bool for a number and no text for a time."""
-    if set(map(type, values)) <= _EXACT.get(field.type, set()):
-        with contextlib.suppress(UnicodeEncodeError):
-            return pa.array(values, field.type)
-    check = _CHECKS[field.type]
-    return pa.array([None if value is None else check(field.name, value) for value in values], field.type)
+    kind = field.type
+    exact, check = _CHECKS[kind.id]
+    if exact.issuperset(map(type, values)):
+        try:
+            return pa.array(values, kind)  # many times faster than a look at each value
+        except UnicodeEncodeError:
+            pass
+    return pa.array([None if value is None else check(field.name, value) for value in values], kind)
 
 
 def _exactly(kind: type) -> Callable[[str, Any], Any]:
@@ -146,21 +157,13 @@ def _moment(name: str, value: Any) -> datetime:
     return value.astimezone(UTC)
 
 
-_CHECKS: dict[pa.DataType, Callable[[str, Any], Any]] = {
-    pa.bool_(): _exactly(bool),
-    pa.int64(): _exactly(int),
-    pa.float64(): _exactly(float),
-    pa.string(): _exactly(str),
-    TIME: _moment,
-}
-
-
-# Types that Arrow may convert by itself, which is many times faster than a check of each value.
-_EXACT: dict[pa.DataType, set[type]] = {
-    pa.bool_(): {bool, type(None)},
-    pa.int64(): {int, type(None)},
-    pa.float64(): {float, type(None)},
-    pa.string(): {str, type(None)},
+# By Arrow's number of a type, which is found faster than the type: what may pass unseen, and what looks at the rest.
+_CHECKS: dict[int, tuple[set[type], Callable[[str, Any], Any]]] = {
+    pa.bool_().id: ({bool, type(None)}, _exactly(bool)),
+    pa.int64().id: ({int, type(None)}, _exactly(int)),
+    pa.float64().id: ({float, type(None)}, _exactly(float)),
+    pa.string().id: ({str, type(None)}, _exactly(str)),
+    TIME.id: ({type(None)}, _moment),
 }
 
 

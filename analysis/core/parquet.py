@@ -22,26 +22,26 @@ _PASSING: dict[str, Any] = {
 _THREADS_PAY_FROM_BYTES = 1_000_000
 
 
-def encoded(table: pa.Table, *, lasting: bool = True) -> bytes:
-    """Return `table` as a Parquet file that DuckDB, Polars, Spark 3 and Athena read.
+def encoded(table: pa.Table) -> bytes:
+    """Return `table` as a Parquet file that DuckDB, Polars, Spark 3 and Athena read."""
+    return _written(table, compression="zstd", row_group_size=_ROW_GROUP)
+
+
+def encoded_pack(table: pa.Table, *, without_nulls: bool) -> bytes:
+    """Return `table` as a Parquet file for many small ones to be read at once, until compaction replaces it.
 
     Args:
         table: The rows.
-        lasting: False for a pack, which compaction will soon replace: made for many small files to be read at once.
+        without_nulls: Leave out columns that hold only nulls, where `conformed` fills them with nulls again.
     """
+    return _written(_lean(table, without_nulls), **_PASSING)
+
+
+def _written(table: pa.Table, **options: Any) -> bytes:
     sink = pa.BufferOutputStream()
-    if lasting:
-        pq.write_table(table, sink, compression="zstd", row_group_size=_ROW_GROUP)
-    else:
-        pq.write_table(_lean(table), sink, **_PASSING)
+    pq.write_table(table, sink, **options)
     content: bytes = sink.getvalue().to_pybytes()
     return content
-
-
-def without_null_columns(table: pa.Table) -> pa.Table:
-    """Return `table` without the columns that hold only nulls: a small file's reader spends its time on columns."""
-    columns = zip(table.schema.names, table.columns, strict=True)
-    return table.select([name for name, column in columns if column.null_count < table.num_rows])
 
 
 def decoded(content: pa.Buffer, key: str, columns: Sequence[str] | None = None) -> pa.Table:
@@ -79,13 +79,15 @@ def conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays([_column(table, field) for field in schema], schema=schema)
 
 
-def _lean(table: pa.Table) -> pa.Table:
+def _lean(table: pa.Table, without_nulls: bool) -> pa.Table:
     """Return `table` without what its readers take from the declared schema, or would look for in vain: nulls."""
-    fields = [
-        pa.field(field.name, field.type, nullable=column.null_count > 0)
-        for field, column in zip(table.schema, table.columns, strict=True)
-    ]
-    return pa.Table.from_arrays(table.columns, schema=pa.schema(fields, metadata=table.schema.metadata))
+    rows, fields, columns = table.num_rows, [], []
+    for field, column in zip(table.schema, table.columns, strict=True):
+        nulls = column.null_count
+        if nulls < rows or not without_nulls:
+            fields.append(pa.field(field.name, field.type, nulls > 0))
+            columns.append(column)
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=table.schema.metadata))
 
 
 def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:

@@ -158,8 +158,8 @@ def bench_writes(name: str, server: Server) -> None:
     results.prepare(SCHEMA)
     requests: list[str] = []
     results._storage._client().meta.events.register("before-send.s3", lambda request, **_: requests.append(request.url))
-    work = [([trial(number)], {f"{number:020x}": measured(number)}) for number in range((1 + REPEATS) * WRITES)]
-    results.write(SCHEMA, *work[0])
+    work = [([trial(number)], {f"{number:020x}": measured(number)}) for number in range((1 + REPEATS) * WRITES + 1)]
+    results.write(SCHEMA, *work.pop())
     requests.clear()
     bodies = [storage.read(f"{STUDY}/inbox/{pack}").to_pybytes() for pack in storage.listing(f"{STUDY}/inbox")]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import math
@@ -13,6 +12,7 @@ from typing import Any, Self, get_type_hints
 Scalar = bool | int | float | str
 
 _SCALARS: tuple[type, ...] = (bool, int, float, str)
+_RESOLVED: dict[type, Mapping[str, Any]] = {}
 
 
 def knob(
@@ -147,10 +147,11 @@ def _canonical(value: Any) -> Any:
     return value
 
 
-@functools.cache
-def _types(cls: Any) -> Mapping[str, Any]:
+def _types(cls: type[Knobs]) -> Mapping[str, Any]:
     """Return the resolved types of a class's fields; resolving them takes longer than all else about a trial's plan."""
-    return get_type_hints(cls)
+    if cls not in _RESOLVED:
+        _RESOLVED[cls] = get_type_hints(cls)
+    return _RESOLVED[cls]
 
 
 def _checked(name: str, value: Any, kind: type, metadata: Mapping[str, Any]) -> Scalar:
