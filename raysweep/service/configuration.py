@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from hydra import compose, initialize
@@ -18,7 +15,9 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from raysweep.service.budget import Budget
 from raysweep.service.errors import UsageError
+from raysweep.service.spaces import NO_SPACE, default_first, spaces
 from raysweep.service.study import Resources, Study
 from search_spaces.core.axes import axis
 from search_spaces.core.boundary import BoundaryPlanner
@@ -31,8 +30,6 @@ from trials.core.knobs import KnobField
 EXECUTORS = ("ray", "serial")
 SPACE_KEYS = ("linked", "computed", "union", "search", "boundary")
 """What a space may say beside its axes; see `search_spaces.core.space`."""
-NO_SPACE = "none"
-"""The space without axes: one trial of the knobs given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +46,7 @@ class Settings:
         data_sets: Names of the data sets that its trials read.
         data_path: Folder or URL of the data set, None for its default place.
         resources: What one actor takes.
+        budget: What this run may spend.
         plan_only: Print the plan and run nothing.
     """
 
@@ -61,6 +59,7 @@ class Settings:
     data_sets: tuple[str, ...]
     data_path: str | None
     resources: Resources
+    budget: Budget
     plan_only: bool
 
 
@@ -85,20 +84,6 @@ def read_settings(study: Study, overrides: Sequence[str]) -> Settings:
         raise UsageError(str(error)) from None
 
 
-def spaces(study: Study) -> Mapping[str, Traversable]:
-    """Return the YAML file of every space of a study, by name."""
-    folder = files("search_spaces") / study.name
-    found = {entry.name.removesuffix(".yaml"): entry for entry in folder.iterdir() if entry.name.endswith(".yaml")}
-    return dict(sorted(found.items()))
-
-
-def space_question(study: Study, name: str) -> str:
-    """Return what a space says of itself: the comment at the top of its YAML."""
-    lines = spaces(study)[name].read_text(encoding="utf-8").splitlines()
-    comment = itertools.takewhile(lambda line: line.startswith("#"), lines)
-    return " ".join(line.lstrip("# ") for line in comment)
-
-
 def _settings(study: Study, config: dict[str, Any], axes: dict[str, Any], columns: Mapping[str, KnobField]) -> Settings:
     if config["executor"] not in EXECUTORS:
         raise ValueError(f"executor={config['executor']!r} is not one of {', '.join(EXECUTORS)}")
@@ -119,6 +104,7 @@ def _settings(study: Study, config: dict[str, Any], axes: dict[str, Any], column
         data_sets=tuple(map(str, axis("data_name", axes.get("data_name", fixed.get("data_name", []))))) if data else (),
         data_path=None if path is None else str(path),
         resources=Resources(**config["resources"]),
+        budget=Budget(**config["budget"]),
         plan_only=bool(config["plan"]),
     )
 
@@ -147,10 +133,11 @@ def _declare(study: Study) -> None:
     defaults: list[Any] = [
         "_self_",
         *([{"data": data["name"]}] if data else []),
-        {"space": next(iter(_ordered(study)))},
+        {"space": next(iter(default_first(study)))},
     ]
     place = {"results": os.environ.get("RAYSWEEP_RESULTS", "results"), "figure": None, "address": None}
-    run = {"executor": "ray", "plan": False, "resources": {"cpus": study.resources.cpus, "gpus": study.resources.gpus}}
+    budget: dict[str, Any] = dict.fromkeys(entry.name for entry in fields(Budget))
+    run = {"executor": "ray", "plan": False, "resources": asdict(study.resources), "budget": budget}
     look = {"axes": dict.fromkeys(_declared(study)), **dict.fromkeys(SPACE_KEYS), "space_name": "???"}
     store.store("raysweep", {"defaults": defaults, **settings, **place, **run, **look})
     for name in SOURCES if data else ():
@@ -163,11 +150,6 @@ def _declare(study: Study) -> None:
 
 def _declared(study: Study) -> dict[str, KnobField]:
     return {declared.name: declared for declared in study.knobs.declared()}
-
-
-def _ordered(study: Study) -> list[str]:
-    """Return the names of a study's spaces, the default first: `laptop`, or else the first."""
-    return sorted(spaces(study), key=lambda name: (name != "laptop", name))
 
 
 def _nested(declared: Sequence[KnobField]) -> dict[str, Any]:

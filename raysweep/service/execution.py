@@ -18,6 +18,7 @@ from cluster.nodes import bought_as_spot, cost_dollars
 from raysweep.service.messages import PlannedTrial, TrialReport, Work
 from raysweep.service.provenance import NODE_TYPE, place
 from raysweep.service.stages import StoredStages
+from raysweep.service.study import Resources
 from raysweep.service.survival import Leaving, StoredCheckpoints
 from trials.core.context import TrialContext
 from trials.core.rows import Diverged, Value, checked
@@ -36,6 +37,9 @@ class Worker:
 
     def __init__(self, work: Work, leaving: Callable[[], bool] = lambda: False) -> None:
         torch.set_num_threads(work.resources.cpus)
+        if 0 < work.resources.gpus < 1:
+            # Ray's fractions isolate nothing: without a cap, a trial that takes too much fails its neighbours as well.
+            torch.cuda.set_per_process_memory_fraction(work.resources.gpus)
         self._work = work
         self._leaving = leaving
         self._results = Results(work.results)
@@ -89,7 +93,13 @@ class Worker:
         except Exception:  # noqa: BLE001 - a recipe may raise anything; the sweep must go on and the row tell what it was
             outcome, error = "failed", traceback.format_exc()
             kept.rows.clear()
-        report = TrialReport(trial_id=planned.trial_id, outcome=outcome, wall_seconds=kept.seconds, error=error)
+        report = TrialReport(
+            trial_id=planned.trial_id,
+            outcome=outcome,
+            wall_seconds=kept.seconds,
+            error=error,
+            cost_dollars=_cost(kept.seconds, work.resources),
+        )
         times = {"started_at": started_at, "finished_at": datetime.now(UTC)}
         stored: dict[str, Any] = {**trial_row(work, planned, report), **times, **_final(work, kept.rows)}
         if work.learning:
@@ -117,9 +127,7 @@ def trial_row(work: Work, planned: PlannedTrial, report: TrialReport) -> dict[st
         "error": report.error,
         "wall_seconds": report.wall_seconds,
         "gpu_seconds": report.wall_seconds * gpu_fraction,
-        "cost_dollars": cost_dollars(
-            os.environ.get(NODE_TYPE), report.wall_seconds, gpu_fraction, work.resources.cpus, spot=bought_as_spot()
-        ),
+        "cost_dollars": report.cost_dollars,
         "gpu_fraction": gpu_fraction,
         **place(device),
         "git_commit": work.provenance.git_commit,
@@ -145,6 +153,11 @@ def write_lost(work: Work, trials: Sequence[PlannedTrial]) -> list[TrialReport]:
     if rows:
         Results(work.results).write(work.schema, rows, {row["trial_id"]: [] for row in rows})
     return reports
+
+
+def _cost(seconds: float, resources: Resources) -> float | None:
+    node = os.environ.get(NODE_TYPE)
+    return cost_dollars(node, seconds, resources.gpus, resources.cpus, spot=bought_as_spot())
 
 
 def _teaches(column: str) -> bool:

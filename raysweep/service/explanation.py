@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raysweep.service.configuration import NO_SPACE, space_question, spaces
+from raysweep.service.spaces import NO_SPACE, space_question, spaces
 from raysweep.service.study import Study
 from trials.core.knobs import KnobField
 
@@ -25,8 +25,10 @@ settings, as Hydra overrides:
   address=ADDRESS        Ray cluster to use (default $RAY_ADDRESS, or else a local Ray)
   resources.cpus=N       cores of one trial (default {cpus})
   resources.gpus=F       GPUs of one trial; 0.25 puts four trials on a GPU (default {gpus:g})
+  budget.trials=N, budget.hours=H, budget.gpu_hours=H, budget.dollars=D    end this run when that is spent
 
-exit codes: 0 all trials are in the store, 1 some failed, 2 not allowed, 130 interrupted (the same command goes on)
+exit codes: 0 all trials are in the store, 1 some failed, 2 not allowed, 3 the budget is spent, 130 interrupted; after 3
+and 130 the same command goes on
 """
 
 

@@ -37,6 +37,7 @@ class TrialReport:
 
     Attributes:
         error: Traceback of a failed trial, reason of a diverged one.
+        cost_dollars: What it cost, where the price of its node is known.
         values: Final measurements and costs, where a planner wants to know them.
     """
 
@@ -44,6 +45,7 @@ class TrialReport:
     outcome: str
     wall_seconds: float
     error: str | None = None
+    cost_dollars: float | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
 
 

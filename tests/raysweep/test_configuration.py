@@ -4,8 +4,10 @@ import pytest
 
 from raysweep.k_phase_diagram import STUDY
 from raysweep.service import explanation
-from raysweep.service.configuration import read_settings, spaces
+from raysweep.service.configuration import read_settings
 from raysweep.service.errors import UsageError
+from raysweep.service.spaces import spaces
+from search_spaces.core.planner import GridPlanner
 
 
 def axes(*overrides: str) -> dict[str, tuple[object, ...]]:
@@ -21,8 +23,10 @@ def test_without_overrides_the_laptop_space_is_taken() -> None:
 
 @pytest.mark.parametrize("space", spaces(STUDY))
 def test_every_space_gives_allowed_knobs_and_says_what_it_is(space: str) -> None:
-    settings = read_settings(STUDY, [f"space={space}"])
-    assert len(list(settings.planner.grid)) == len(settings.planner.grid)
+    planner = read_settings(STUDY, [f"space={space}"]).planner
+    assert 0 < len(planner.ask(3)) <= len(planner)
+    if isinstance(planner, GridPlanner):
+        assert len(list(planner.grid)) == len(planner)
     assert f"  {space} " in explanation.of(STUDY)
 
 
@@ -81,7 +85,7 @@ def test_the_results_root_may_come_from_the_environment(monkeypatch: pytest.Monk
         ("widht=3", "unknown setting 'widht'; did you mean 'width'?"),
         ("axes.widht=[3]", "unknown setting 'axes.widht'; did you mean 'axes.width'?"),
         ("zzz=3", "unknown setting 'zzz'; allowed are seed, steps"),
-        ("space=nope", "space=nope is unknown; k_phase_diagram has cifar10_subset, full, laptop, smoke, none"),
+        ("space=nope", "space=nope is unknown; k_phase_diagram has boundary, cifar10_subset, full, laptop"),
         ("data=nope", "data=nope is unknown; allowed are digits, cifar10, mnist"),
         ("width=[1", "cannot read 'width=[1'"),
         ("resources.gpus=0.3", "resources.gpus must be 1/n so that actors fill a GPU, got 0.3; try 0.333"),
@@ -90,6 +94,8 @@ def test_the_results_root_may_come_from_the_environment(monkeypatch: pytest.Monk
         ("axes.learning_rate=logspace(1,2,3)", "unknown expression 'logspace(1,2,3)'; allowed are"),
         ("executor=threads", "executor='threads' is not one of ray, serial"),
         ("width", "'width' is no override"),
+        ("budget.trials=0", "budget.trials must be a number above 0, got 0"),
+        ("budget.days=1", "unknown setting 'budget.days'"),
     ],
 )
 def test_bad_input_says_in_one_line_what_is_allowed(override: str, message: str) -> None:
