@@ -28,6 +28,7 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
+from analysis.core.errors import StoreError
 from raysweep.service.errors import ClusterError
 from raysweep.service.execution import Worker, write_lost
 from raysweep.service.messages import TrialReport, Work
@@ -35,6 +36,8 @@ from raysweep.service.packs import Pack, PackQueue
 from raysweep.service.serial import Listener
 from raysweep.service.study import Resources
 from raysweep.service.supply import Supply
+
+REFUSALS = 3
 
 
 class TuneExecutor:
@@ -52,6 +55,7 @@ class TuneExecutor:
 
         Raises:
             ClusterError: The cluster cannot be reached, or no node can hold one actor.
+            StoreError: The store refuses what actors write, again and again.
         """
         with connected(self._address):
             slots = _slots(work.resources, may_grow=self._address is not None)
@@ -71,6 +75,7 @@ class TuneExecutor:
                         checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                     ),
                 ).fit()
+            feed.raise_refusal()
 
 
 class _PackTrainable(tune.Trainable):
@@ -81,7 +86,11 @@ class _PackTrainable(tune.Trainable):
         self._worker = Worker(work)
 
     def step(self) -> dict[str, Any]:
-        return {"done": True, "reports": self._worker.run_pack(self.config["pack"].trials)}
+        try:
+            reports, refusal = self._worker.run_pack(self.config["pack"].trials), None
+        except StoreError as error:
+            reports, refusal = [], str(error)
+        return {"done": True, "reports": reports, "refusal": refusal}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.config = new_config
@@ -98,17 +107,19 @@ class _PackFeed(Searcher):
         self._listener = listener
         self._handed_out: dict[str, Pack] = {}
         self._started: set[str] = set()
+        self._refusals: list[str] = []
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        pack = self._queue.take()
+        pack = None if self._given_up else self._queue.take()
         if pack is None:
             # A pack that is out may still be lost and come back.
             return None if self._handed_out else Searcher.FINISHED
         self._handed_out[trial_id] = pack
         return {"pack": pack}
 
-    def reported(self, trial_id: str, reports: Sequence[TrialReport]) -> None:
-        """Pass on the reports of a pack whose rows are durable."""
+    def reported(self, trial_id: str, reports: Sequence[TrialReport], refusal: str | None) -> None:
+        """Pass on the reports of a pack whose rows are durable; take back what the store refused."""
+        self._refusals = [*self._refusals, refusal] if refusal else []
         pack = self._taken_back(trial_id)
         assert pack is not None
         reported = {report.trial_id for report in reports}
@@ -119,9 +130,26 @@ class _PackFeed(Searcher):
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         pack = self._taken_back(trial_id)
         if pack is not None:
+            self._lost(pack)
+
+    def _lost(self, pack: Pack) -> None:
+        try:
             given_up = write_lost(self._work, self._queue.lost(pack))
-            self._queue.finished(given_up)
-            self._listener(given_up, self._trials_running())
+        except StoreError as error:
+            self._refusals = [str(error)] * REFUSALS
+            return
+        self._queue.finished(given_up)
+        self._listener(given_up, self._trials_running())
+
+    def raise_refusal(self) -> None:
+        """Raise what the store said, if the sweep was given up for it."""
+        if self._given_up:
+            raise StoreError(self._refusals[-1])
+
+    @property
+    def _given_up(self) -> bool:
+        """Whether the store has refused several packs on end: its own retries have waited long before each."""
+        return len(self._refusals) >= REFUSALS
 
     def started(self, trial_id: str) -> None:
         """Note that an actor has begun a pack; until then it waits for a free one."""
@@ -162,7 +190,7 @@ class _Reports(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        self._feed.reported(trial.trial_id, result["reports"])
+        self._feed.reported(trial.trial_id, result["reports"], result["refusal"])
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self._feed.tick()

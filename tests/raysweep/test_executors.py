@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from analysis.core.errors import StoreError
 from analysis.core.results import Results
 from raysweep.k_phase_diagram import STUDY
 from raysweep.service.errors import ClusterError
@@ -18,6 +19,8 @@ from raysweep.service.serial import Executor, SerialExecutor
 from raysweep.service.study import Study
 from raysweep.service.supply import ListedTrials
 from raysweep.service.tune import TuneExecutor
+from tests.conftest import Place
+from tests.fault_proxy import fault_proxy
 from tests.recipes import WALK, WalkKnobs, walks
 from tests.studies import smallest_sweep, work_at
 
@@ -112,3 +115,24 @@ def test_resources_this_machine_lacks_are_refused(tmp_path: Path) -> None:
     greedy = type(work)(**{**work.__dict__, "resources": type(work.resources)(cpus=1000)})
     with pytest.raises(ClusterError, match=r"a trial asks for resources.cpus=1000 .*; this machine has \d+ CPUs"):
         TuneExecutor().run(greedy, ListedTrials(trials), lambda reports, running: None)
+
+
+@pytest.mark.slow
+def test_a_store_that_refuses_ends_the_sweep_and_a_healed_one_goes_on(
+    moto_place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert moto_place.server is not None
+    trials = planned(*(walks(seed=seed) for seed in range(20)))
+    with fault_proxy(moto_place.server.endpoint) as (proxy, address):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        root = moto_place.root
+        work = work_at(WALK, root, trials)
+        heard: list[TrialReport] = []
+        proxy.fault = lambda method, number, attempt: "denied" if method == "PUT" else None
+        with pytest.raises(StoreError, match=r"(?i)denied"):
+            TuneExecutor().run(work, ListedTrials(trials), lambda reports, running: heard.extend(reports))
+        assert heard == []
+        proxy.fault = lambda method, number, attempt: None
+        TuneExecutor().run(work, ListedTrials(trials), lambda reports, running: heard.extend(reports))
+        assert {report.trial_id for report in heard} == Results(root).finished("walk")
+        assert len(heard) == 20
