@@ -37,9 +37,8 @@ class ProgressDisplay:
         self._printed = time.monotonic()
         self._began: float | None = None
         self._printed_done = 0
-        self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rest]}")
-        )
+        # Narrow, so that the time left is still to be read on 80 columns.
+        self._bar = Progress(MofNCompleteColumn(), BarColumn(bar_width=12), TextColumn("{task.fields[rest]}"))
         self._task = self._bar.add_task("trials", total=total, rest="starting")
         self._live = Live(self._bar, console=console, transient=True) if console.is_terminal else None
 
