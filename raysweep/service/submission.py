@@ -87,6 +87,9 @@ def connected_to_jobs(address: str | None) -> Any:
     """
     from ray.job_submission import JobSubmissionClient
 
+    if address:
+        # In Ray the environment beats the argument; what a user types on the command line should win.
+        os.environ["RAY_API_SERVER_ADDRESS"] = address
     try:
         return JobSubmissionClient(address)
     except Exception as error:  # noqa: BLE001 - the client raises bare RuntimeErrors, and Ray's own for tokens
