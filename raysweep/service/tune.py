@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 # Ray and Tune read these when they are imported; a user's own setting wins.
@@ -26,18 +26,16 @@ for _name, _value in {
 
 import ray
 from ray import tune
-from ray.tune.search import Searcher
 
 from analysis.core.errors import StoreError
 from raysweep.service.errors import ClusterError
-from raysweep.service.execution import Worker, write_lost
-from raysweep.service.messages import TrialReport, Work
-from raysweep.service.packs import Pack, PackQueue
+from raysweep.service.execution import Worker
+from raysweep.service.feed import PackFeed, PackReports
+from raysweep.service.messages import Work
+from raysweep.service.packs import PackQueue
 from raysweep.service.serial import Listener
 from raysweep.service.study import Resources
 from raysweep.service.supply import Supply
-
-REFUSALS = 3
 
 
 class TuneExecutor:
@@ -60,7 +58,7 @@ class TuneExecutor:
         with connected(self._address):
             slots = _slots(work.resources, may_grow=self._address is not None)
             os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(2 * slots, 4))
-            feed = _PackFeed(PackQueue(supply, slots), work, listener)
+            feed = PackFeed(PackQueue(supply, slots), work, listener)
             trainable = tune.with_parameters(_PackTrainable, work=work)
             bundle = tune.PlacementGroupFactory([{"CPU": work.resources.cpus, "GPU": work.resources.gpus}])
             with tempfile.TemporaryDirectory(prefix="raysweep-") as scratch:
@@ -71,7 +69,7 @@ class TuneExecutor:
                         name=work.schema.study,
                         storage_path=scratch,
                         verbose=0,
-                        callbacks=[_Reports(feed)],
+                        callbacks=[PackReports(feed)],
                         checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                     ),
                 ).fit()
@@ -95,105 +93,6 @@ class _PackTrainable(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.config = new_config
         return True
-
-
-class _PackFeed(Searcher):
-    """Feeds Tune with packs as actors ask for them, so that a pack's size follows the times measured so far."""
-
-    def __init__(self, queue: PackQueue, work: Work, listener: Listener) -> None:
-        super().__init__()
-        self._queue = queue
-        self._work = work
-        self._listener = listener
-        self._handed_out: dict[str, Pack] = {}
-        self._started: set[str] = set()
-        self._refusals: list[str] = []
-
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        pack = None if self._given_up else self._queue.take()
-        if pack is None:
-            # A pack that is out may still be lost and come back.
-            return None if self._handed_out else Searcher.FINISHED
-        self._handed_out[trial_id] = pack
-        return {"pack": pack}
-
-    def reported(self, trial_id: str, reports: Sequence[TrialReport], refusal: str | None) -> None:
-        """Pass on the reports of a pack whose rows are durable; take back what the store refused."""
-        self._refusals = [*self._refusals, refusal] if refusal else []
-        pack = self._taken_back(trial_id)
-        assert pack is not None
-        reported = {report.trial_id for report in reports}
-        self._queue.finished(reports)
-        self._queue.unfinished(trial for trial in pack.trials if trial.trial_id not in reported)
-        self._listener(reports, self._trials_running())
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        pack = self._taken_back(trial_id)
-        if pack is not None:
-            self._lost(pack)
-
-    def _lost(self, pack: Pack) -> None:
-        try:
-            given_up = write_lost(self._work, self._queue.lost(pack))
-        except StoreError as error:
-            self._refusals = [str(error)] * REFUSALS
-            return
-        self._queue.finished(given_up)
-        self._listener(given_up, self._trials_running())
-
-    def raise_refusal(self) -> None:
-        """Raise what the store said, if the sweep was given up for it."""
-        if self._given_up:
-            raise StoreError(self._refusals[-1])
-
-    @property
-    def _given_up(self) -> bool:
-        """Whether the store has refused several packs on end: its own retries have waited long before each."""
-        return len(self._refusals) >= REFUSALS
-
-    def started(self, trial_id: str) -> None:
-        """Note that an actor has begun a pack; until then it waits for a free one."""
-        self._started.add(trial_id)
-
-    def tick(self) -> None:
-        """Let the listener show that time goes by."""
-        self._listener((), self._trials_running())
-
-    def _taken_back(self, trial_id: str) -> Pack | None:
-        self._started.discard(trial_id)
-        return self._handed_out.pop(trial_id, None)
-
-    def _trials_running(self) -> int:
-        """Return the number of actors at work: each runs the trials of its pack one after another."""
-        return len(self._started)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return nothing: Tune pickles a searcher to restore it, and what is left to do follows from the store."""
-        return {}
-
-    def save(self, checkpoint_path: str) -> None:
-        """Save nothing, for the same reason."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Restore nothing, for the same reason."""
-
-
-class _Reports(tune.Callback):
-    """Hands the result of a pack to the feed, which Tune itself tells only whether the pack ended."""
-
-    def __init__(self, feed: _PackFeed) -> None:
-        self._feed = feed
-
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._feed.started(trial.trial_id)
-
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
-        self._feed.reported(trial.trial_id, result["reports"], result["refusal"])
-
-    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        self._feed.tick()
 
 
 @contextlib.contextmanager
