@@ -45,11 +45,9 @@ class S3Storage:
         self._made: Any = None
         self._making = threading.Lock()
 
-    def __getstate__(self) -> dict[str, str]:
-        return {"root": self.root}
-
-    def __setstate__(self, state: dict[str, str]) -> None:
-        self.__init__(state["root"])  # type: ignore[misc]
+    def __reduce__(self) -> tuple[type[S3Storage], tuple[str]]:
+        """Travel as the root alone: another process makes its own client, with its own credentials."""
+        return type(self), (self.root,)
 
     def create(self, key: str, content: bytes) -> bool:
         for attempt in range(_ATTEMPTS):

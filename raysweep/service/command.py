@@ -43,11 +43,10 @@ def main(study: Study, arguments: Sequence[str] | None = None) -> int:
 
 
 def _parsed(study: Study, arguments: Sequence[str]) -> Settings:
-    parser = argparse.ArgumentParser(prog=f"python -m raysweep.{study.name}", add_help=False)
+    parser = _Parser(prog=f"python -m raysweep.{study.name}", add_help=False)
     parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("overrides", nargs="*")
-    parser.error = _usage_error  # type: ignore[method-assign]
     options = parser.parse_intermixed_args(arguments)
     if options.help:
         print(explanation.of(study))
@@ -55,8 +54,11 @@ def _parsed(study: Study, arguments: Sequence[str]) -> Settings:
     return read_settings(study, [*options.overrides, *(["plan=true"] if options.dry_run else [])])
 
 
-def _usage_error(message: str) -> NoReturn:
-    raise UsageError(f"{message}; allowed are --help, --dry-run and overrides such as seed=1")
+class _Parser(argparse.ArgumentParser):
+    """A parser whose refusals are one line, like those of every other setting."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; allowed are --help, --dry-run and overrides such as seed=1")
 
 
 def _run(study: Study, settings: Settings, console: Console) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from trials.core.knobs import TrialKnobs
@@ -39,17 +39,25 @@ class Planner(Protocol):
         """Return the number of trials of the whole space, at most."""
 
 
+class SizedGrid(Protocol):
+    """Trials that are counted without being made."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[TrialKnobs]: ...
+
+
 class GridPlanner:
     """Asks for every trial of a grid in the grid's order."""
 
-    def __init__(self, grid: Iterable[TrialKnobs]) -> None:
+    def __init__(self, grid: SizedGrid) -> None:
         self.grid = grid
         self._waiting = iter(grid)
         self._following: tuple[str, TrialKnobs] | None = None
         self._known: set[str] = set()
 
     def __len__(self) -> int:
-        return len(self.grid)  # type: ignore[arg-type]
+        return len(self.grid)
 
     def __iter__(self) -> Iterator[TrialKnobs]:
         """Yield every trial, known or not."""
