@@ -103,7 +103,7 @@ class Worker:
         times = {"started_at": started_at, "finished_at": datetime.now(UTC)}
         stored: dict[str, Any] = {**trial_row(work, planned, report), **times, **_final(work, kept.rows)}
         if work.learning:
-            report = replace(report, values={name: stored[name] for name in stored if _teaches(name)})
+            report = replace(report, values={name: stored[name] for name in stored if teaches(name)})
         return _FinishedTrial(report, stored, kept)
 
 
@@ -139,11 +139,8 @@ def trial_row(work: Work, planned: PlannedTrial, report: TrialReport) -> dict[st
     }
 
 
-def write_lost(work: Work, trials: Sequence[PlannedTrial]) -> list[TrialReport]:
-    """Write a failed row for trials whose process died every time, and return their reports."""
-    error = (
-        "the process that ran this trial died each time, without a traceback: out of memory or a crash in native code"
-    )
+def write_lost(work: Work, trials: Sequence[PlannedTrial], error: str) -> list[TrialReport]:
+    """Write a failed row for trials whose process was lost too often, and return their reports."""
     reports = [TrialReport(trial_id=lost.trial_id, outcome="failed", wall_seconds=0.0, error=error) for lost in trials]
     now = datetime.now(UTC)
     rows = [
@@ -160,7 +157,8 @@ def _cost(seconds: float, resources: Resources) -> float | None:
     return cost_dollars(node, seconds, resources.gpus, resources.cpus, spot=bought_as_spot())
 
 
-def _teaches(column: str) -> bool:
+def teaches(column: str) -> bool:
+    """Return whether a planner learns from this column of a trial's row."""
     return column.startswith("final_") or column in ("wall_seconds", "gpu_seconds", "cost_dollars")
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ray import tune
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
 
 from analysis.core.errors import StoreError
 from raysweep.service.execution import write_lost
+from raysweep.service.losses import Loss, loss_of
 from raysweep.service.messages import TrialReport, Work
 from raysweep.service.packs import Pack, PackQueue
+from raysweep.service.recovery import stored_reports
 from raysweep.service.serial import Listener
 
 REFUSALS = 3
@@ -51,18 +53,23 @@ class PackFeed(Searcher):
         self._listener(reports, self._trials_running())
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        pack = self._taken_back(trial_id)
-        if pack is not None:
-            self._lost(pack)
+        """Hear nothing new: the reports of a pack have come before, and a loss is told with its reason."""
 
-    def _lost(self, pack: Pack) -> None:
+    def lost(self, trial_id: str, loss: Loss) -> None:
+        """Take back a pack whose actor was lost; what it had written before is durable and not run again."""
+        pack = self._taken_back(trial_id)
+        if pack is None:
+            return
         try:
-            given_up = write_lost(self._work, self._queue.lost(pack))
+            reports = stored_reports(self._work, pack.trials)
+            durable = {report.trial_id for report in reports}
+            again = [trial for trial in pack.trials if trial.trial_id not in durable]
+            reports += write_lost(self._work, self._queue.lost(again, loss), loss.error)
         except StoreError as error:
             self._refusals = [str(error)] * REFUSALS
             return
-        self._queue.finished(given_up)
-        self._listener(given_up, self._trials_running())
+        self._queue.finished(reports)
+        self._listener(reports, self._trials_running())
 
     def raise_refusal(self) -> None:
         """Raise what the store said, if the sweep was given up for it."""
@@ -77,6 +84,7 @@ class PackFeed(Searcher):
     def started(self, trial_id: str) -> None:
         """Note that an actor has begun a pack; until then it waits for a free one."""
         self._started.add(trial_id)
+        self._queue.at_work(len(self._started))
 
     def tick(self) -> None:
         """Let the listener show that time goes by."""
@@ -101,11 +109,21 @@ class PackFeed(Searcher):
         """Restore nothing, for the same reason."""
 
 
-class PackReports(tune.Callback):
-    """Hands the result of a pack to the feed, which Tune itself tells only whether the pack ended."""
+class PackReports(TrialProgressCallback):
+    """Hands the end of a pack to the feed: its result or why its actor was lost, which Tune tells no searcher.
+
+    It stands in the place of Tune's own printing of progress, which keeps every trial.
+    """
 
     def __init__(self, feed: PackFeed) -> None:
+        super().__init__()
         self._feed = feed
+
+    def setup(self, *args: Any, **info: Any) -> None:
+        """Print nothing at the start; the sweep has its own display."""
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Hear nothing new: the result came before."""
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._feed.started(trial.trial_id)
@@ -114,6 +132,9 @@ class PackReports(tune.Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         self._feed.reported(trial.trial_id, result["reports"], result["refusal"])
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._feed.lost(trial.trial_id, loss_of(trial.get_pickled_error(), str(trial.get_error() or "")))
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self._feed.tick()

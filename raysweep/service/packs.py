@@ -7,13 +7,13 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from raysweep.service.losses import Loss
 from raysweep.service.messages import PlannedTrial, TrialReport
 from raysweep.service.supply import Supply
 
 # Long enough that scheduling a pack (some 25 ms) and writing it (up to 100 ms on S3) stay under 5 % of it.
 TARGET_SECONDS = 4.0
 MOST_TRIALS = 512
-ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,16 @@ class Pack:
 class PackQueue:
     """Hands out packs, sized from the times of the trials that have finished, until every trial is reported.
 
-    A pack whose actor died comes back as packs of one, so that a trial that kills its process is found; after
-    `ATTEMPTS` deaths alone it is given up. The state is as large as the trials that are still waiting or running.
+    A pack that is lost for no fault of its trials comes back as it is. One whose actor died comes back as packs of
+    one, so that a trial that kills its process is found; after as many losses alone as its kind allows, it is given up.
+    The state is as large as the trials that are still waiting or running.
     """
 
     def __init__(self, supply: Supply, slots: int) -> None:
         self._supply = supply
         self._returned: deque[PlannedTrial] = deque()
         self._alone: deque[PlannedTrial] = deque()
-        self._deaths: Counter[str] = Counter()
+        self._losses: Counter[tuple[str, str]] = Counter()
         self._slots = slots
         self._seconds = 0.0
         self._measured = 0
@@ -48,23 +49,31 @@ class PackQueue:
         trials = trials or self._supply.take(size)
         return Pack(tuple(trials)) if trials else None
 
+    def at_work(self, actors: int) -> None:
+        """Learn how many actors are at work: a cluster that has grown holds more than it did."""
+        self._slots = max(self._slots, actors)
+
     def finished(self, reports: Sequence[TrialReport]) -> None:
         """Learn from the reports of a pack: the time of a trial here, what it found in the supply."""
         self._supply.told(reports)
         self._seconds += sum(report.wall_seconds for report in reports)
         self._measured += len(reports)
 
-    def lost(self, pack: Pack) -> list[PlannedTrial]:
-        """Take back a pack whose actor died, and return the trials that are given up."""
-        if len(pack.trials) > 1:
-            self._alone.extend(map(resuming, pack.trials))
+    def lost(self, trials: Sequence[PlannedTrial], loss: Loss) -> list[PlannedTrial]:
+        """Take back the trials of a pack that was lost, and return those that are given up."""
+        if loss.suspicious and len(trials) > 1:
+            self._alone.extend(map(resuming, trials))
             return []
-        (trial,) = pack.trials
-        self._deaths[trial.trial_id] += 1
-        if self._deaths[trial.trial_id] >= ATTEMPTS:
-            return [trial]
-        self._alone.append(resuming(trial))
-        return []
+        given_up = [trial for trial in trials if self._is_too_much(trial, loss)]
+        again = [resuming(trial) for trial in trials if trial not in given_up]
+        (self._alone if loss.suspicious else self._returned).extend(again)
+        return given_up
+
+    def _is_too_much(self, trial: PlannedTrial, loss: Loss) -> bool:
+        if not math.isfinite(loss.attempts):
+            return False
+        self._losses[loss.name, trial.trial_id] += 1
+        return self._losses[loss.name, trial.trial_id] >= loss.attempts
 
     def unfinished(self, trials: Iterable[PlannedTrial]) -> None:
         """Take back trials of a pack whose process was told to end before it came to them, or in the midst of one."""

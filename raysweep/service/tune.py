@@ -10,7 +10,6 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 # Ray and Tune read these when they are imported; a user's own setting wins.
 for _name, _value in {
@@ -27,10 +26,10 @@ for _name, _value in {
 import ray
 from ray import tune
 
-from analysis.core.errors import StoreError
+from raysweep.service.actors import PackTrainable
 from raysweep.service.errors import ClusterError
-from raysweep.service.execution import Worker
 from raysweep.service.feed import PackFeed, PackReports
+from raysweep.service.memory import ForgettingScheduler
 from raysweep.service.messages import Work
 from raysweep.service.packs import PackQueue
 from raysweep.service.serial import Listener
@@ -59,12 +58,14 @@ class TuneExecutor:
             slots = _slots(work.resources, may_grow=self._address is not None)
             os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(2 * slots, 4))
             feed = PackFeed(PackQueue(supply, slots), work, listener)
-            trainable = tune.with_parameters(_PackTrainable, work=work)
+            trainable = tune.with_parameters(PackTrainable, work=work)
             bundle = tune.PlacementGroupFactory([{"CPU": work.resources.cpus, "GPU": work.resources.gpus}])
             with tempfile.TemporaryDirectory(prefix="raysweep-") as scratch:
                 tune.Tuner(
                     tune.with_resources(trainable, bundle),
-                    tune_config=tune.TuneConfig(num_samples=-1, search_alg=feed, reuse_actors=True),
+                    tune_config=tune.TuneConfig(
+                        num_samples=-1, search_alg=feed, scheduler=ForgettingScheduler(), reuse_actors=True
+                    ),
                     run_config=tune.RunConfig(
                         name=work.schema.study,
                         storage_path=scratch,
@@ -74,25 +75,6 @@ class TuneExecutor:
                     ),
                 ).fit()
             feed.raise_refusal()
-
-
-class _PackTrainable(tune.Trainable):
-    """An actor that runs one pack a Tune trial and is reused for the next, with its imports, data and store kept."""
-
-    def setup(self, config: dict[str, Any], work: Work | None = None) -> None:
-        assert work is not None
-        self._worker = Worker(work)
-
-    def step(self) -> dict[str, Any]:
-        try:
-            reports, refusal = self._worker.run_pack(self.config["pack"].trials), None
-        except StoreError as error:
-            reports, refusal = [], str(error)
-        return {"done": True, "reports": reports, "refusal": refusal}
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self.config = new_config
-        return True
 
 
 @contextlib.contextmanager

@@ -50,7 +50,7 @@ def actors(head: Head) -> list[psutil.Process]:
     found = []
     for process in psutil.Process(head.pid).children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            if " ".join(process.cmdline()).startswith(("ray::_PackTrainable", "ray::ResourceTrainable.train")):
+            if " ".join(process.cmdline()).startswith(("ray::PackTrainable", "ray::ResourceTrainable.train")):
                 found.append(process)
     return found
 

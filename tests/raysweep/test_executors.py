@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +15,7 @@ from raysweep.k_phase_diagram import STUDY
 from raysweep.service.errors import ClusterError
 from raysweep.service.execution import Worker
 from raysweep.service.messages import PlannedTrial, TrialReport
-from raysweep.service.packs import ATTEMPTS
+from raysweep.service.recovery import stored_reports
 from raysweep.service.serial import Executor, SerialExecutor
 from raysweep.service.study import Study
 from raysweep.service.supply import ListedTrials
@@ -81,7 +82,6 @@ def test_a_trial_that_kills_its_process_fails_alone(tmp_path: Path) -> None:
     assert table["outcome"].value_counts().to_dict() == {"finished": 30, "failed": 2}
     assert "process that ran this trial died each time" in table.loc["dies", "error"]
     assert "the walk was broken off" in table.loc["raises", "error"]
-    assert ATTEMPTS > 1
 
 
 def test_an_interrupted_pack_leaves_what_had_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,3 +136,16 @@ def test_a_store_that_refuses_ends_the_sweep_and_a_healed_one_goes_on(
         TuneExecutor().run(work, ListedTrials(trials), lambda reports, running: heard.extend(reports))
         assert {report.trial_id for report in heard} == Results(root).finished("walk")
         assert len(heard) == 20
+
+
+def test_what_a_lost_pack_had_written_is_reported_and_not_run_again(tmp_path: Path) -> None:
+    trials = planned(*(walks(seed=seed) for seed in range(3)), walks(behaviour="raises"), walks(behaviour="diverges"))
+    work = replace(work_at(WALK, tmp_path, trials), learning=True)
+    sent = {report.trial_id: report for report in Worker(work).run_pack([trials[0], *trials[3:]])}
+    found = {report.trial_id: report for report in stored_reports(work, trials)}
+    assert set(found) == {trials[0].trial_id, trials[4].trial_id}, "a failed row may be an earlier run's"
+    for trial_id, report in found.items():
+        assert report.outcome == sent[trial_id].outcome
+        assert report.values["final_height"] == sent[trial_id].values["final_height"]
+        assert report.wall_seconds == pytest.approx(sent[trial_id].wall_seconds)
+    assert stored_reports(work, trials[1:3]) == []

@@ -1,5 +1,8 @@
+import pytest
+
+from raysweep.service.losses import DIED, NODE_LOST, OUT_OF_MEMORY, PREEMPTED, LeavingNodeError, Loss, loss_of
 from raysweep.service.messages import PlannedTrial, TrialReport
-from raysweep.service.packs import ATTEMPTS, MOST_TRIALS, TARGET_SECONDS, Pack, PackQueue
+from raysweep.service.packs import MOST_TRIALS, TARGET_SECONDS, Pack, PackQueue
 from raysweep.service.supply import ListedTrials
 from trials.k_phase_diagram import KPhaseKnobs
 
@@ -50,8 +53,75 @@ def test_a_lost_pack_comes_back_one_by_one_and_a_killer_is_given_up() -> None:
     queue.finished(reports(first, 0.2))
     pack = queue.take()
     assert pack is not None and len(pack.trials) > 1
-    assert queue.lost(pack) == []
+    assert queue.lost(pack.trials, DIED) == []
     killer = pack.trials[0]
-    for attempt in range(1, ATTEMPTS + 1):
+    for attempt in range(1, int(DIED.attempts) + 1):
         alone = next(single for single in iter(queue.take, None) if single.trials[0].trial_id == killer.trial_id)
-        assert queue.lost(alone) == (list(alone.trials) if attempt == ATTEMPTS else [])
+        assert queue.lost(alone.trials, DIED) == (list(alone.trials) if attempt == DIED.attempts else [])
+
+
+def in_pack(queue: PackQueue) -> Pack:
+    """Return a pack of several trials."""
+    first = queue.take()
+    assert first is not None
+    queue.finished(reports(first, 0.2))
+    pack = queue.take()
+    assert pack is not None and len(pack.trials) > 1
+    return pack
+
+
+@pytest.mark.parametrize("loss", [PREEMPTED, NODE_LOST])
+def test_a_pack_lost_for_no_fault_of_its_trials_comes_back_together(loss: Loss) -> None:
+    queue = PackQueue(ListedTrials(planned(40)), slots=1)
+    pack = in_pack(queue)
+    assert queue.lost(pack.trials, loss) == []
+    again = queue.take()
+    assert again is not None
+    assert 1 < len(again.trials) <= len(pack.trials)
+    assert [trial.trial_id for trial in again.trials] == [trial.trial_id for trial in pack.trials][: len(again.trials)]
+    assert all(trial.goes_on_from == (trial.trial_id,) for trial in again.trials)
+
+
+def test_preemption_is_free_and_every_other_loss_has_a_count_of_its_own() -> None:
+    queue = PackQueue(ListedTrials(planned(1)), slots=1)
+    for _ in range(100):
+        pack = queue.take()
+        assert pack is not None
+        assert queue.lost(pack.trials, PREEMPTED) == []
+    for loss in (NODE_LOST, OUT_OF_MEMORY, DIED):
+        for _ in range(int(loss.attempts) - 1):
+            pack = queue.take()
+            assert pack is not None
+            assert queue.lost(pack.trials, loss) == []
+    pack = queue.take()
+    assert pack is not None
+    assert queue.lost(pack.trials, OUT_OF_MEMORY) == list(pack.trials)
+    assert queue.take() is None
+
+
+@pytest.mark.parametrize(
+    ("text", "loss"),
+    [
+        ("The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR", DIED),
+        ("The actor 54 is unavailable: RpcError: RPC error: Socket closed rpc_code: 14.", NODE_LOST),
+        ("The actor died because its node has died. Node Id: 8c9d", NODE_LOST),
+        ("Task was killed due to the node running low on memory.", OUT_OF_MEMORY),
+        ("", DIED),
+    ],
+)
+def test_what_ray_says_of_an_actor_tells_why_it_was_lost(text: str, loss: Loss) -> None:
+    assert loss_of(None, text) is loss
+
+
+def test_an_actor_that_leaves_or_is_preempted_costs_nothing() -> None:
+    preempted = RuntimeError("the node was drained")
+    preempted.preempted = True  # type: ignore[attr-defined]
+    refused = RuntimeError("task failed")
+    refused.cause = LeavingNodeError()  # type: ignore[attr-defined]
+    assert loss_of(preempted, "") is loss_of(refused, "") is PREEMPTED
+
+
+def test_a_cluster_that_has_grown_gets_smaller_last_packs() -> None:
+    small, grown = (PackQueue(ListedTrials(planned(100)), slots=1) for _ in range(2))
+    grown.at_work(10)
+    assert len(in_pack(grown).trials) < len(in_pack(small).trials)
