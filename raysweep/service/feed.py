@@ -12,6 +12,7 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
 
 from analysis.core.errors import StoreError
+from raysweep.service.errors import ClusterError
 from raysweep.service.execution import write_lost
 from raysweep.service.losses import Loss, loss_of
 from raysweep.service.messages import TrialReport, Work
@@ -32,7 +33,7 @@ class PackFeed(Searcher):
         self._listener = listener
         self._handed_out: dict[str, Pack] = {}
         self._started: set[str] = set()
-        self._refusals: list[str] = []
+        self._refusals: list[Exception] = []
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         pack = None if self._given_up else self._queue.take()
@@ -44,7 +45,7 @@ class PackFeed(Searcher):
 
     def reported(self, trial_id: str, reports: Sequence[TrialReport], refusal: str | None) -> None:
         """Pass on the reports of a pack whose rows are durable; take back what the store refused."""
-        self._refusals = [*self._refusals, refusal] if refusal else []
+        self._refusals = [*self._refusals, StoreError(refusal)] if refusal else []
         pack = self._taken_back(trial_id)
         assert pack is not None
         reported = {report.trial_id for report in reports}
@@ -54,6 +55,13 @@ class PackFeed(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Hear nothing new: the reports of a pack have come before, and a loss is told with its reason."""
+
+    def not_started(self, trial_id: str, reason: str) -> None:
+        """Take back a pack whose actor could not even be set up: no trial is to blame."""
+        self._refusals = [*self._refusals, ClusterError(f"an actor cannot start: {reason}")]
+        pack = self._taken_back(trial_id)
+        if pack is not None:
+            self._queue.unfinished(pack.trials)
 
     def lost(self, trial_id: str, loss: Loss) -> None:
         """Take back a pack whose actor was lost; what it had written before is durable and not run again."""
@@ -66,19 +74,19 @@ class PackFeed(Searcher):
             again = [trial for trial in pack.trials if trial.trial_id not in durable]
             reports += write_lost(self._work, self._queue.lost(again, loss), loss.error)
         except StoreError as error:
-            self._refusals = [str(error)] * REFUSALS
+            self._refusals = [error] * REFUSALS
             return
         self._queue.finished(reports)
         self._listener(reports, self._trials_running())
 
     def raise_refusal(self) -> None:
-        """Raise what the store said, if the sweep was given up for it."""
+        """Raise what the sweep was given up for, if it was."""
         if self._given_up:
-            raise StoreError(self._refusals[-1])
+            raise self._refusals[-1]
 
     @property
     def _given_up(self) -> bool:
-        """Whether the store has refused several packs on end: its own retries have waited long before each."""
+        """Whether the store or the cluster has refused several packs on end: retries have waited long before each."""
         return len(self._refusals) >= REFUSALS
 
     def started(self, trial_id: str) -> None:
@@ -134,7 +142,11 @@ class PackReports(TrialProgressCallback):
         self._feed.reported(trial.trial_id, result["reports"], result["refusal"])
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._feed.lost(trial.trial_id, loss_of(trial.get_pickled_error(), str(trial.get_error() or "")))
+        error = trial.get_pickled_error()
+        if getattr(error, "actor_init_failed", False):
+            self._feed.not_started(trial.trial_id, str(error).strip().splitlines()[-1])
+        else:
+            self._feed.lost(trial.trial_id, loss_of(error, str(trial.get_error() or "")))
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self._feed.tick()

@@ -49,6 +49,11 @@ class PackQueue:
         trials = trials or self._supply.take(size)
         return Pack(tuple(trials)) if trials else None
 
+    @property
+    def waiting(self) -> int:
+        """How many trials no actor has, at most."""
+        return len(self._alone) + len(self._returned) + self._supply.remaining
+
     def at_work(self, actors: int) -> None:
         """Learn how many actors are at work: a cluster that has grown holds more than it did."""
         self._slots = max(self._slots, actors)

@@ -10,7 +10,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -21,7 +20,8 @@ from analysis.core.errors import StoreError
 from analysis.core.results import Results
 from analysis.core.schema import StudySchema
 from analysis.core.sweeps import Sweep
-from raysweep.service import job_command
+from raysweep.service import export, job_command
+from raysweep.service.export import write_csv
 
 _OUTCOMES = ("finished", "diverged", "stopped", "failed")
 _FOUND, _USAGE = 1, 2
@@ -57,11 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         commands, "show", _show, "show a trial's knobs, outcome, provenance and the command that repeats it"
     )
     show.add_argument("trial", metavar="TRIAL", help="its id, or the first digits of it")
-    export = _command(commands, "export", _export, "write a table to a file of another format")
-    export.add_argument("--to", choices=("csv", "parquet", "delta"), required=True)
-    export.add_argument("file", metavar="FILE", type=Path)
-    export.add_argument("--study", help="may be left out where the store has one study")
-    export.add_argument("--table", choices=("trials", "measurements"), default="trials")
+    export.add_to(commands, _command)
     for name, run, meaning in (
         ("compact", _compact, "move finished trials into the tables that other readers see"),
         ("check", _check, "read everything and name what is wrong; exit code 1 if anything is"),
@@ -116,7 +112,7 @@ def _counted(planned: set[str], ended: Mapping[str, Mapping[str, Any]]) -> tuple
 def _query(results: Results, console: Console, options: argparse.Namespace) -> int:
     table: pa.Table = results.arrow().sql(options.sql)
     if options.csv:
-        _write_csv(table, sys.stdout.buffer)
+        write_csv(table, sys.stdout.buffer)
         return 0
     _print(console, table.schema.names, zip(*(column.to_pylist() for column in table.columns), strict=True))
     return 0
@@ -161,44 +157,6 @@ def _reproducing(schema: StudySchema, row: Mapping[str, Any]) -> str:
     data = [f"data={values['data_name']}"] if "data_name" in values else []
     given = [setting for setting in given if not setting.startswith(f"{paths.get('data_name')}=")]
     return shlex.join(["python", "-m", f"raysweep.{schema.study}", "space=none", *data, *given, "executor=serial"])
-
-
-def _export(results: Results, console: Console, options: argparse.Namespace) -> int:
-    table = getattr(results.arrow(), options.table)(_study(results, options.study))
-    if options.to == "csv":
-        with options.file.open("wb") as file:
-            _write_csv(table, file)
-    elif options.to == "parquet":
-        import pyarrow.parquet as pq
-
-        pq.write_table(table, options.file, compression="zstd")
-    else:
-        _write_delta(table, options.file)
-    console.print(f"{table.num_rows} rows of {options.table} in {options.file}", soft_wrap=True)
-    return 0
-
-
-def _study(results: Results, name: str | None) -> str:
-    studies = results.studies()
-    if name is None and len(studies) == 1:
-        return studies[0]
-    if name is None:
-        raise ValueError(f"--study must name one of {', '.join(studies) or 'no studies'}")
-    return name
-
-
-def _write_csv(table: pa.Table, file: Any) -> None:
-    import pyarrow.csv
-
-    pyarrow.csv.write_csv(table, file)
-
-
-def _write_delta(table: pa.Table, folder: Path) -> None:
-    try:
-        from deltalake import write_deltalake
-    except ImportError:
-        raise ValueError("export to delta needs the extra raysweep[delta]") from None
-    write_deltalake(os.fspath(folder), table, mode="error")
 
 
 def _compact(results: Results, console: Console, options: argparse.Namespace) -> int:

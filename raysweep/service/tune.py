@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 # Ray and Tune read these when they are imported; a user's own setting wins.
 for _name, _value in {
@@ -29,12 +29,16 @@ from ray import tune
 from raysweep.service.actors import PackTrainable
 from raysweep.service.errors import ClusterError
 from raysweep.service.feed import PackFeed, PackReports
+from raysweep.service.measured import SweepMetrics
 from raysweep.service.memory import ForgettingScheduler
-from raysweep.service.messages import Work
+from raysweep.service.messages import TrialReport, Work
 from raysweep.service.packs import PackQueue
 from raysweep.service.serial import Listener
 from raysweep.service.study import Resources
 from raysweep.service.supply import Supply
+
+GROWTH = 16
+"""Actors asked for at once of a cluster that may grow, beyond those it holds."""
 
 
 class TuneExecutor:
@@ -56,8 +60,17 @@ class TuneExecutor:
         """
         with connected(self._address):
             slots = _slots(work.resources, may_grow=self._address is not None)
-            os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(2 * slots, 4))
-            feed = PackFeed(PackQueue(supply, slots), work, listener)
+            # What Tune has pending is all the demand that an autoscaler sees.
+            os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(
+                max(2 * slots, 4) if self._address is None else 2 * slots + GROWTH
+            )
+            queue, sweep_metrics = PackQueue(supply, slots), SweepMetrics(work)
+
+            def listen(reports: Sequence[TrialReport], running: int) -> None:
+                sweep_metrics.update(reports, running, queue.waiting)
+                listener(reports, running)
+
+            feed = PackFeed(queue, work, listen)
             trainable = tune.with_parameters(PackTrainable, work=work)
             bundle = tune.PlacementGroupFactory([{"CPU": work.resources.cpus, "GPU": work.resources.gpus}])
             with tempfile.TemporaryDirectory(prefix="raysweep-") as scratch:
