@@ -14,7 +14,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,14 +47,69 @@ class Head:
         )
 
 
+@dataclass(frozen=True)
+class Node:
+    """A running worker node.
+
+    Attributes:
+        ip: Its address, which no other node of the test has.
+        process: `ray start`, whose descendants are the node.
+    """
+
+    ip: str
+    process: subprocess.Popen[bytes]
+
+
 @contextlib.contextmanager
-def head_node(*, cpus: int = 2, environment: Mapping[str, str] | None = None) -> Iterator[Head]:
-    """Start a head node on the loopback interface, on free ports, and end it with everything it started."""
+def worker_nodes(head: Head, *, cpus: int = 1, gpus: int = 0) -> Iterator[Callable[[], Node]]:
+    """Return a function that adds a worker node to a cluster; all of them end with it."""
+    nodes: list[Node] = []
+
+    def add() -> Node:
+        ip = f"127.0.1.{len(nodes) + 1}"
+        command = [str(BINARIES / "ray"), "start", f"--address={head.address}", "--block", f"--node-ip-address={ip}"]
+        command += [f"--num-cpus={cpus}", f"--num-gpus={gpus}", "--min-worker-port=0", "--max-worker-port=0"]
+        process = subprocess.Popen(
+            [*command, "--disable-usage-stats"],
+            env=dict(head.environment),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        nodes.append(Node(ip, process))
+        return nodes[-1]
+
+    try:
+        yield add
+    finally:
+        for node in nodes:
+            _end(node.process)
+
+
+@contextlib.contextmanager
+def head_node(
+    *,
+    cpus: int = 2,
+    environment: Mapping[str, str] | None = None,
+    metrics_port: int | None = None,
+    port: int | None = None,
+    autoscaling: Path | None = None,
+) -> Iterator[Head]:
+    """Start a head node on the loopback interface, on free ports, and end it with everything it started.
+
+    Args:
+        cpus: Cores that it says it has.
+        environment: Variables beside those of this process.
+        metrics_port: Where Prometheus would ask.
+        port: The head's own; a free one by default.
+        autoscaling: File with the configuration of an autoscaler.
+    """
     # Ray's sockets have long names: a short folder of its own.
     folder = Path(tempfile.mkdtemp(prefix="rs-", dir="/tmp"))
     token = folder / "token"
     token.write_text(secrets.token_hex(32), encoding="ascii")
     ports = free_ports(3)
+    ports[2] = port or ports[2]
     variables = {
         **os.environ,
         **(environment or {}),
@@ -68,6 +123,8 @@ def head_node(*, cpus: int = 2, environment: Mapping[str, str] | None = None) ->
     command += [f"--num-cpus={cpus}", f"--temp-dir={folder / 'ray'}", "--min-worker-port=0", "--max-worker-port=0"]
     command += ["--dashboard-host=127.0.0.1", f"--dashboard-port={ports[0]}", "--dashboard-agent-listen-port=0"]
     command += [f"--ray-client-server-port={ports[1]}", "--disable-usage-stats"]
+    command += [f"--metrics-export-port={metrics_port}"] if metrics_port else []
+    command += [f"--autoscaling-config={autoscaling}"] if autoscaling else []
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, env=variables, stdout=log, stderr=log, start_new_session=True)
     head = Head(f"http://127.0.0.1:{ports[0]}", f"{NODE}:{ports[2]}", variables, process.pid)
@@ -106,7 +163,8 @@ def _wait_until_up(head: Head, process: subprocess.Popen[bytes], log: Path) -> N
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End the head and all it started, which share its process session's groups; SIGTERM lets it end its own."""
-    process.send_signal(signal.SIGTERM)
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(30)
     with contextlib.suppress(ProcessLookupError):

@@ -30,6 +30,8 @@ from trials.core.knobs import KnobField
 EXECUTORS = ("ray", "serial")
 SPACE_KEYS = ("linked", "computed", "union", "search", "boundary")
 """What a space may say beside its axes; see `search_spaces.core.space`."""
+MOST_TRIALS = 1_000_000
+"""A larger space is run only where `most_trials` says that it is meant."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,9 @@ class Settings:
         resources: What one actor takes.
         budget: What this run may spend.
         plan_only: Print the plan and run nothing.
+
+    Raises:
+        ValueError: The space has more trials than `most_trials` allows.
     """
 
     space: str
@@ -87,13 +92,14 @@ def read_settings(study: Study, overrides: Sequence[str]) -> Settings:
 def _settings(study: Study, config: dict[str, Any], axes: dict[str, Any], columns: Mapping[str, KnobField]) -> Settings:
     if config["executor"] not in EXECUTORS:
         raise ValueError(f"executor={config['executor']!r} is not one of {', '.join(EXECUTORS)}")
-    data = config.get("data", {})
+    data = config.get("data") or {}
     path = data.pop("path", None)
     values = dict(_flattened(config))
     fixed = {name: values[name] for name in columns if name not in axes and values[name] != "???"}
     space = {name: config[name] for name in SPACE_KEYS if config[name] is not None}
     told = study.schema.trials_schema().names
     planner = space_of(study.knobs, {"axes": axes, "fixed": fixed, **space}, told)
+    _refuse_too_many(len(planner), config["most_trials"])
     return Settings(
         space=config["space_name"],
         planner=planner,
@@ -107,6 +113,16 @@ def _settings(study: Study, config: dict[str, Any], axes: dict[str, Any], column
         budget=Budget(**config["budget"]),
         plan_only=bool(config["plan"]),
     )
+
+
+def _refuse_too_many(trials: int, allowed: Any) -> None:
+    """Compare the size of a space with what was allowed; it is counted without being made."""
+    if not isinstance(allowed, int) or isinstance(allowed, bool) or allowed < 1:
+        raise ValueError(f"most_trials must be a whole number of at least 1, got {allowed!r}")
+    if trials > allowed:
+        raise ValueError(
+            f"the space has {trials:,} trials, more than most_trials={allowed}; narrow it, or add most_trials={trials}"
+        )
 
 
 def _composed(study: Study, overrides: list[str]) -> dict[str, Any]:
@@ -137,7 +153,8 @@ def _declare(study: Study) -> None:
     ]
     place = {"results": os.environ.get("RAYSWEEP_RESULTS", "results"), "figure": None, "address": None}
     budget: dict[str, Any] = dict.fromkeys(entry.name for entry in fields(Budget))
-    run = {"executor": "ray", "plan": False, "resources": asdict(study.resources), "budget": budget}
+    run = {"executor": "ray", "plan": False, "most_trials": MOST_TRIALS, "budget": budget}
+    run["resources"] = asdict(study.resources)
     look = {"axes": dict.fromkeys(_declared(study)), **dict.fromkeys(SPACE_KEYS), "space_name": "???"}
     store.store("raysweep", {"defaults": defaults, **settings, **place, **run, **look})
     for name in SOURCES if data else ():
@@ -221,6 +238,7 @@ def _suggestion(study: Study, name: str) -> str:
         "executor",
         "address",
         "plan",
+        "most_trials",
         "resources.cpus",
         "resources.gpus",
     ]

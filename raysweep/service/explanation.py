@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from raysweep.service.configuration import MOST_TRIALS
 from raysweep.service.spaces import NO_SPACE, space_question, spaces
 from raysweep.service.study import Study
 from trials.core.knobs import KnobField
@@ -25,6 +26,7 @@ settings, as Hydra overrides:
   address=ADDRESS        Ray cluster to use (default $RAY_ADDRESS, or else a local Ray)
   resources.cpus=N       cores of one trial (default {cpus})
   resources.gpus=F       GPUs of one trial; 0.25 puts four trials on a GPU (default {gpus:g})
+  most_trials=N          largest space that is run without a question (default {most_trials})
   budget.trials=N, budget.hours=H, budget.gpu_hours=H, budget.dollars=D    end this run when that is spent
 
 exit codes: 0 all trials are in the store, 1 some failed, 2 not allowed, 3 the budget is spent, 130 interrupted; after 3
@@ -42,6 +44,7 @@ def of(study: Study) -> str:
         name=study.name,
         default_space="laptop" if "laptop" in names else names[0],
         data_sets=", ".join(SOURCES),
+        most_trials=MOST_TRIALS,
         cpus=study.resources.cpus,
         gpus=study.resources.gpus,
     )

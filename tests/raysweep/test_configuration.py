@@ -95,6 +95,7 @@ def test_the_results_root_may_come_from_the_environment(monkeypatch: pytest.Monk
         ("executor=threads", "executor='threads' is not one of ray, serial"),
         ("width", "'width' is no override"),
         ("budget.trials=0", "budget.trials must be a number above 0, got 0"),
+        ("most_trials=0", "most_trials must be a whole number of at least 1, got 0"),
         ("budget.days=1", "unknown setting 'budget.days'"),
     ],
 )
@@ -110,3 +111,17 @@ def test_help_names_every_knob_with_its_default() -> None:
     for declared in STUDY.knobs.declared():
         assert ".".join(declared.path) in text
         assert f"default {declared.default}" in text
+
+
+HUGE = ["space=none", "axes.seed=range(1000000)", "axes.width=range(1,1001)"]
+
+
+@pytest.mark.parametrize("plan", ["plan=true", "plan=false"])
+def test_a_space_of_a_billion_trials_is_counted_and_refused(plan: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        read_settings(STUDY, [*HUGE, plan])
+    assert str(refused.value) == (
+        "the space has 1,000,000,000 trials, more than most_trials=1000000; narrow it, or add most_trials=1000000000"
+    )
+    allowed = read_settings(STUDY, [*HUGE, "most_trials=1000000000"])
+    assert len(allowed.planner) == 10**9

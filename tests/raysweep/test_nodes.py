@@ -1,0 +1,166 @@
+"""Nodes that are lost, drained or shared: each time the tables are those of an undisturbed sweep."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from analysis.core.results import Results
+from raysweep.service.provenance import SUBMITTED
+from tests import chaos_driver, hikes, recipes
+from tests.clusters import Head, Node, free_ports, head_node, worker_nodes
+from tests.hikes import HIKE, recomputed_share
+from tests.recipes import WALK
+
+pytestmark = pytest.mark.slow
+
+TRIALS, TRIAL_SECONDS, STEPS = 12, 4.0, 40
+LONGEST_SECONDS = 300
+TIMES = ["started_at", "finished_at", "wall_seconds", "gpu_seconds"]
+
+
+@pytest.fixture(autouse=True)
+def one_provenance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let drivers that start minutes apart name the same commit."""
+    monkeypatch.setenv(SUBMITTED, json.dumps({"git_commit": "0" * 40, "git_dirty": False}))
+
+
+@pytest.fixture
+def diary(tmp_path: Path) -> Path:
+    return tmp_path / "diary"
+
+
+@contextlib.contextmanager
+def hiking_cluster(diary: Path, cpus: int = 0) -> Iterator[tuple[Head, Callable[[], Node]]]:
+    environment = {hikes.SECONDS: str(TRIAL_SECONDS), hikes.DIARY: str(diary)}
+    with head_node(cpus=cpus, environment=environment) as head, worker_nodes(head) as add_node:
+        yield head, add_node
+
+
+def driver(head: Head, *arguments: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tests.chaos_driver", *arguments]
+    return subprocess.Popen(command, env={**head.environment, "RAY_ADDRESS": head.address}, stdout=subprocess.DEVNULL)
+
+
+def tables(root: str | Path, study: str) -> list[pd.DataFrame]:
+    results = Results(root)
+    trials = results.trials(study).drop(columns=TIMES).sort_values("trial_id", ignore_index=True)
+    return [trials, results.measurements(study).sort_values(["trial_id", "step"], ignore_index=True)]
+
+
+def assert_undisturbed(root: Path, other: Path, study: str, trials: int) -> None:
+    chaos_driver.undisturbed(str(other), trials, study)
+    for disturbed, whole in zip(tables(root, study), tables(other, study), strict=True):
+        pd.testing.assert_frame_equal(disturbed, whole)
+    assert Results(root).check(study) == []
+
+
+def until(condition: Callable[[], bool], what: str, seconds: float = LONGEST_SECONDS) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s in vain until {what}"
+        time.sleep(0.1)
+
+
+def lines(diary: Path) -> int:
+    return len(diary.read_text(encoding="ascii").splitlines()) if diary.exists() else 0
+
+
+def raylet(node: Node) -> psutil.Process:
+    """Return the node's raylet, without which its workers end as well."""
+    children = psutil.Process(node.process.pid).children(recursive=True)
+    return next(child for child in children if child.name() == "raylet")
+
+
+def test_nothing_is_lost_when_raylets_are_killed(diary: Path, tmp_path: Path) -> None:
+    dice, root = random.Random(4), tmp_path / "disturbed"
+    with hiking_cluster(diary) as (head, add_node):
+        nodes = [add_node(), add_node()]
+        sweeping = driver(head, str(root), str(TRIALS), HIKE.name)
+        for kill in range(3):
+            marked = (kill + 1) * TRIALS * STEPS // 5
+            until(lambda: lines(diary) > marked or sweeping.poll() is not None, "the hikes have come so far")  # noqa: B023
+            lost = nodes.pop(dice.randrange(len(nodes)))
+            raylet(lost).kill()
+            nodes.append(add_node())
+        assert sweeping.wait(LONGEST_SECONDS) == 0
+    share = recomputed_share(diary, TRIALS, STEPS)
+    print(f"3 raylets killed; {share:.1%} of the trials' seconds computed twice")
+    assert share > 0, "no trial was broken off"
+    assert share < 0.15
+    assert_undisturbed(root, tmp_path / "undisturbed", HIKE.name, TRIALS)
+
+
+def test_a_drained_node_hands_its_trials_over(diary: Path, tmp_path: Path) -> None:
+    root = tmp_path / "disturbed"
+    with hiking_cluster(diary) as (head, add_node):
+        leaving = add_node()
+        add_node()
+        sweeping = driver(head, str(root), str(TRIALS), HIKE.name)
+        until(lambda: lines(diary) > TRIALS * STEPS // 3, "the hikes have come a third of the way")
+        drain = "import sys; from cluster import drain; drain.drain_this_machine(*sys.argv[1:3], 30, sys.argv[3])"
+        command = [sys.executable, "-c", drain, head.address, "spot notice", leaving.ip]
+        subprocess.run(command, env=dict(head.environment), check=True, timeout=60)
+        add_node()
+        assert leaving.process.wait(60) is not None, "a drained node ends when its actors have left"
+        assert sweeping.wait(LONGEST_SECONDS) == 0
+    share = recomputed_share(diary, TRIALS, STEPS)
+    print(f"a node drained in the midst of a trial; {share:.1%} of the trials' seconds computed twice")
+    assert share < 0.05
+    assert_undisturbed(root, tmp_path / "undisturbed", HIKE.name, TRIALS)
+
+
+def test_a_job_stopped_and_submitted_again_goes_on(diary: Path, tmp_path: Path) -> None:
+    root = tmp_path / "disturbed"
+    command = ["--", sys.executable, "-m", "tests.chaos_driver", str(root), str(TRIALS), HIKE.name]
+    with hiking_cluster(diary, cpus=2) as (head, _):
+        for attempt in range(1, 4):
+            name = f"hike-{attempt}"
+            submit = ["job", "submit", "--address", head.jobs, "--no-wait", "--submission-id", name]
+            assert head.ray(*submit, *command, cwd=tmp_path).returncode == 0
+            if attempt < 3:
+                marked = attempt * TRIALS * STEPS // 3
+                until(lambda: lines(diary) > marked, "the hikes have come so far")  # noqa: B023
+                assert head.ray("job", "stop", "--address", head.jobs, name, cwd=tmp_path).returncode == 0
+        until(lambda: len(Results(root).finished(HIKE.name)) == TRIALS, "every hike is in the store")
+        follow = head.ray("job", "logs", "--follow", "--address", head.jobs, name, cwd=tmp_path)
+        assert "succeeded" in follow.stdout + follow.stderr
+    share = recomputed_share(diary, TRIALS, STEPS)
+    print(f"a job stopped twice; {share:.1%} of the trials' seconds computed twice")
+    assert share < 0.15
+    assert_undisturbed(root, tmp_path / "undisturbed", HIKE.name, TRIALS)
+
+
+def scraped(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.2:{port}/metrics", timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def test_sweeps_on_one_cluster_do_not_mix(diary: Path, tmp_path: Path) -> None:
+    """Two sweeps of one study that overlap, and one of another study, by three drivers into one store."""
+    root = tmp_path / "shared"
+    (port,) = free_ports(1)
+    environment = {recipes.SECONDS: "0.1", hikes.SECONDS: "1", hikes.DIARY: str(diary)}
+    with head_node(cpus=3, environment=environment, metrics_port=port) as head:
+        sweeps = [
+            driver(head, str(root), "60", WALK.name, "0"),
+            driver(head, str(root), "60", WALK.name, "30"),
+            driver(head, str(root), "4", HIKE.name),
+        ]
+        assert [sweep.wait(LONGEST_SECONDS) for sweep in sweeps] == [0, 0, 0]
+        until(lambda: "ray_raysweep_trials_total" in scraped(port), "the metrics are out", 60)
+        said = [line for line in scraped(port).splitlines() if line.startswith("ray_raysweep_trials_total{")]
+    assert any('study="walk"' in line and 'outcome="finished"' in line for line in said)
+    assert_undisturbed(root, tmp_path / "alone", WALK.name, 90)
+    assert_undisturbed(root, tmp_path / "alone", HIKE.name, 4)
