@@ -24,7 +24,7 @@ settings, as Hydra overrides:
   executor=ray|serial    on Ray (default), or one trial after another in this process
   address=ADDRESS        Ray cluster to use (default $RAY_ADDRESS, or else a local Ray)
   resources.cpus=N       cores of one trial (default {cpus})
-  resources.gpus=F       GPUs of one trial; 0.25 puts four trials on a GPU (default {gpus:g})
+  resources.gpus=F       GPUs of one trial; 0.25 puts four trials on a GPU, auto measures (default {gpus})
   budget.trials=N, budget.hours=H, budget.gpu_hours=H, budget.dollars=D    end this run when that is spent
 
 exit codes: 0 all trials are in the store, 1 some failed, 2 not allowed, 3 the budget is spent, 130 interrupted; after 3
@@ -43,7 +43,7 @@ def of(study: Study) -> str:
         default_space="laptop" if "laptop" in names else names[0],
         data_sets=", ".join(SOURCES),
         cpus=study.resources.cpus,
-        gpus=study.resources.gpus,
+        gpus=study.resources.gpus or 0,
     )
     knobs = _table([_knob(declared) for declared in study.knobs.declared()])
     described = _table(

@@ -60,7 +60,7 @@ class TuneExecutor:
             os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(2 * slots, 4))
             feed = PackFeed(PackQueue(supply, slots), work, listener)
             trainable = tune.with_parameters(_PackTrainable, work=work)
-            bundle = tune.PlacementGroupFactory([{"CPU": work.resources.cpus, "GPU": work.resources.gpus}])
+            bundle = tune.PlacementGroupFactory([{"CPU": work.resources.cpus, "GPU": work.resources.gpu_fraction}])
             with tempfile.TemporaryDirectory(prefix="raysweep-") as scratch:
                 tune.Tuner(
                     tune.with_resources(trainable, bundle),
@@ -141,7 +141,7 @@ def _slots(resources: Resources, *, may_grow: bool) -> int:
     if not slots and not may_grow:
         largest = max(nodes, key=lambda node: (node.get("GPU", 0), node.get("CPU", 0)))
         raise ClusterError(
-            f"a trial asks for resources.cpus={resources.cpus} and resources.gpus={resources.gpus:g}; "
+            f"a trial asks for resources.cpus={resources.cpus} and resources.gpus={resources.gpu_fraction:g}; "
             f"this machine has {largest.get('CPU', 0):g} CPUs and {largest.get('GPU', 0):g} GPUs"
         )
     return max(slots, 1)
@@ -149,5 +149,5 @@ def _slots(resources: Resources, *, may_grow: bool) -> int:
 
 def _slots_of(node: dict[str, float], resources: Resources) -> int:
     by_cpu = int(node.get("CPU", 0) // resources.cpus)
-    by_gpu = int(node.get("GPU", 0) / resources.gpus + 1e-6) if resources.gpus else by_cpu
+    by_gpu = int(node.get("GPU", 0) / resources.gpu_fraction + 1e-6) if resources.gpu_fraction else by_cpu
     return min(by_cpu, by_gpu)
