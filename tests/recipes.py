@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
 
 from analysis.core.figures import Drawing
 from analysis.core.results import Results
@@ -14,9 +16,10 @@ from raysweep.service.study import Study
 from trials.core.context import TrialContext
 from trials.core.knobs import TrialKnobs, knob
 from trials.core.rows import Diverged, Measurement, Row
+from trials.core.together import Together
 
 SECONDS = "RAYSWEEP_TEST_WALK_SECONDS"
-BEHAVIOURS = ("finishes", "diverges", "raises", "yields_nonsense", "dies")
+BEHAVIOURS = ("finishes", "diverges", "raises", "yields_nonsense", "dies", "needs_memory")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,8 @@ MEASUREMENTS = {"height": Measurement(meaning="where the walk is", unit="m")}
 
 def walk(knobs: WalkKnobs, context: TrialContext) -> Iterator[Row]:
     """Walk `steps` rows up from the seed, in the time that the environment sets: it decides no row."""
+    if knobs.behaviour == "needs_memory":
+        torch.empty(2**60)
     for step in range(knobs.steps):
         time.sleep(float(os.environ.get(SECONDS, "0")) / knobs.steps)
         yield {"step": step, "height": float(knobs.seed + step)}
@@ -59,6 +64,30 @@ WALK = Study(
     across="behaviour",
     headline="final_height",
 )
+
+
+def walk_many(
+    knobs: Sequence[WalkKnobs], context: TrialContext, *, holding: int = 32
+) -> Iterator[tuple[int, Row | Diverged]]:
+    """Walk side by side, as many as a rope holds."""
+    if len(knobs) > holding:
+        raise torch.OutOfMemoryError(f"no room for {len(knobs)} walks")
+    walking = {index: walk(each, context) for index, each in enumerate(knobs)}
+    while walking:
+        for index, rows in list(walking.items()):
+            try:
+                yield index, next(rows)
+            except Diverged as divergence:
+                del walking[index]
+                yield index, divergence
+            except StopIteration:
+                del walking[index]
+
+
+def walking_together(run: Callable[..., Iterator[tuple[int, Row | Diverged]]] = walk_many) -> Study:
+    """Return the study of walks of which those of equally many steps go together; walks of one step go alone."""
+    together = Together(run=run, key=lambda knobs: None if knobs.steps == 1 else knobs.steps, tolerance=1e-12)
+    return replace(WALK, together=together)
 
 
 def walks(**knobs: object) -> WalkKnobs:

@@ -1,0 +1,83 @@
+"""Memory: how much of a GPU's a process may take, and what is said of a trial that wanted more."""
+
+from __future__ import annotations
+
+import gc
+import traceback
+
+import torch
+
+from cluster.cards import memory_cap
+from raysweep.service.errors import ClusterError
+from raysweep.service.provenance import place
+from raysweep.service.study import Resources
+
+GIB = 2**30
+
+# Libraries that allocate for themselves raise a RuntimeError with one of these.
+_WORDS_OF_THE_GPU = ("CUDA error: out of memory", "STATUS_ALLOC_FAILED")
+_WORDS_OF_THE_HOST = ("can't allocate memory",)
+
+
+def device_of(resources: Resources) -> torch.device:
+    """Return where this process trains, after its share of the GPU's memory has been fixed.
+
+    Ray's fractions isolate nothing: without a cap, a trial that takes too much fails its neighbours as well.
+
+    Raises:
+        ClusterError: A GPU is asked for and this process sees none, or the share is too small to hold anything.
+    """
+    gpus = resources.gpu_fraction
+    if not gpus:
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise ClusterError(f"resources.gpus={gpus:g}, but this process sees no CUDA device; without a GPU it is 0")
+    if gpus < 1:
+        _, total = torch.cuda.mem_get_info()
+        try:
+            torch.cuda.set_per_process_memory_fraction(memory_cap(gpus, total / GIB))
+        except ValueError as error:
+            raise ClusterError(f"resources.gpus={gpus:g}: {error}") from None
+    return torch.device("cuda")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory ended, on the GPU or beside it."""
+    return _is_of_the_gpu(error) or isinstance(error, MemoryError) or _says(error, _WORDS_OF_THE_HOST)
+
+
+def failure(error: Exception, resources: Resources) -> str:
+    """Return what is stored of a trial that failed: the traceback; where memory ended, what its share was.
+
+    The allocator's own message counts bytes that differ from trial to trial; without it equal failures read alike.
+    """
+    if not is_out_of_memory(error):
+        return "".join(traceback.format_exception(error))
+    where = "".join(traceback.format_tb(error.__traceback__))
+    return f"{_shortage(error, resources)}\nat\n{where}"
+
+
+def release() -> None:
+    """Give back the memory of what has just failed, so that less of the same may fit."""
+    gc.collect()
+    torch.cuda.empty_cache()
+
+
+def _shortage(error: Exception, resources: Resources) -> str:
+    gpus = resources.gpu_fraction
+    if not gpus or not _is_of_the_gpu(error):
+        return (
+            "out of memory: the trial asked for more than this machine has left; make it smaller, or run fewer at once"
+        )
+    name = place(torch.device("cuda"))["device_name"]
+    share = f"its share of resources.gpus={gpus:g} of" if gpus < 1 else f"resources.gpus={gpus:g} gives it:"
+    advice = "give it more" if gpus < 1 else "make it smaller"
+    return f"out of memory: the trial asked for more than {share} {name}; {advice}"
+
+
+def _is_of_the_gpu(error: BaseException) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or _says(error, _WORDS_OF_THE_GPU)
+
+
+def _says(error: BaseException, words: tuple[str, ...]) -> bool:
+    return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in words)
