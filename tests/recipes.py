@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -28,6 +29,8 @@ class WalkKnobs(TrialKnobs):
 
     behaviour: str = knob("how the trial ends", "finishes", choices=BEHAVIOURS)
     steps: int = knob("rows", 3, unit="steps", at_least=1)
+    slope: float = knob("rise of a step", 1.0, unit="m")
+    load: int = knob("what is carried along from the second step", 0, unit="MiB", at_least=0)
 
 
 MEASUREMENTS = {"height": Measurement(meaning="where the walk is", unit="m")}
@@ -37,9 +40,11 @@ def walk(knobs: WalkKnobs, context: TrialContext) -> Iterator[Row]:
     """Walk `steps` rows up from the seed, in the time that the environment sets: it decides no row."""
     if knobs.behaviour == "needs_memory":
         torch.empty(2**60)
+    carried = bytearray()
     for step in range(knobs.steps):
         time.sleep(float(os.environ.get(SECONDS, "0")) / knobs.steps)
-        yield {"step": step, "height": float(knobs.seed + step)}
+        yield {"step": step, "height": float(knobs.seed + step * knobs.slope)}
+        carried = carried or bytearray(knobs.load * 2**20)
     if knobs.behaviour == "diverges":
         raise Diverged(knobs.steps, "the walk left the ground")
     if knobs.behaviour == "raises":
@@ -88,6 +93,26 @@ def walking_together(run: Callable[..., Iterator[tuple[int, Row | Diverged]]] = 
     """Return the study of walks of which those of equally many steps go together; walks of one step go alone."""
     together = Together(run=run, key=lambda knobs: None if knobs.steps == 1 else knobs.steps, tolerance=1e-12)
     return replace(WALK, together=together)
+
+
+class HostGauge:
+    """Measures what Python allocates: memory as a GPU's would be, where there is no GPU."""
+
+    device = torch.device("cpu")
+
+    def name(self) -> str:
+        return "host"
+
+    def memory_gib(self) -> float:
+        return 2.0
+
+    def peak_gib(self, train: Callable[[], None]) -> float:
+        tracemalloc.start()
+        try:
+            train()
+            return tracemalloc.get_traced_memory()[1] / 2**30
+        finally:
+            tracemalloc.stop()
 
 
 def walks(**knobs: object) -> WalkKnobs:

@@ -30,15 +30,25 @@ def device_of(resources: Resources) -> torch.device:
     gpus = resources.gpu_fraction
     if not gpus:
         return torch.device("cpu")
-    if not torch.cuda.is_available():
-        raise ClusterError(f"resources.gpus={gpus:g}, but this process sees no CUDA device; without a GPU it is 0")
+    total = gpu_memory_gib()
     if gpus < 1:
-        _, total = torch.cuda.mem_get_info()
         try:
-            torch.cuda.set_per_process_memory_fraction(memory_cap(gpus, total / GIB))
+            torch.cuda.set_per_process_memory_fraction(memory_cap(gpus, total))
         except ValueError as error:
             raise ClusterError(f"resources.gpus={gpus:g}: {error}") from None
     return torch.device("cuda")
+
+
+def gpu_memory_gib() -> float:
+    """Return all memory of the GPU that this process trains on.
+
+    Raises:
+        ClusterError: It sees none.
+    """
+    if not torch.cuda.is_available():
+        raise ClusterError("resources.gpus asks for a GPU, but this process sees no CUDA device; without one it is 0")
+    _, total = torch.cuda.mem_get_info()
+    return total / GIB
 
 
 def is_out_of_memory(error: BaseException) -> bool:
