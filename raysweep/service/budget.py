@@ -59,6 +59,9 @@ class Budgeted:
         self._trials += len(taken)
         return taken
 
+    def ahead(self) -> Sequence[PlannedTrial]:
+        return self._supply.ahead()
+
     def told(self, reports: Sequence[TrialReport]) -> None:
         self._gpu_hours += sum(report.gpu_seconds for report in reports) / 3600
         self._dollars += sum(report.cost_dollars or 0.0 for report in reports)

@@ -141,7 +141,7 @@ class Worker:
         except Diverged as divergence:
             told = Told(kept.rows, "diverged", str(divergence))
         except Exception as error:  # noqa: BLE001 - a recipe may raise anything; the sweep must go on and the row tell what it was
-            told = Told([], "failed", failure(error, work.resources))
+            told = Told([], "failed", failure(error, work.resources, place(self._context.device)["device_name"]))
         if told.outcome == "failed":
             release()
         return replace(self._recorded(planned, told, kept.seconds, started_at), checkpoints=kept)

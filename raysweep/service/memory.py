@@ -9,7 +9,6 @@ import torch
 
 from cluster.cards import memory_cap
 from raysweep.service.errors import ClusterError
-from raysweep.service.provenance import place
 from raysweep.service.study import Resources
 
 GIB = 2**30
@@ -56,15 +55,20 @@ def is_out_of_memory(error: BaseException) -> bool:
     return _is_of_the_gpu(error) or isinstance(error, MemoryError) or _says(error, _WORDS_OF_THE_HOST)
 
 
-def failure(error: Exception, resources: Resources) -> str:
+def failure(error: Exception, resources: Resources, device_name: str | None) -> str:
     """Return what is stored of a trial that failed: the traceback; where memory ended, what its share was.
 
     The allocator's own message counts bytes that differ from trial to trial; without it equal failures read alike.
+
+    Args:
+        error: What the trial raised.
+        resources: What its process may take.
+        device_name: Model of the device that it ran on.
     """
     if not is_out_of_memory(error):
         return "".join(traceback.format_exception(error))
     where = "".join(traceback.format_tb(error.__traceback__))
-    return f"{_shortage(error, resources)}\nat\n{where}"
+    return f"out of memory: the trial asked for more than {_limit(error, resources, device_name)}\nat\n{where}"
 
 
 def release() -> None:
@@ -73,16 +77,13 @@ def release() -> None:
     torch.cuda.empty_cache()
 
 
-def _shortage(error: Exception, resources: Resources) -> str:
+def _limit(error: Exception, resources: Resources, device_name: str | None) -> str:
     gpus = resources.gpu_fraction
     if not gpus or not _is_of_the_gpu(error):
-        return (
-            "out of memory: the trial asked for more than this machine has left; make it smaller, or run fewer at once"
-        )
-    name = place(torch.device("cuda"))["device_name"]
-    share = f"its share of resources.gpus={gpus:g} of" if gpus < 1 else f"resources.gpus={gpus:g} gives it:"
-    advice = "give it more" if gpus < 1 else "make it smaller"
-    return f"out of memory: the trial asked for more than {share} {name}; {advice}"
+        return "this machine has left; make it smaller, or run fewer at once"
+    if gpus < 1:
+        return f"its share of resources.gpus={gpus:g} of {device_name}; give it more"
+    return f"{device_name} has with resources.gpus={gpus:g}; make it smaller"
 
 
 def _is_of_the_gpu(error: BaseException) -> bool:

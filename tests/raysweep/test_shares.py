@@ -12,14 +12,17 @@ import ray
 import torch
 
 from analysis.core.results import Results
+from raysweep.k_phase_diagram import STUDY as K_PHASE
 from raysweep.service import shares
+from raysweep.service.configuration import read_settings
 from raysweep.service.errors import ClusterError
 from raysweep.service.execution import Worker
+from raysweep.service.memory import failure, is_out_of_memory
 from raysweep.service.messages import PlannedTrial
 from raysweep.service.serial import SerialExecutor
 from raysweep.service.shares import Measured, described, measured, resources_of, shapes
 from raysweep.service.study import Resources, Study
-from raysweep.service.supply import ListedTrials
+from raysweep.service.supply import AHEAD, AskedTrials, ListedTrials
 from raysweep.service.tune import connected  # before anything of Ray's that reads its environment
 
 from raysweep.service.measuring import resolved_resources  # isort: skip
@@ -158,6 +161,43 @@ def test_one_process_takes_the_whole_gpu_or_none(tmp_path: Path) -> None:
     work = replace(work_at(WALK, tmp_path, trials), resources=AUTO)
     SerialExecutor().run(work, ListedTrials(trials), lambda reports, running: None)
     assert Results(tmp_path).trials("walk")["gpu_fraction"].tolist() == [float(torch.cuda.is_available())]
+
+
+def test_memory_that_ends_is_told_with_the_share() -> None:
+    full = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+    first = [failure(full, Resources(gpus=gpus), "NVIDIA L4").splitlines()[0] for gpus in (0.25, 1.0, 0.0)]
+    begins = "out of memory: the trial asked for more than "
+    assert first == [
+        f"{begins}its share of resources.gpus=0.25 of NVIDIA L4; give it more",
+        f"{begins}NVIDIA L4 has with resources.gpus=1; make it smaller",
+        f"{begins}this machine has left; make it smaller, or run fewer at once",
+    ]
+    assert failure(MemoryError(), Resources(gpus=0.25), "NVIDIA L4").splitlines()[0] == first[2]
+
+
+@pytest.mark.parametrize(
+    ("error", "short"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (MemoryError(), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
+        (ValueError("can't allocate memory"), False),
+    ],
+)
+def test_memory_that_ends_is_told_from_other_errors(error: Exception, short: bool) -> None:
+    assert is_out_of_memory(error) is short
+
+
+def test_a_search_hands_out_what_was_looked_at_ahead() -> None:
+    space = ["space=search", "search.trials=12"]
+    supply = AskedTrials(K_PHASE, read_settings(K_PHASE, space).planner, [])
+    remaining = supply.remaining
+    ahead = list(supply.ahead())
+    assert supply.remaining == remaining
+    assert 0 < len(ahead) <= AHEAD
+    assert supply.take(3) + supply.take(len(ahead) - 3) == ahead
+    assert not {trial.trial_id for trial in supply.ahead()} & {trial.trial_id for trial in ahead}
 
 
 @pytest.mark.slow
