@@ -100,7 +100,7 @@ def shapes(trials: Sequence[PlannedTrial], together: Together | None) -> list[Gr
 def measured(work: Work, groups: Sequence[Group], gauge: Gauge) -> Measured:
     """Begin every shape on this process's device and return the largest peak; time that runs out leaves the smallest.
 
-    A shape that does not fit takes all of it: its trials will fail in the sweep and say so.
+    A shape that does not fit takes all of it: in the sweep a group will be halved, a trial fail and say so.
     """
     torch.set_num_threads(work.resources.cpus)
     stages = StoredStages(Results(work.results), work.schema.study)
