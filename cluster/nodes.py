@@ -1,4 +1,4 @@
-"""Node types of the clouds: what a machine holds, which share of its GPU a trial takes, and what that costs.
+"""Node types of the clouds: what a machine holds, and what a trial on it costs.
 
 Prices are list prices for orientation, not a bill: on demand in us-east-1 (AWS) and us-central1 (GCP) as of June 2025,
 and what spot capacity typically went for there in those weeks. Spot prices move by the hour. Check both before relying
@@ -21,13 +21,12 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from cluster.cards import Card
+
 PRICES = "RAYSWEEP_NODE_PRICES"
 """Environment variable with the path of a JSON file of prices."""
 SPOT = "RAYSWEEP_NODE_SPOT"
 """Environment variable that is 1 on a machine bought as spot capacity."""
-
-CONTEXT_GIB = 0.5  # of GPU memory that every process pays for its CUDA context and libraries before its first tensor
-MOST_SHARES = 16  # above it, processes take turns on the GPU for longer than they compute
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +65,11 @@ class NodeType:
             value = getattr(self, field.name)
             if field.name not in ("name", "cloud", "gpu") and not (_is_number(value) and 0 < value < math.inf):
                 raise ValueError(f"{self.name}: {field.name} must be a positive number, got {value!r}")
+
+    @property
+    def card(self) -> Card:
+        """One of its GPUs, with its part of the cores."""
+        return Card(name=f"{self.gpu} of a {self.name}", memory_gib=self.gpu_memory_gib, cpus=self.cpus // self.gpus)
 
 
 def _is_number(value: object) -> bool:
@@ -148,33 +152,6 @@ def node_type(name: str) -> NodeType:
 def price_per_second(node: NodeType, *, spot: bool) -> float:
     """Return the price in dollars of a second of the whole machine."""
     return (node.dollars_per_hour_spot if spot else node.dollars_per_hour_on_demand) / 3600
-
-
-def gpu_share(memory_gib_needed: float, node: NodeType, *, cpus: int = 1) -> float:
-    """Return the smallest 1/n of a GPU that gives a trial its memory, so that as many as possible share one.
-
-    Every one of the n processes also pays for a CUDA context and takes `cpus` of the cores that belong to the GPU. The
-    share is rounded down to Ray's resolution of 0.0001: rounded up, six times 0.1667 would no longer fit on a GPU.
-
-    Args:
-        memory_gib_needed: Peak GPU memory of one trial, without its CUDA context.
-        node: Where it is to run.
-        cpus: Cores that one trial takes.
-
-    Raises:
-        ValueError: The trial does not fit on a whole GPU of this node, or an argument is not positive.
-    """
-    if not 0 < memory_gib_needed < math.inf or cpus < 1:
-        raise ValueError(f"a trial needs memory and at least a core, got {memory_gib_needed!r} GiB and {cpus!r} cores")
-    by_memory = math.floor(node.gpu_memory_gib / (memory_gib_needed + CONTEXT_GIB))
-    by_cores = node.cpus // node.gpus // cpus
-    shares = min(by_memory, by_cores, MOST_SHARES)
-    if shares < 1:
-        raise ValueError(
-            f"a trial of {memory_gib_needed:g} GiB and {cpus} cores does not fit on one {node.gpu} of a {node.name}, "
-            f"which has {node.gpu_memory_gib - CONTEXT_GIB:g} GiB for it and {node.cpus // node.gpus} cores"
-        )
-    return math.floor(10_000 / shares) / 10_000
 
 
 def cost_dollars(

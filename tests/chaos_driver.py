@@ -1,8 +1,8 @@
-"""The driver of a sweep, to be killed: `python -m tests.chaos_driver ROOT TRIALS [STUDY [FIRST]]`."""
+"""The driver of a sweep, to be killed: `python -m tests.chaos_driver ROOT TRIALS [--study hike] [--gpus 0.5]`."""
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from raysweep.service import provenance
 from raysweep.service.messages import TrialReport, work_of
 from raysweep.service.plan import Plan, planned, resumed
 from raysweep.service.serial import Executor, SerialExecutor
-from raysweep.service.study import Study
+from raysweep.service.study import Resources, Study
 from raysweep.service.supply import ListedTrials
 from raysweep.service.upkeep import Upkeep
 from tests.hikes import HIKE, HikeKnobs
@@ -31,14 +31,13 @@ def plan_of(root: str, trials: int, name: str, first: int) -> tuple[Study, Plan]
     return study, planned(study, space, Results(root).outcomes(name))
 
 
-def sweep(root: str, trials: int, executor: Executor, name: str = WALK.name, first: int = 0) -> int:
+def sweep(root: str, trials: int, executor: Executor, name: str = WALK.name, first: int = 0, gpus: float = 0.0) -> int:
     """Run what is missing, compacting all the while; return how many trials are still missing."""
     results = Results(root)
     study, plan = plan_of(root, trials, name, first)
     results.prepare(study.schema)
-    work = replace(
-        work_of(study, root, {}, provenance.captured({}), study.resources), checkpoint_seconds=CHECKPOINT_SECONDS
-    )
+    work = work_of(study, root, {}, provenance.captured({}), Resources(gpus=gpus))
+    work = replace(work, checkpoint_seconds=CHECKPOINT_SECONDS)
     missing = resumed(study, plan, results.checkpoints(name).ids(), [])
     with Upkeep(results, name, every_seconds=1.0, enough_packs=5):
         executor.run(work, ListedTrials(missing), _said)
@@ -55,9 +54,19 @@ def _said(reports: Sequence[TrialReport], running: int) -> None:
         print(len(reports), flush=True)
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Run a sweep on the cluster of RAY_ADDRESS; return 1 if trials are missing in the end."""
     from raysweep.service.tune import TuneExecutor
 
-    root, count, *rest = sys.argv[1:]
-    name, first = (rest[0] if rest else WALK.name), int(rest[1]) if len(rest) > 1 else 0
-    raise SystemExit(1 if sweep(root, int(count), TuneExecutor(), name, first) else 0)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("root")
+    parser.add_argument("trials", type=int)
+    parser.add_argument("--study", default=WALK.name, choices=SPACES)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--gpus", type=float, default=0.0)
+    given = parser.parse_args()
+    return 1 if sweep(given.root, given.trials, TuneExecutor(), given.study, given.first, given.gpus) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -8,12 +8,13 @@ import pytest
 
 from analysis.core.results import Results
 from raysweep.service.study import Study
-from tests.studies import every_study, run_serially, smallest_sweep
+from tests.studies import assert_group_tells_as_alone, every_study, groups_of, run_serially, smallest_sweep
 from trials.core.context import TrialContext
 from trials.core.rows import checked
 
 PINNED = json.loads(Path(__file__).with_name("pinned_ids.json").read_text(encoding="utf-8"))
 studies = pytest.mark.parametrize("study", every_study(), ids=lambda study: study.name)
+together = [study for study in every_study() if study.together]
 
 
 @studies
@@ -76,3 +77,11 @@ def test_every_measurement_is_described(study: Study) -> None:
         assert len(measurement.meaning) > 10, name
     assert study.headline.removeprefix("final_") in study.measurements
     assert study.across in {declared.name for declared in study.knobs.declared()}
+
+
+def test_trials_together_tell_what_they_tell_alone() -> None:
+    for study in together:
+        groups = groups_of(study, smallest_sweep(study))
+        assert groups, f"{study.name}: no two trials of the space smoke may train together"
+        for group in groups:
+            assert_group_tells_as_alone(study, group.trials)

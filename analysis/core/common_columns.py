@@ -16,7 +16,11 @@ COMMON: dict[str, tuple[pa.DataType, str, str]] = {
     "outcome": (pa.string(), "", "finished, diverged, stopped or failed"),
     "error": (pa.string(), "", "traceback of a failed trial, reason of a diverged one"),
     "steps_recorded": (pa.int64(), "", "number of the trial's rows in measurements"),
-    "wall_seconds": (pa.float64(), "s", "time from the trial's start to its end"),
+    "wall_seconds": (
+        pa.float64(),
+        "s",
+        "time from the trial's start to its end; where trials trained together, an equal share of it",
+    ),
     "gpu_seconds": (pa.float64(), "s", "wall time times the fraction of a GPU"),
     "cost_dollars": (pa.float64(), "USD", "price of the time on its node type, where known"),
     "started_at": (TIME, "", "start, in UTC"),

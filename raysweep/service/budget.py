@@ -42,13 +42,11 @@ class Budgeted:
     Args:
         supply: Where the trials come from.
         budget: What may be spent.
-        gpus: GPUs of one trial.
     """
 
-    def __init__(self, supply: Supply, budget: Budget, gpus: float) -> None:
+    def __init__(self, supply: Supply, budget: Budget) -> None:
         self._supply = supply
         self._budget = budget
-        self._gpus = gpus
         self._began = time.monotonic()
         self._trials = 0
         self._gpu_hours = self._dollars = 0.0
@@ -61,8 +59,11 @@ class Budgeted:
         self._trials += len(taken)
         return taken
 
+    def ahead(self) -> Sequence[PlannedTrial]:
+        return self._supply.ahead()
+
     def told(self, reports: Sequence[TrialReport]) -> None:
-        self._gpu_hours += sum(report.wall_seconds for report in reports) * self._gpus / 3600
+        self._gpu_hours += sum(report.gpu_seconds for report in reports) / 3600
         self._dollars += sum(report.cost_dollars or 0.0 for report in reports)
         self._supply.told(reports)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -15,13 +15,15 @@ import torch
 
 from analysis.core.results import Results
 from cluster.nodes import bought_as_spot, cost_dollars
+from raysweep.service.groups import Told, grouped, told_together
+from raysweep.service.memory import device_of, failure, is_out_of_memory, release
 from raysweep.service.messages import PlannedTrial, TrialReport, Work
 from raysweep.service.provenance import NODE_TYPE, place
 from raysweep.service.stages import StoredStages
-from raysweep.service.study import Resources
 from raysweep.service.survival import Leaving, StoredCheckpoints
 from trials.core.context import TrialContext
 from trials.core.rows import Diverged, Value, checked
+from trials.core.together import Together
 
 # Finished trials wait at most this long in memory for the rest of their pack before they are written.
 FLUSH_SECONDS = 20.0
@@ -33,22 +35,23 @@ class Worker:
     Args:
         work: What every trial of the sweep needs.
         leaving: Whether this process has been told to end soon.
+
+    Raises:
+        ClusterError: The trials need a GPU that this process does not have.
     """
 
     def __init__(self, work: Work, leaving: Callable[[], bool] = lambda: False) -> None:
         torch.set_num_threads(work.resources.cpus)
-        if 0 < work.resources.gpus < 1:
-            # Ray's fractions isolate nothing: without a cap, a trial that takes too much fails its neighbours as well.
-            torch.cuda.set_per_process_memory_fraction(work.resources.gpus)
         self._work = work
         self._leaving = leaving
         self._results = Results(work.results)
         self._checkpoints = self._results.checkpoints(work.schema.study)
         self._context = TrialContext(
-            device=torch.device("cuda" if work.resources.gpus > 0 else "cpu"),
+            device=device_of(work.resources),
             arrays=work.arrays.__getitem__,
             stage_results=StoredStages(self._results, work.schema.study),
         )
+        self._fitting: dict[Hashable | None, int] = {}
 
     def run_pack(self, pack: Iterable[PlannedTrial]) -> list[TrialReport]:
         """Run every trial of a pack and return its reports once their rows are durable.
@@ -60,8 +63,8 @@ class Worker:
         waiting: list[_FinishedTrial] = []
         written = time.monotonic()
         try:
-            for planned in pack:
-                waiting.append(self._run(planned))
+            for finished in self._finished(pack):
+                waiting += finished
                 if time.monotonic() - written > FLUSH_SECONDS:
                     reports += self._write(waiting)
                     waiting, written = [], time.monotonic()
@@ -73,52 +76,97 @@ class Worker:
 
     def _write(self, finished: Sequence[_FinishedTrial]) -> list[TrialReport]:
         if finished:
-            rows = {trial.row["trial_id"]: trial.checkpoints.rows for trial in finished}
+            rows = {trial.row["trial_id"]: trial.rows for trial in finished}
             self._results.write(self._work.schema, [trial.row for trial in finished], rows)
         for trial in finished:
-            trial.checkpoints.settle(trial.report.outcome)
+            if trial.checkpoints is not None:
+                trial.checkpoints.settle(trial.report.outcome)
         return [trial.report for trial in finished]
 
-    def _run(self, planned: PlannedTrial) -> _FinishedTrial:
+    def _finished(self, pack: Iterable[PlannedTrial]) -> Iterator[list[_FinishedTrial]]:
+        """Yield the trials of a pack as they end, those that train together at once."""
+        for group in grouped(pack, self._work.together, self._checkpoints.ids):
+            yield from self._trained(group.key, group.trials)
+
+    def _trained(self, key: Hashable | None, trials: Sequence[PlannedTrial]) -> Iterator[list[_FinishedTrial]]:
+        """Train trials of one key: as many at once as memory holds, and one by one where that fails."""
+        together = self._work.together
+        if together is None or len(trials) == 1:
+            yield from ([self._alone(planned)] for planned in trials)
+            return
+        most = self._fitting.get(key, together.most)
+        if len(trials) > most:
+            for first in range(0, len(trials), most):
+                yield from self._trained(key, trials[first : first + most])
+            return
+        try:
+            finished = self._at_once(together, trials)
+        except Exception as error:  # noqa: BLE001 - a recipe may raise anything; it counts only where a trial alone does
+            short, reason = is_out_of_memory(error), repr(error)
+        else:
+            yield finished
+            return
+        if short:
+            release()
+            self._fitting[key] = len(trials) // 2
+            yield from self._trained(key, trials)
+        else:
+            yield from self._one_by_one(trials, reason)
+
+    def _one_by_one(self, trials: Sequence[PlannedTrial], reason: str) -> Iterator[list[_FinishedTrial]]:
+        """Train trials that could not train together, so that an error is stored with the trial it belongs to."""
+        outcomes = set()
+        for planned in trials:
+            finished = self._alone(planned)
+            outcomes.add(finished.report.outcome)
+            yield [finished]
+        if "failed" not in outcomes:
+            study = self._work.schema.study
+            warnings.warn(f"{study}: run_many fails where run does not: {reason}", RuntimeWarning, stacklevel=2)
+
+    def _at_once(self, together: Together, trials: Sequence[PlannedTrial]) -> list[_FinishedTrial]:
+        started_at, began = datetime.now(UTC), time.monotonic()
+        told = told_together(together, trials, self._context, self._work.measurements, self._leaving)
+        seconds = (time.monotonic() - began) / len(trials)
+        return [self._recorded(*each, seconds, started_at) for each in zip(trials, told, strict=True)]
+
+    def _alone(self, planned: PlannedTrial) -> _FinishedTrial:
         started_at = datetime.now(UTC)
         work = self._work
         kept = StoredCheckpoints(self._checkpoints, planned, work.checkpoint_seconds, self._leaving)
-        context = replace(self._context, checkpoints=kept)
-        outcome, error = "finished", None
+        told = Told(kept.rows)
         try:
-            for row in checked(work.trial(planned.knobs, context), work.measurements):
+            for row in checked(work.trial(planned.knobs, replace(self._context, checkpoints=kept)), work.measurements):
                 kept.rows.append(row)
         except Diverged as divergence:
-            outcome, error = "diverged", str(divergence)
-        except Exception:  # noqa: BLE001 - a recipe may raise anything; the sweep must go on and the row tell what it was
-            outcome, error = "failed", traceback.format_exc()
-            kept.rows.clear()
-        report = TrialReport(
-            trial_id=planned.trial_id,
-            outcome=outcome,
-            wall_seconds=kept.seconds,
-            error=error,
-            cost_dollars=_cost(kept.seconds, work.resources),
-        )
+            told = Told(kept.rows, "diverged", str(divergence))
+        except Exception as error:  # noqa: BLE001 - a recipe may raise anything; the sweep must go on and the row tell what it was
+            told = Told([], "failed", failure(error, work.resources, place(self._context.device)["device_name"]))
+        if told.outcome == "failed":
+            release()
+        return replace(self._recorded(planned, told, kept.seconds, started_at), checkpoints=kept)
+
+    def _recorded(self, planned: PlannedTrial, told: Told, seconds: float, started_at: datetime) -> _FinishedTrial:
+        work = self._work
+        report = _report(work, planned, told.outcome, seconds, told.error)
         times = {"started_at": started_at, "finished_at": datetime.now(UTC)}
-        stored: dict[str, Any] = {**trial_row(work, planned, report), **times, **_final(work, kept.rows)}
+        stored = {**trial_row(work, planned, report), **place(self._context.device), **times, **_final(work, told.rows)}
         if work.learning:
             report = replace(report, values={name: stored[name] for name in stored if teaches(name)})
-        return _FinishedTrial(report, stored, kept)
+        return _FinishedTrial(report, stored, told.rows)
 
 
 @dataclass(frozen=True)
 class _FinishedTrial:
     report: TrialReport
     row: dict[str, Any]
-    checkpoints: StoredCheckpoints
+    rows: Sequence[Mapping[str, Value]]
+    checkpoints: StoredCheckpoints | None = None
 
 
 def trial_row(work: Work, planned: PlannedTrial, report: TrialReport) -> dict[str, Any]:
-    """Return the columns of a trial's row that its report, its knobs and this process decide."""
+    """Return the columns of a trial's row that its report and its knobs decide, wherever it ran."""
     columns = planned.knobs.columns()
-    gpu_fraction = work.resources.gpus
-    device = torch.device("cuda" if gpu_fraction > 0 else "cpu")
     return {
         "trial_id": planned.trial_id,
         "study": work.schema.study,
@@ -126,10 +174,10 @@ def trial_row(work: Work, planned: PlannedTrial, report: TrialReport) -> dict[st
         "outcome": report.outcome,
         "error": report.error,
         "wall_seconds": report.wall_seconds,
-        "gpu_seconds": report.wall_seconds * gpu_fraction,
+        "gpu_seconds": report.gpu_seconds,
         "cost_dollars": report.cost_dollars,
-        "gpu_fraction": gpu_fraction,
-        **place(device),
+        "device": "cuda" if work.resources.gpu_fraction else "cpu",
+        "gpu_fraction": work.resources.gpu_fraction,
         "git_commit": work.provenance.git_commit,
         "git_dirty": work.provenance.git_dirty,
         "source_hash": work.provenance.source_hash,
@@ -141,7 +189,7 @@ def trial_row(work: Work, planned: PlannedTrial, report: TrialReport) -> dict[st
 
 def write_lost(work: Work, trials: Sequence[PlannedTrial], error: str) -> list[TrialReport]:
     """Write a failed row for trials whose process was lost too often, and return their reports."""
-    reports = [TrialReport(trial_id=lost.trial_id, outcome="failed", wall_seconds=0.0, error=error) for lost in trials]
+    reports = [_report(work, lost, "failed", 0.0, error) for lost in trials]
     now = datetime.now(UTC)
     rows = [
         {**trial_row(work, planned, report), "started_at": now, "finished_at": now, **_final(work, [])}
@@ -152,9 +200,16 @@ def write_lost(work: Work, trials: Sequence[PlannedTrial], error: str) -> list[T
     return reports
 
 
-def _cost(seconds: float, resources: Resources) -> float | None:
-    node = os.environ.get(NODE_TYPE)
-    return cost_dollars(node, seconds, resources.gpus, resources.cpus, spot=bought_as_spot())
+def _report(work: Work, planned: PlannedTrial, outcome: str, seconds: float, error: str | None) -> TrialReport:
+    gpus, node = work.resources.gpu_fraction, os.environ.get(NODE_TYPE)
+    return TrialReport(
+        trial_id=planned.trial_id,
+        outcome=outcome,
+        wall_seconds=seconds,
+        error=error,
+        gpu_seconds=seconds * gpus,
+        cost_dollars=cost_dollars(node, seconds, gpus, work.resources.cpus, spot=bought_as_spot()),
+    )
 
 
 def teaches(column: str) -> bool:

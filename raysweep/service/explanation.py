@@ -25,7 +25,7 @@ settings, as Hydra overrides:
   executor=ray|serial    on Ray (default), or one trial after another in this process
   address=ADDRESS        Ray cluster to use (default $RAY_ADDRESS, or else a local Ray)
   resources.cpus=N       cores of one trial (default {cpus})
-  resources.gpus=F       GPUs of one trial; 0.25 puts four trials on a GPU (default {gpus:g})
+  resources.gpus=F       GPUs of one trial; 0.25 puts four trials on a GPU, auto measures (default {gpus})
   most_trials=N          largest space that is run without a question (default {most_trials})
   budget.trials=N, budget.hours=H, budget.gpu_hours=H, budget.dollars=D    end this run when that is spent
 
@@ -46,7 +46,7 @@ def of(study: Study) -> str:
         data_sets=", ".join(SOURCES),
         most_trials=MOST_TRIALS,
         cpus=study.resources.cpus,
-        gpus=study.resources.gpus,
+        gpus=study.resources.gpus or 0,
     )
     knobs = _table([_knob(declared) for declared in study.knobs.declared()])
     described = _table(

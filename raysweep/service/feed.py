@@ -5,6 +5,7 @@ Imported by `raysweep.service.tune` alone, after Ray's environment is set.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -144,7 +145,8 @@ class PackReports(TrialProgressCallback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         error = trial.get_pickled_error()
         if getattr(error, "actor_init_failed", False):
-            self._feed.not_started(trial.trial_id, str(error).strip().splitlines()[-1])
+            *_, reason = str(error).strip().splitlines()
+            self._feed.not_started(trial.trial_id, re.sub(r"^[\w.]+Error: ", "", reason))
         else:
             self._feed.lost(trial.trial_id, loss_of(error, str(trial.get_error() or "")))
 

@@ -1,39 +1,97 @@
-"""Bounded memory of the driver: Tune keeps every trial to its end, and a sweep of 100,000 is one long run."""
+"""Memory: how much of a GPU's a process may take, and what is said of a trial that wanted more."""
 
 from __future__ import annotations
 
-import shutil
-from typing import Any
+import gc
+import os
+import traceback
 
-from ray.tune.schedulers import FIFOScheduler
+import torch
 
-# Sets of a `TuneController` that hold a trial after its end; Tune has no other way to be told.
-_KEPT = ("_stopped_trials", "_failed_trials", "_resetting_trials", "_staged_trials", "_trials_to_cache")
+from cluster.cards import memory_cap
+from raysweep.service.errors import ClusterError
+from raysweep.service.study import Resources
+
+GIB = 2**30
+PRETENDED = "RAYSWEEP_PRETENDED_GPUS"
+"""Environment variable that is 1 on a cluster whose GPUs are a number and no devices: trials there run on CPUs."""
+
+# Libraries that allocate for themselves raise a RuntimeError with one of these.
+_WORDS_OF_THE_GPU = ("CUDA error: out of memory", "STATUS_ALLOC_FAILED")
+_WORDS_OF_THE_HOST = ("can't allocate memory",)
 
 
-class ForgettingScheduler(FIFOScheduler):
-    """Runs trials in the order in which they come, and lets Tune forget those that have ended.
+def device_of(resources: Resources) -> torch.device:
+    """Return where this process trains, after its share of the GPU's memory has been fixed.
 
-    What a trial found is in the store. Tune's own record of it is 27 kB and a folder that nobody will read.
+    Ray's fractions isolate nothing: without a cap, a trial that takes too much fails its neighbours as well.
+
+    Raises:
+        ClusterError: A GPU is asked for and this process sees none, or the share is too small to hold anything.
     """
+    gpus = resources.gpu_fraction
+    if not gpus or os.environ.get(PRETENDED) == "1":
+        return torch.device("cpu")
+    total = gpu_memory_gib()
+    if gpus < 1:
+        try:
+            torch.cuda.set_per_process_memory_fraction(memory_cap(gpus, total))
+        except ValueError as error:
+            raise ClusterError(f"resources.gpus={gpus:g}: {error}") from None
+    return torch.device("cuda")
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._ended: list[Any] = []
 
-    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        self._forget(tune_controller)
-        self._ended.append(trial)
+def gpu_memory_gib() -> float:
+    """Return all memory of the GPU that this process trains on.
 
-    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        self._ended.append(trial)  # its error is still to be read
+    Raises:
+        ClusterError: It sees none.
+    """
+    if not torch.cuda.is_available():
+        raise ClusterError("resources.gpus asks for a GPU, but this process sees no CUDA device; without one it is 0")
+    _, total = torch.cuda.mem_get_info()
+    return total / GIB
 
-    def _forget(self, controller: Any) -> None:
-        """Forget those that ended before: Tune still handles the one that ends now."""
-        for trial in self._ended:
-            controller._trials.remove(trial)
-            for kept in _KEPT:
-                getattr(controller, kept).discard(trial)
-            if trial.local_path:
-                shutil.rmtree(trial.local_path, ignore_errors=True)
-        self._ended.clear()
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory ended, on the GPU or beside it."""
+    return _is_of_the_gpu(error) or isinstance(error, MemoryError) or _says(error, _WORDS_OF_THE_HOST)
+
+
+def failure(error: Exception, resources: Resources, device_name: str | None) -> str:
+    """Return what is stored of a trial that failed: the traceback; where memory ended, what its share was.
+
+    The allocator's own message counts bytes that differ from trial to trial; without it equal failures read alike.
+
+    Args:
+        error: What the trial raised.
+        resources: What its process may take.
+        device_name: Model of the device that it ran on.
+    """
+    if not is_out_of_memory(error):
+        return "".join(traceback.format_exception(error))
+    where = "".join(traceback.format_tb(error.__traceback__))
+    return f"out of memory: the trial asked for more than {_limit(error, resources, device_name)}\nat\n{where}"
+
+
+def release() -> None:
+    """Give back the memory of what has just failed, so that less of the same may fit."""
+    gc.collect()
+    torch.cuda.empty_cache()
+
+
+def _limit(error: Exception, resources: Resources, device_name: str | None) -> str:
+    gpus = resources.gpu_fraction
+    if not gpus or not _is_of_the_gpu(error):
+        return "this machine has left; make it smaller, or run fewer at once"
+    if gpus < 1:
+        return f"its share of resources.gpus={gpus:g} of {device_name}; give it more"
+    return f"{device_name} has with resources.gpus={gpus:g}; make it smaller"
+
+
+def _is_of_the_gpu(error: BaseException) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or _says(error, _WORDS_OF_THE_GPU)
+
+
+def _says(error: BaseException, words: tuple[str, ...]) -> bool:
+    return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in words)

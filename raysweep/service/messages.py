@@ -13,6 +13,7 @@ from raysweep.service.study import Resources, Study, Trial
 from trials.core.data.arrays import Arrays
 from trials.core.knobs import TrialKnobs
 from trials.core.rows import Measurements
+from trials.core.together import Together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,7 @@ class TrialReport:
 
     Attributes:
         error: Traceback of a failed trial, reason of a diverged one.
+        gpu_seconds: Wall time times its share of a GPU.
         cost_dollars: What it cost, where the price of its node is known.
         values: Final measurements and costs, where a planner wants to know them.
     """
@@ -45,6 +47,7 @@ class TrialReport:
     outcome: str
     wall_seconds: float
     error: str | None = None
+    gpu_seconds: float = 0.0
     cost_dollars: float | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
 
@@ -58,6 +61,7 @@ class Work:
         arrays: The raw data sets by name.
         checkpoint_seconds: Time between the checkpoints of a trial.
         learning: Whether a planner learns from the trials, so that reports carry what they found.
+        together: How the recipe trains several trials at once; None if it does not.
     """
 
     trial: Trial
@@ -69,6 +73,7 @@ class Work:
     resources: Resources
     checkpoint_seconds: float = 60.0
     learning: bool = False
+    together: Together | None = None
 
 
 def work_of(
@@ -83,4 +88,5 @@ def work_of(
         arrays=arrays,
         provenance=provenance,
         resources=resources,
+        together=study.together,
     )

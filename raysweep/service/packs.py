@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from raysweep.service.losses import Loss
 from raysweep.service.messages import PlannedTrial, TrialReport
 from raysweep.service.supply import Supply
+from trials.core.together import Together
 
 # Long enough that scheduling a pack (some 25 ms) and writing it (up to 100 ms on S3) stay under 5 % of it.
 TARGET_SECONDS = 4.0
@@ -29,14 +30,20 @@ class PackQueue:
     A pack that is lost for no fault of its trials comes back as it is. One whose actor died comes back as packs of
     one, so that a trial that kills its process is found; after as many losses alone as its kind allows, it is given up.
     The state is as large as the trials that are still waiting or running.
+
+    Args:
+        supply: Where the trials come from.
+        slots: Actors that the cluster holds.
+        together: How the recipe trains several trials at once, if it can: a pack then holds a whole group.
     """
 
-    def __init__(self, supply: Supply, slots: int) -> None:
+    def __init__(self, supply: Supply, slots: int, together: Together | None = None) -> None:
         self._supply = supply
         self._returned: deque[PlannedTrial] = deque()
         self._alone: deque[PlannedTrial] = deque()
         self._losses: Counter[tuple[str, str]] = Counter()
         self._slots = slots
+        self._together = together
         self._seconds = 0.0
         self._measured = 0
 
@@ -46,8 +53,17 @@ class PackQueue:
             return Pack((self._alone.popleft(),))
         size = self._size()
         trials = [self._returned.popleft() for _ in range(min(size, len(self._returned)))]
-        trials = trials or self._supply.take(size)
+        trials = trials or [*(taken := self._supply.take(size)), *self._companions(taken)]
         return Pack(tuple(trials)) if trials else None
+
+    def _companions(self, trials: Sequence[PlannedTrial]) -> list[PlannedTrial]:
+        """Return more trials that train together with these at little cost; what does not comes back another time."""
+        if self._together is None or not trials or (key := self._together.key(trials[0].knobs)) is None:
+            return []
+        following = self._supply.take(min(self._together.most, self._fair_size()) - len(trials))
+        companions = [trial for trial in following if self._together.key(trial.knobs) == key]
+        self._returned.extend(trial for trial in following if trial not in companions)
+        return companions
 
     @property
     def waiting(self) -> int:
@@ -89,8 +105,10 @@ class PackQueue:
         if not self._measured:
             return 1
         filling = math.ceil(TARGET_SECONDS / max(self._seconds / self._measured, 1e-6))
-        fair = math.ceil(self._supply.remaining / (2 * self._slots))
-        return max(1, min(filling, fair, MOST_TRIALS))
+        return max(1, min(filling, self._fair_size(), MOST_TRIALS))
+
+    def _fair_size(self) -> int:
+        return math.ceil(self._supply.remaining / (2 * self._slots))
 
 
 def resuming(trial: PlannedTrial) -> PlannedTrial:

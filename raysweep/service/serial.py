@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from raysweep.service.execution import Worker
 from raysweep.service.messages import TrialReport, Work
+from raysweep.service.shares import in_one_process
 from raysweep.service.supply import Supply
 
 Listener = Callable[[Sequence[TrialReport], int], None]
@@ -24,7 +26,7 @@ class SerialExecutor:
     """Runs one trial after another in this process."""
 
     def run(self, work: Work, supply: Supply, listener: Listener) -> None:
-        worker = Worker(work)
+        worker = Worker(replace(work, resources=in_one_process(work.resources)))
         while trials := supply.take(1):
             reports = worker.run_pack(trials)
             supply.told(reports)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, dataclass, field
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 from analysis.core.schema import Column, StudySchema
 from trials.core.context import TrialContext
 from trials.core.knobs import TrialKnobs, fingerprint
 from trials.core.rows import Measurements, Row
+from trials.core.together import Together
 
 if TYPE_CHECKING:
     from analysis.core.figures import Drawing
@@ -24,25 +25,39 @@ class Resources:
 
     Attributes:
         cpus: Cores, which is also the number of torch threads.
-        gpus: GPUs: 0, a whole number, or 1/n to put n actors on one GPU.
+        gpus: GPUs: 0, a whole number, 1/n to put n actors on one GPU, or `auto`: the share that the trials are measured
+            to need before the sweep begins.
 
     Raises:
         ValueError: No core is asked for, or the fraction is not 1/n.
     """
 
     cpus: int = 1
-    gpus: float = 0.0
+    gpus: float | Literal["auto"] = 0.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.cpus, int) or self.cpus < 1:
             raise ValueError(f"resources.cpus must be a whole number of at least 1, got {self.cpus!r}")
+        if self.gpus == "auto":
+            return
         if not isinstance(self.gpus, int | float) or isinstance(self.gpus, bool) or not 0 <= self.gpus < 1e6:
-            raise ValueError(f"resources.gpus must be 0, 1/n or a whole number, got {self.gpus!r}")
+            raise ValueError(f"resources.gpus must be 0, 1/n, a whole number or auto, got {self.gpus!r}")
         if 0 < self.gpus < 1 and abs(1 / self.gpus - round(1 / self.gpus)) > 0.05:
             nearest = round(1 / round(1 / self.gpus), 3)
             raise ValueError(f"resources.gpus must be 1/n so that actors fill a GPU, got {self.gpus!r}; try {nearest}")
         if self.gpus > 1 and self.gpus != int(self.gpus):
             raise ValueError(f"resources.gpus above 1 must be a whole number, got {self.gpus!r}")
+
+    @property
+    def gpu_fraction(self) -> float:
+        """GPUs as a number.
+
+        Raises:
+            ValueError: They are `auto`, and nothing has been measured yet.
+        """
+        if self.gpus == "auto":
+            raise ValueError("resources.gpus=auto is no number before a trial has been measured")
+        return self.gpus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +73,7 @@ class Study:
         resources: What one actor takes, unless the command line says otherwise.
         extendable: Knob along which a training goes on: rows and state at a step are the same for every larger value,
             so that a longer trial goes on from where a shorter one ended. Empty if there is none.
+        together: How the recipe trains several trials at once; None if it does not.
         revision: Raised when the recipe's science changes, so that new trials get new ids.
         headline: Measurement that the summary and the plan's tables show.
         across: Knob whose values are the rows of the summary.
@@ -72,6 +88,7 @@ class Study:
     across: str
     resources: Resources = field(default_factory=Resources)
     extendable: str = ""
+    together: Together | None = None
     revision: int = 1
 
     @property

@@ -11,12 +11,17 @@ from raysweep.service.messages import PlannedTrial, TrialReport
 from raysweep.service.study import Study
 from search_spaces.core.planner import Planner
 
+AHEAD = 8  # trials that a planner is asked for before it learns of any
+
 
 class Supply(Protocol):
     """Hands out trials until there are no more."""
 
     def take(self, count: int) -> list[PlannedTrial]:
         """Return at most `count` trials; none while reports are awaited, and when nothing will come any more."""
+
+    def ahead(self) -> Sequence[PlannedTrial]:
+        """Return trials that are known to come and not handed out yet, so that their needs can be measured."""
 
     def told(self, reports: Sequence[TrialReport]) -> None:
         """Learn of trials whose rows are durable."""
@@ -34,6 +39,9 @@ class ListedTrials:
 
     def take(self, count: int) -> list[PlannedTrial]:
         return [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]
+
+    def ahead(self) -> Sequence[PlannedTrial]:
+        return list(self._waiting)
 
     def told(self, reports: Sequence[TrialReport]) -> None:
         return None
@@ -61,6 +69,7 @@ class AskedTrials:
         self._study = study
         self._planner = planner
         self._running: dict[str, PlannedTrial] = {}
+        self._ahead: list[PlannedTrial] = []
         self.known: list[PlannedTrial] = []
         for row in stored:
             knobs = study.knobs.from_columns(json.loads(row["knobs_json"]))
@@ -68,6 +77,14 @@ class AskedTrials:
                 self.known.append(PlannedTrial(trial_id=row["trial_id"], knobs=knobs))
 
     def take(self, count: int) -> list[PlannedTrial]:
+        taken, self._ahead = self._ahead[:count], self._ahead[count:]
+        return taken + self._asked(count - len(taken)) if len(taken) < count else taken
+
+    def ahead(self) -> Sequence[PlannedTrial]:
+        self._ahead = self._ahead or self._asked(AHEAD)
+        return self._ahead
+
+    def _asked(self, count: int) -> list[PlannedTrial]:
         asked = [PlannedTrial(trial_id=self._study.trial_id(knobs), knobs=knobs) for knobs in self._planner.ask(count)]
         self._running.update((trial.trial_id, trial) for trial in asked)
         self.known += asked
@@ -80,4 +97,5 @@ class AskedTrials:
 
     @property
     def remaining(self) -> int:
-        return 0 if self._planner.finished else max(0, len(self._planner) - len(self.known))
+        asked = len(self._ahead)
+        return asked if self._planner.finished else asked + max(0, len(self._planner) - len(self.known))

@@ -134,7 +134,7 @@ def _executed(
 ) -> tuple[list[TrialReport], str]:
     """Run the trials; return the reports of those that failed, and what of the budget ran out."""
     failed: list[TrialReport] = []
-    budgeted = Budgeted(supply, settings.budget, settings.resources.gpus)
+    budgeted = Budgeted(supply, settings.budget)
     with Upkeep(results, work.schema.study), ProgressDisplay(budgeted.remaining, console) as display:
 
         def listen(reports: Sequence[TrialReport], running: int) -> None:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 # Ray and Tune read these when they are imported; a user's own setting wins.
 for _name, _value in {
@@ -29,9 +30,10 @@ from ray import tune
 from raysweep.service.actors import PackTrainable
 from raysweep.service.errors import ClusterError
 from raysweep.service.feed import PackFeed, PackReports
-from raysweep.service.measured import SweepMetrics
-from raysweep.service.memory import ForgettingScheduler
+from raysweep.service.forgetting import ForgettingScheduler
+from raysweep.service.measuring import resolved_resources
 from raysweep.service.messages import TrialReport, Work
+from raysweep.service.metrics import SweepMetrics
 from raysweep.service.packs import PackQueue
 from raysweep.service.serial import Listener
 from raysweep.service.study import Resources
@@ -59,12 +61,11 @@ class TuneExecutor:
             StoreError: The store refuses what actors write, again and again.
         """
         with connected(self._address):
+            work = replace(work, resources=resolved_resources(work, supply.ahead()))
             slots = _slots(work.resources, may_grow=self._address is not None)
             # What Tune has pending is all the demand that an autoscaler sees.
-            os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(
-                max(2 * slots, 4) if self._address is None else 2 * slots + GROWTH
-            )
-            queue, sweep_metrics = PackQueue(supply, slots), SweepMetrics(work)
+            os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(2 * slots + (GROWTH if self._address else 2))
+            queue, sweep_metrics = PackQueue(supply, slots, work.together), SweepMetrics(work)
 
             def listen(reports: Sequence[TrialReport], running: int) -> None:
                 sweep_metrics.update(reports, running, queue.waiting)
@@ -72,7 +73,7 @@ class TuneExecutor:
 
             feed = PackFeed(queue, work, listen)
             trainable = tune.with_parameters(PackTrainable, work=work)
-            bundle = tune.PlacementGroupFactory([{"CPU": work.resources.cpus, "GPU": work.resources.gpus}])
+            bundle = tune.PlacementGroupFactory([{"CPU": work.resources.cpus, "GPU": work.resources.gpu_fraction}])
             with tempfile.TemporaryDirectory(prefix="raysweep-") as scratch:
                 tune.Tuner(
                     tune.with_resources(trainable, bundle),
@@ -136,7 +137,7 @@ def _slots(resources: Resources, *, may_grow: bool) -> int:
     if not slots and not may_grow:
         largest = max(nodes, key=lambda node: (node.get("GPU", 0), node.get("CPU", 0)))
         raise ClusterError(
-            f"a trial asks for resources.cpus={resources.cpus} and resources.gpus={resources.gpus:g}; "
+            f"a trial asks for resources.cpus={resources.cpus} and resources.gpus={resources.gpu_fraction:g}; "
             f"this machine has {largest.get('CPU', 0):g} CPUs and {largest.get('GPU', 0):g} GPUs"
         )
     return max(slots, 1)
@@ -144,5 +145,5 @@ def _slots(resources: Resources, *, may_grow: bool) -> int:
 
 def _slots_of(node: dict[str, float], resources: Resources) -> int:
     by_cpu = int(node.get("CPU", 0) // resources.cpus)
-    by_gpu = int(node.get("GPU", 0) / resources.gpus + 1e-6) if resources.gpus else by_cpu
+    by_gpu = int(node.get("GPU", 0) / resources.gpu_fraction + 1e-6) if resources.gpu_fraction else by_cpu
     return min(by_cpu, by_gpu)

@@ -1,29 +1,25 @@
-"""Node types, shares of a GPU and prices."""
+"""Node types and prices."""
 
 import json
-import math
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
+from cluster.cards import gpu_share
 from cluster.nodes import (
-    CONTEXT_GIB,
-    MOST_SHARES,
     NODE_TYPES,
     PRICES,
     SPOT,
     NodeType,
     bought_as_spot,
     cost_dollars,
-    gpu_share,
     node_type,
     price_per_second,
 )
 
 nodes = st.sampled_from(list(NODE_TYPES.values()))
-needs = st.floats(0.01, 200, allow_nan=False)
 G6 = NODE_TYPES["g6.xlarge"]
 
 
@@ -54,38 +50,6 @@ def test_an_unknown_name_is_answered_with_those_that_resemble_it() -> None:
         node_type("g6.xlrge")
 
 
-@given(node=nodes, needed=needs, cpus=st.integers(1, 4))
-def test_a_share_fits_and_the_next_smaller_one_does_not(node: NodeType, needed: float, cpus: int) -> None:
-    assume(needed + CONTEXT_GIB <= node.gpu_memory_gib and cpus <= node.cpus // node.gpus)
-    share = gpu_share(needed, node, cpus=cpus)
-    n = round(1 / share)
-    assert n * share <= 1
-    assert 1 <= n <= MOST_SHARES
-    assert math.isclose(share, 1 / n, abs_tol=1e-4)
-    assert n * (needed + CONTEXT_GIB) <= node.gpu_memory_gib
-    assert n * cpus <= node.cpus // node.gpus
-    one_more_fits = (n + 1) * (needed + CONTEXT_GIB) <= node.gpu_memory_gib
-    assert n == MOST_SHARES or not one_more_fits or (n + 1) * cpus > node.cpus // node.gpus
-
-
-@given(node=nodes, needed=needs, more=st.floats(0, 50))
-def test_who_needs_more_memory_gets_no_smaller_share(node: NodeType, needed: float, more: float) -> None:
-    assume(needed + more + CONTEXT_GIB <= node.gpu_memory_gib)
-    assert gpu_share(needed + more, node) >= gpu_share(needed, node)
-
-
-@pytest.mark.parametrize("needed", [22.1, 1e6])
-def test_what_does_not_fit_is_refused_with_what_the_node_has(needed: float) -> None:
-    with pytest.raises(ValueError, match=r"g6\.xlarge, which has 22 GiB"):
-        gpu_share(needed, G6)
-
-
-@pytest.mark.parametrize(("needed", "cpus"), [(0, 1), (-1, 1), (math.nan, 1), (math.inf, 1), (1, 0)])
-def test_a_need_is_positive(needed: float, cpus: int) -> None:
-    with pytest.raises(ValueError, match="needs memory"):
-        gpu_share(needed, G6, cpus=cpus)
-
-
 @given(node=nodes, seconds=st.floats(0, 1e6), fraction=st.floats(0, 8), cpus=st.floats(0, 300), spot=st.booleans())
 def test_a_trial_costs_at_most_the_machine_and_at_least_its_share_of_each_kind(
     node: NodeType, seconds: float, fraction: float, cpus: float, spot: bool
@@ -99,7 +63,7 @@ def test_a_trial_costs_at_most_the_machine_and_at_least_its_share_of_each_kind(
 
 
 def test_trials_that_fill_a_machine_pay_for_it_once() -> None:
-    share = gpu_share(5, G6)
+    share = gpu_share(5, G6.card)
     costs = [cost_dollars("g6.xlarge", 3600, share, 1) for _ in range(round(1 / share))]
     assert sum(cost for cost in costs if cost is not None) == pytest.approx(G6.dollars_per_hour_on_demand)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from analysis.core.results import Results
-from raysweep.k_phase_diagram import STUDY
+from raysweep.service.memory import PRETENDED
 from tests import recipes
 from tests.clusters import Head, free_ports, head_node
 from tests.recipes import WALK
@@ -59,7 +59,7 @@ def head(tmp_path: Path) -> Iterator[Head]:
     (port,) = free_ports(1)
     file = tmp_path / "autoscaling.json"
     file.write_text(json.dumps(configuration(port)), encoding="ascii")
-    environment = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1", recipes.SECONDS: "0.5"}
+    environment = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1", PRETENDED: "1", recipes.SECONDS: "0.5"}
     with head_node(cpus=1, environment=environment, autoscaling=file, port=port) as started:
         yield started
 
@@ -71,7 +71,7 @@ def test_a_sweep_of_fractions_brings_gpu_nodes_up_and_they_go_again(head: Head, 
         watcher = subprocess.Popen(command, env=dict(head.environment), stdout=said, stderr=subprocess.DEVNULL)
     try:
         wait_for(lambda: counts(log) == [0] * len(counts(log)) and bool(counts(log)), "the head is alone")
-        sweep = ["python", "-m", "tests.chaos_driver", str(root), str(TRIALS), WALK.name, "0", str(GPUS)]
+        sweep = ["python", "-m", "tests.chaos_driver", str(root), str(TRIALS), "--gpus", str(GPUS)]
         job = head.ray("job", "submit", "--address", head.jobs, "--", *sweep, cwd=tmp_path, timeout=LONGEST_SECONDS)
         assert "succeeded" in job.stdout + job.stderr
         wait_for(lambda: counts(log)[-1] == 0, "the GPU nodes have gone")

@@ -17,13 +17,15 @@ from tests.recipes import WALK, walks
 SERIAL = ("executor=serial", "space=smoke")
 
 
-def supply(budget: Budget, gpus: float = 0.0) -> Budgeted:
+def supply(budget: Budget) -> Budgeted:
     knobs = [walks(seed=seed) for seed in range(100)]
-    return Budgeted(ListedTrials([PlannedTrial(trial_id=WALK.trial_id(k), knobs=k) for k in knobs]), budget, gpus)
+    return Budgeted(ListedTrials([PlannedTrial(trial_id=WALK.trial_id(k), knobs=k) for k in knobs]), budget)
 
 
-def report(seconds: float = 1.0, dollars: float | None = None) -> TrialReport:
-    return TrialReport(trial_id="a", outcome="finished", wall_seconds=seconds, cost_dollars=dollars)
+def report(gpu_seconds: float = 0.0, dollars: float | None = None) -> TrialReport:
+    return TrialReport(
+        trial_id="a", outcome="finished", wall_seconds=1.0, gpu_seconds=gpu_seconds, cost_dollars=dollars
+    )
 
 
 def test_a_spent_budget_is_exit_code_3_and_the_same_command_goes_on(
@@ -52,11 +54,11 @@ def test_trials_are_counted_when_they_begin() -> None:
 
 
 def test_gpu_hours_are_of_the_share_of_a_gpu() -> None:
-    limited = supply(Budget(gpu_hours=1.0), gpus=0.25)
+    limited = supply(Budget(gpu_hours=1.0))
     limited.take(1)
-    limited.told([report(seconds=3600.0)] * 3)
+    limited.told([report(gpu_seconds=900.0)] * 3)
     assert limited.spent == ""
-    limited.told([report(seconds=3600.0)])
+    limited.told([report(gpu_seconds=900.0)])
     assert limited.spent == "budget.gpu_hours=1"
     assert limited.take(1) == []
 

@@ -89,6 +89,7 @@ def test_the_results_root_may_come_from_the_environment(monkeypatch: pytest.Monk
         ("data=nope", "data=nope is unknown; allowed are digits, cifar10, mnist"),
         ("width=[1", "cannot read 'width=[1'"),
         ("resources.gpus=0.3", "resources.gpus must be 1/n so that actors fill a GPU, got 0.3; try 0.333"),
+        ("resources.gpus=all", "resources.gpus must be 0, 1/n, a whole number or auto, got 'all'"),
         ("resources.cpus=0", "resources.cpus must be a whole number of at least 1, got 0"),
         ("axes.feature_update_interval=[]", "axis feature_update_interval has no values"),
         ("axes.learning_rate=logspace(1,2,3)", "unknown expression 'logspace(1,2,3)'; allowed are"),

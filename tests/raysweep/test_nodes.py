@@ -87,7 +87,7 @@ def test_nothing_is_lost_when_raylets_are_killed(diary: Path, tmp_path: Path) ->
     dice, root = random.Random(4), tmp_path / "disturbed"
     with hiking_cluster(diary) as (head, add_node):
         nodes = [add_node(), add_node()]
-        sweeping = driver(head, str(root), str(TRIALS), HIKE.name)
+        sweeping = driver(head, str(root), str(TRIALS), "--study", HIKE.name)
         for kill in range(3):
             marked = (kill + 1) * TRIALS * STEPS // 5
             until(lambda: lines(diary) > marked or sweeping.poll() is not None, "the hikes have come so far")  # noqa: B023
@@ -107,7 +107,7 @@ def test_a_drained_node_hands_its_trials_over(diary: Path, tmp_path: Path) -> No
     with hiking_cluster(diary) as (head, add_node):
         leaving = add_node()
         add_node()
-        sweeping = driver(head, str(root), str(TRIALS), HIKE.name)
+        sweeping = driver(head, str(root), str(TRIALS), "--study", HIKE.name)
         until(lambda: lines(diary) > TRIALS * STEPS // 3, "the hikes have come a third of the way")
         drain = "import sys; from cluster import drain; drain.drain_this_machine(*sys.argv[1:3], 30, sys.argv[3])"
         command = [sys.executable, "-c", drain, head.address, "spot notice", leaving.ip]
@@ -123,7 +123,7 @@ def test_a_drained_node_hands_its_trials_over(diary: Path, tmp_path: Path) -> No
 
 def test_a_job_stopped_and_submitted_again_goes_on(diary: Path, tmp_path: Path) -> None:
     root = tmp_path / "disturbed"
-    command = ["--", sys.executable, "-m", "tests.chaos_driver", str(root), str(TRIALS), HIKE.name]
+    command = ["--", sys.executable, "-m", "tests.chaos_driver", str(root), str(TRIALS), "--study", HIKE.name]
     with hiking_cluster(diary, cpus=2) as (head, _):
         for attempt in range(1, 4):
             name = f"hike-{attempt}"
@@ -154,9 +154,9 @@ def test_sweeps_on_one_cluster_do_not_mix(diary: Path, tmp_path: Path) -> None:
     environment = {recipes.SECONDS: "0.1", hikes.SECONDS: "1", hikes.DIARY: str(diary)}
     with head_node(cpus=3, environment=environment, metrics_port=port) as head:
         sweeps = [
-            driver(head, str(root), "60", WALK.name, "0"),
-            driver(head, str(root), "60", WALK.name, "30"),
-            driver(head, str(root), "4", HIKE.name),
+            driver(head, str(root), "60"),
+            driver(head, str(root), "60", "--first", "30"),
+            driver(head, str(root), "4", "--study", HIKE.name),
         ]
         assert [sweep.wait(LONGEST_SECONDS) for sweep in sweeps] == [0, 0, 0]
         until(lambda: "ray_raysweep_trials_total" in scraped(port), "the metrics are out", 60)

@@ -22,7 +22,7 @@ class SweepMetrics:
 
     def __init__(self, work: Work) -> None:
         self._study = {"study": work.schema.study}
-        self._gpus = work.resources.gpus
+        self._gpus = work.resources.gpu_fraction
         self._by_name: dict[str, Any] = {name: _metric(name, metric) for name, metric in METRICS.items()}
 
     def update(self, reports: Sequence[TrialReport], running: int, waiting: int) -> None:
