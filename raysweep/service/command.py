@@ -70,8 +70,9 @@ def _run(study: Study, settings: Settings, console: Console) -> int:
     chosen = results.only([trial.trial_id for trial in ran.trials])
     outcomes = chosen.outcomes(study.name)
     console.print(summary.outcome_table(study, chosen))
-    if set(outcomes.values()) & {"finished", "diverged"}:
-        for path in _drawn(study, settings, chosen):
+    whole = [trial_id for trial_id, outcome in outcomes.items() if outcome in ("finished", "diverged")]
+    if whole:  # a trial that was stopped early would be a bias in a diagram
+        for path in _drawn(study, settings, results.only(whole)):
             console.print(f"figure: {path}", soft_wrap=True, markup=False, highlight=False)
     console.print(summary.reading_lines(study, settings), soft_wrap=True, markup=False, highlight=False)
     if ran.spent:

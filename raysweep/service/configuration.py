@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -17,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from raysweep.service.budget import Budget
 from raysweep.service.errors import UsageError
+from raysweep.service.overrides import column_of, refusal_of, translated
 from raysweep.service.spaces import NO_SPACE, default_first, spaces
 from raysweep.service.study import Resources, Study
 from search_spaces.core.axes import axis
@@ -24,6 +23,7 @@ from search_spaces.core.boundary import BoundaryPlanner
 from search_spaces.core.planner import GridPlanner
 from search_spaces.core.search import SearchPlanner
 from search_spaces.core.space import space_of
+from search_spaces.core.stopping import Stopping
 from trials.core.data.arrays import SOURCES
 from trials.core.knobs import KnobField
 
@@ -67,6 +67,16 @@ class Settings:
     budget: Budget
     plan_only: bool
 
+    @property
+    def stopping(self) -> Stopping | None:
+        """How trials are stopped early, None if they are not."""
+        return self.planner.settings.stopping if isinstance(self.planner, SearchPlanner) else None
+
+    @property
+    def objective(self) -> Mapping[str, str]:
+        """What a search looks for, empty for other planners."""
+        return self.planner.settings.objective.directions if isinstance(self.planner, SearchPlanner) else {}
+
 
 def read_settings(study: Study, overrides: Sequence[str]) -> Settings:
     """Return the settings that Hydra overrides describe.
@@ -75,9 +85,9 @@ def read_settings(study: Study, overrides: Sequence[str]) -> Settings:
         UsageError: An override is misspelt, or a value is not allowed.
     """
     columns = {declared.name: declared for declared in study.knobs.declared()}
-    translated = [_translated(override, columns) for override in overrides]
+    translated = [translated(override, columns) for override in overrides]
     config = _composed(study, translated)
-    given = {_column(override.partition("=")[0]) for override in translated}
+    given = {column_of(override.partition("=")[0]) for override in translated}
     axes = {
         name: written
         for name, written in config.pop("axes").items()
@@ -100,7 +110,7 @@ def _settings(study: Study, config: dict[str, Any], axes: dict[str, Any], column
     told = study.schema.trials_schema().names
     planner = space_of(study.knobs, {"axes": axes, "fixed": fixed, **space}, told)
     _refuse_too_many(len(planner), config["most_trials"])
-    return Settings(
+    settings = Settings(
         space=config["space_name"],
         planner=planner,
         results=str(config["results"]),
@@ -113,6 +123,9 @@ def _settings(study: Study, config: dict[str, Any], axes: dict[str, Any], column
         budget=Budget(**config["budget"]),
         plan_only=bool(config["plan"]),
     )
+    if settings.stopping and settings.executor == "serial":
+        raise ValueError("search.stopping compares trials that run side by side; it needs executor=ray")
+    return settings
 
 
 def _refuse_too_many(trials: int, allowed: Any) -> None:
@@ -134,7 +147,7 @@ def _composed(study: Study, overrides: list[str]) -> dict[str, Any]:
         reason = str(error).splitlines()[0]
         raise UsageError(f"cannot read {error.override!r}: {reason}") from None
     except (HydraException, OmegaConfBaseException) as error:
-        raise UsageError(_one_line(study, error)) from None
+        raise UsageError(refusal_of(study, error)) from None
     assert isinstance(config, dict)
     return {str(name): value for name, value in config.items()}
 
@@ -186,62 +199,3 @@ def _flattened(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
             yield from _flattened(value, f"{prefix}{name}_")
         else:
             yield f"{prefix}{name}", value
-
-
-def _translated(override: str, columns: Mapping[str, KnobField]) -> str:
-    """Return the override with what Hydra would take for a multi-run written as an axis.
-
-    `seed=range(5)` and `width=64,128` become axes, and expressions reach `search_spaces.core.axes` as text.
-    """
-    key, separator, value = override.partition("=")
-    if not separator:
-        raise UsageError(f"{override!r} is no override; write name=value, for example seed=1 (--help lists the names)")
-    plain = key.lstrip("+~")
-    several = re.fullmatch(r"\w+\(.*\)", value) or ("," in value and value[:1] not in "[{'\"")
-    if several and _column(plain) in columns:
-        key = f"axes.{_column(plain)}"
-    elif plain.startswith("axes."):
-        key = f"axes.{_column(plain.removeprefix('axes.'))}"
-    if several and key.startswith("axes."):
-        return f"{key}='{value}'"
-    return f"{key}={value}"
-
-
-def _column(path: str) -> str:
-    """Return the column's name of a dotted path; of a path below `axes` the path itself."""
-    return path if path.startswith("axes.") else path.replace(".", "_")
-
-
-def _one_line(study: Study, error: Exception) -> str:
-    """Return Hydra's message in one line that says what is allowed."""
-    first = next(line.strip() for line in str(error).splitlines() if line.strip())
-    missing = re.search(r"Could not (?:override|find) '([^']+)'", str(error))
-    if not missing:
-        return first
-    name = missing[1]
-    if name.startswith("space/"):
-        return (
-            f"space={name.removeprefix('space/')} is unknown; {study.name} has {', '.join([*spaces(study), NO_SPACE])}"
-        )
-    if name.startswith("data/"):
-        return f"data={name.removeprefix('data/')} is unknown; allowed are {', '.join(SOURCES)}"
-    return f"unknown setting {name!r}; {_suggestion(study, name)}"
-
-
-def _suggestion(study: Study, name: str) -> str:
-    knobs = [".".join(declared.path) for declared in study.knobs.declared()]
-    places = [
-        "space",
-        "data.path",
-        "results",
-        "figure",
-        "executor",
-        "address",
-        "plan",
-        "most_trials",
-        "resources.cpus",
-        "resources.gpus",
-    ]
-    allowed = [*knobs, *places] if not name.startswith("axes.") else [f"axes.{column}" for column in _declared(study)]
-    close = difflib.get_close_matches(name, allowed, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"allowed are {', '.join(allowed)}"

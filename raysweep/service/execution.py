@@ -17,7 +17,7 @@ from analysis.core.results import Results
 from cluster.nodes import bought_as_spot, cost_dollars
 from raysweep.service.groups import Told, grouped, told_together
 from raysweep.service.memory import device_of, failure, is_out_of_memory, release
-from raysweep.service.messages import PlannedTrial, TrialReport, Work
+from raysweep.service.messages import STOPPED, PlannedTrial, TrialReport, Work, stopped_id
 from raysweep.service.provenance import NODE_TYPE, place
 from raysweep.service.stages import StoredStages
 from raysweep.service.survival import Leaving, StoredCheckpoints
@@ -60,7 +60,7 @@ class Worker:
         is told to end returns the reports it has; the trial it was in has left a checkpoint.
         """
         reports: list[TrialReport] = []
-        waiting: list[_FinishedTrial] = []
+        waiting: list[FinishedTrial] = []
         written = time.monotonic()
         try:
             for finished in self._finished(pack):
@@ -74,7 +74,7 @@ class Worker:
             reports += self._write(waiting)
         return reports
 
-    def _write(self, finished: Sequence[_FinishedTrial]) -> list[TrialReport]:
+    def _write(self, finished: Sequence[FinishedTrial]) -> list[TrialReport]:
         if finished:
             rows = {trial.row["trial_id"]: trial.rows for trial in finished}
             self._results.write(self._work.schema, [trial.row for trial in finished], rows)
@@ -83,12 +83,12 @@ class Worker:
                 trial.checkpoints.settle(trial.report.outcome)
         return [trial.report for trial in finished]
 
-    def _finished(self, pack: Iterable[PlannedTrial]) -> Iterator[list[_FinishedTrial]]:
+    def _finished(self, pack: Iterable[PlannedTrial]) -> Iterator[list[FinishedTrial]]:
         """Yield the trials of a pack as they end, those that train together at once."""
         for group in grouped(pack, self._work.together, self._checkpoints.ids):
             yield from self._trained(group.key, group.trials)
 
-    def _trained(self, key: Hashable | None, trials: Sequence[PlannedTrial]) -> Iterator[list[_FinishedTrial]]:
+    def _trained(self, key: Hashable | None, trials: Sequence[PlannedTrial]) -> Iterator[list[FinishedTrial]]:
         """Train trials of one key: as many at once as memory holds, and one by one where that fails."""
         together = self._work.together
         if together is None or len(trials) == 1:
@@ -113,7 +113,7 @@ class Worker:
         else:
             yield from self._one_by_one(trials, reason)
 
-    def _one_by_one(self, trials: Sequence[PlannedTrial], reason: str) -> Iterator[list[_FinishedTrial]]:
+    def _one_by_one(self, trials: Sequence[PlannedTrial], reason: str) -> Iterator[list[FinishedTrial]]:
         """Train trials that could not train together, so that an error is stored with the trial it belongs to."""
         outcomes = set()
         for planned in trials:
@@ -124,40 +124,64 @@ class Worker:
             study = self._work.schema.study
             warnings.warn(f"{study}: run_many fails where run does not: {reason}", RuntimeWarning, stacklevel=2)
 
-    def _at_once(self, together: Together, trials: Sequence[PlannedTrial]) -> list[_FinishedTrial]:
+    def _at_once(self, together: Together, trials: Sequence[PlannedTrial]) -> list[FinishedTrial]:
         started_at, began = datetime.now(UTC), time.monotonic()
         told = told_together(together, trials, self._context, self._work.measurements, self._leaving)
         seconds = (time.monotonic() - began) / len(trials)
         return [self._recorded(*each, seconds, started_at) for each in zip(trials, told, strict=True)]
 
-    def _alone(self, planned: PlannedTrial) -> _FinishedTrial:
+    def _alone(self, planned: PlannedTrial) -> FinishedTrial:
         started_at = datetime.now(UTC)
+        kept = StoredCheckpoints(self._checkpoints, planned, self._work.checkpoint_seconds, self._leaving)
+        *_, told = self._told(planned, kept)
+        return replace(self._recorded(planned, told, kept.seconds, started_at), checkpoints=kept)
+
+    def watched(self, planned: PlannedTrial) -> Iterator[FinishedTrial]:
+        """Run one trial and yield it at each row, as it is to be stored if it stops there; the last is durable."""
+        started_at = datetime.now(UTC)
+        kept = StoredCheckpoints(self._checkpoints, planned, self._work.checkpoint_seconds, self._leaving)
+        for told in self._told(planned, kept):
+            so_far = self._recorded(planned, told, kept.seconds, started_at)
+            if told.outcome != STOPPED:
+                self._write([replace(so_far, checkpoints=kept)])
+            yield so_far
+
+    def _told(self, planned: PlannedTrial, kept: StoredCheckpoints) -> Iterator[Told]:
+        """Yield what the recipe has told at each row, and at last how the trial ended."""
         work = self._work
-        kept = StoredCheckpoints(self._checkpoints, planned, work.checkpoint_seconds, self._leaving)
         told = Told(kept.rows)
         try:
             for row in checked(work.trial(planned.knobs, replace(self._context, checkpoints=kept)), work.measurements):
                 kept.rows.append(row)
+                yield Told(kept.rows, STOPPED)
         except Diverged as divergence:
             told = Told(kept.rows, "diverged", str(divergence))
         except Exception as error:  # noqa: BLE001 - a recipe may raise anything; the sweep must go on and the row tell what it was
             told = Told([], "failed", failure(error, work.resources, place(self._context.device)["device_name"]))
-        if told.outcome == "failed":
             release()
-        return replace(self._recorded(planned, told, kept.seconds, started_at), checkpoints=kept)
+        yield told
 
-    def _recorded(self, planned: PlannedTrial, told: Told, seconds: float, started_at: datetime) -> _FinishedTrial:
+    def _recorded(self, planned: PlannedTrial, told: Told, seconds: float, started_at: datetime) -> FinishedTrial:
         work = self._work
         report = _report(work, planned, told.outcome, seconds, told.error)
         times = {"started_at": started_at, "finished_at": datetime.now(UTC)}
         stored = {**trial_row(work, planned, report), **place(self._context.device), **times, **_final(work, told.rows)}
         if work.learning:
             report = replace(report, values={name: stored[name] for name in stored if teaches(name)})
-        return _FinishedTrial(report, stored, told.rows)
+        return FinishedTrial(report, stored, told.rows)
 
 
 @dataclass(frozen=True)
-class _FinishedTrial:
+class FinishedTrial:
+    """A trial that has ended, or that might be ended where it is.
+
+    Attributes:
+        report: What the driver hears of it.
+        row: Its row of the table of trials.
+        rows: What it measured.
+        checkpoints: Those it has left, None if it takes none.
+    """
+
     report: TrialReport
     row: dict[str, Any]
     rows: Sequence[Mapping[str, Value]]
@@ -168,7 +192,7 @@ def trial_row(work: Work, planned: PlannedTrial, report: TrialReport) -> dict[st
     """Return the columns of a trial's row that its report and its knobs decide, wherever it ran."""
     columns = planned.knobs.columns()
     return {
-        "trial_id": planned.trial_id,
+        "trial_id": stopped_id(planned.trial_id) if report.outcome == STOPPED else planned.trial_id,
         "study": work.schema.study,
         "revision": work.schema.revision,
         "outcome": report.outcome,

@@ -13,8 +13,9 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
 
 from analysis.core.errors import StoreError
+from analysis.core.results import Results
 from raysweep.service.errors import ClusterError
-from raysweep.service.execution import write_lost
+from raysweep.service.execution import FinishedTrial, write_lost
 from raysweep.service.losses import Loss, loss_of
 from raysweep.service.messages import TrialReport, Work
 from raysweep.service.packs import Pack, PackQueue
@@ -56,6 +57,17 @@ class PackFeed(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Hear nothing new: the reports of a pack have come before, and a loss is told with its reason."""
+
+    def stopped(self, trial_id: str, trial: FinishedTrial) -> None:
+        """Store a trial that Tune's scheduler has just stopped, as it is, and pass on its report."""
+        results = Results(self._work.results)
+        try:
+            results.write(self._work.schema, [trial.row], {trial.row["trial_id"]: trial.rows})
+            results.checkpoints(self._work.schema.study).delete(trial.report.trial_id)
+        except StoreError as error:
+            self._refusals = [error] * REFUSALS
+        else:
+            self.reported(trial_id, [trial.report], None)
 
     def not_started(self, trial_id: str, reason: str) -> None:
         """Take back a pack whose actor could not even be set up: no trial is to blame."""
@@ -140,7 +152,10 @@ class PackReports(TrialProgressCallback):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        self._feed.reported(trial.trial_id, result["reports"], result["refusal"])
+        if result["done"] and result["so_far"] is not None:
+            self._feed.stopped(trial.trial_id, result["so_far"])
+        elif result["done"]:
+            self._feed.reported(trial.trial_id, result["reports"], result["refusal"])
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         error = trial.get_pickled_error()

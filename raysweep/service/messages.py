@@ -10,10 +10,22 @@ from typing import Any
 from analysis.core.schema import StudySchema
 from raysweep.service.provenance import Provenance
 from raysweep.service.study import Resources, Study, Trial
+from search_spaces.core.stopping import Stopping
 from trials.core.data.arrays import Arrays
-from trials.core.knobs import TrialKnobs
+from trials.core.knobs import TrialKnobs, fingerprint
 from trials.core.rows import Measurements
 from trials.core.together import Together
+
+STOPPED = "stopped"
+"""Outcome of a trial that a search ended before its last step."""
+
+
+def stopped_id(trial_id: str) -> str:
+    """Return the identity under which a trial is stored that was stopped early.
+
+    It is another than that of the whole trial: whoever asks for the whole one, a grid above all, finds it not yet run.
+    """
+    return fingerprint([trial_id, STOPPED])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +73,8 @@ class Work:
         arrays: The raw data sets by name.
         checkpoint_seconds: Time between the checkpoints of a trial.
         learning: Whether a planner learns from the trials, so that reports carry what they found.
+        objective: Column of the table of trials -> `maximize` or `minimize`, by which trials are stopped early.
+        stopping: Ends unpromising trials early, None to let every trial go to its end.
         together: How the recipe trains several trials at once; None if it does not.
     """
 
@@ -73,6 +87,8 @@ class Work:
     resources: Resources
     checkpoint_seconds: float = 60.0
     learning: bool = False
+    objective: Mapping[str, str] = field(default_factory=dict)
+    stopping: Stopping | None = None
     together: Together | None = None
 
 

@@ -35,15 +35,17 @@ class PackQueue:
         supply: Where the trials come from.
         slots: Actors that the cluster holds.
         together: How the recipe trains several trials at once, if it can: a pack then holds a whole group.
+        most: Largest number of trials in a pack.
     """
 
-    def __init__(self, supply: Supply, slots: int, together: Together | None = None) -> None:
+    def __init__(self, supply: Supply, slots: int, together: Together | None = None, most: int = MOST_TRIALS) -> None:
         self._supply = supply
         self._returned: deque[PlannedTrial] = deque()
         self._alone: deque[PlannedTrial] = deque()
         self._losses: Counter[tuple[str, str]] = Counter()
         self._slots = slots
         self._together = together
+        self._most = most
         self._seconds = 0.0
         self._measured = 0
 
@@ -60,7 +62,7 @@ class PackQueue:
         """Return more trials that train together with these at little cost; what does not comes back another time."""
         if self._together is None or not trials or (key := self._together.key(trials[0].knobs)) is None:
             return []
-        following = self._supply.take(min(self._together.most, self._fair_size()) - len(trials))
+        following = self._supply.take(min(self._together.most, self._fair_size(), self._most) - len(trials))
         companions = [trial for trial in following if self._together.key(trial.knobs) == key]
         self._returned.extend(trial for trial in following if trial not in companions)
         return companions
@@ -105,7 +107,7 @@ class PackQueue:
         if not self._measured:
             return 1
         filling = math.ceil(TARGET_SECONDS / max(self._seconds / self._measured, 1e-6))
-        return max(1, min(filling, self._fair_size(), MOST_TRIALS))
+        return max(1, min(filling, self._fair_size(), self._most))
 
     def _fair_size(self) -> int:
         return math.ceil(self._supply.remaining / (2 * self._slots))

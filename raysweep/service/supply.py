@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
-from raysweep.service.messages import PlannedTrial, TrialReport
+from raysweep.service.messages import STOPPED, PlannedTrial, TrialReport, stopped_id
 from raysweep.service.study import Study
 from search_spaces.core.planner import Planner
 
@@ -60,21 +61,28 @@ class AskedTrials:
         study: The study.
         planner: Says where to look next.
         stored: Rows of the study's trials, by which the planner knows what was found before.
-
-    Attributes:
-        known: The trials of this space: those that were stored before, and those asked for since.
+        stops: Whether trials are stopped early; without it, those that another search stopped are not yet run.
     """
 
-    def __init__(self, study: Study, planner: Planner, stored: Iterable[Mapping[str, Any]]) -> None:
+    def __init__(
+        self, study: Study, planner: Planner, stored: Iterable[Mapping[str, Any]], *, stops: bool = False
+    ) -> None:
         self._study = study
         self._planner = planner
         self._running: dict[str, PlannedTrial] = {}
         self._ahead: list[PlannedTrial] = []
-        self.known: list[PlannedTrial] = []
-        for row in stored:
+        self._known: dict[str, PlannedTrial] = {}
+        outcomes = (STOPPED, "diverged", "finished") if stops else ("diverged", "finished")
+        told = [row for row in stored if row["outcome"] in outcomes]
+        for row in sorted(told, key=lambda row: outcomes.index(row["outcome"])):  # a whole trial outdoes a stopped one
             knobs = study.knobs.from_columns(json.loads(row["knobs_json"]))
-            if row["outcome"] != "failed" and planner.tell(knobs, row):
-                self.known.append(PlannedTrial(trial_id=row["trial_id"], knobs=knobs))
+            if planner.tell(knobs, row):
+                self._known[study.trial_id(knobs)] = PlannedTrial(trial_id=row["trial_id"], knobs=knobs)
+
+    @property
+    def known(self) -> list[PlannedTrial]:
+        """The trials of this space: those that were stored before, and those asked for since."""
+        return list(self._known.values())
 
     def take(self, count: int) -> list[PlannedTrial]:
         taken, self._ahead = self._ahead[:count], self._ahead[count:]
@@ -86,16 +94,19 @@ class AskedTrials:
 
     def _asked(self, count: int) -> list[PlannedTrial]:
         asked = [PlannedTrial(trial_id=self._study.trial_id(knobs), knobs=knobs) for knobs in self._planner.ask(count)]
-        self._running.update((trial.trial_id, trial) for trial in asked)
-        self.known += asked
+        by_id = {trial.trial_id: trial for trial in asked}
+        self._running.update(by_id)
+        self._known.update(by_id)
         return asked
 
     def told(self, reports: Sequence[TrialReport]) -> None:
         for report in reports:
             trial = self._running.pop(report.trial_id)
             self._planner.tell(trial.knobs, {"outcome": report.outcome, **report.values})
+            if report.outcome == STOPPED:
+                self._known[trial.trial_id] = replace(trial, trial_id=stopped_id(trial.trial_id))
 
     @property
     def remaining(self) -> int:
         asked = len(self._ahead)
-        return asked if self._planner.finished else asked + max(0, len(self._planner) - len(self.known))
+        return asked if self._planner.finished else asked + max(0, len(self._planner) - len(self._known))

@@ -76,12 +76,14 @@ def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Re
 
 def _searched(study: Study, settings: Settings, results: Results, console: Console) -> Sweep:
     stored = results.trials(study.name).to_dict("records") if results.outcomes(study.name) else []
-    supply = AskedTrials(study, settings.planner, stored)
+    stopping = settings.stopping
+    supply = AskedTrials(study, settings.planner, stored, stops=stopping is not None)
     console.print(summary.search_line(study, settings, supply), soft_wrap=True, highlight=False)
     if not settings.plan_only and supply.remaining:
         arrays = _arrays(settings, supply.known)
         origin = provenance.captured(arrays)
-        work = replace(work_of(study, settings.results, arrays, origin, settings.resources), learning=True)
+        work = work_of(study, settings.results, arrays, origin, settings.resources)
+        work = replace(work, learning=True, stopping=stopping, objective=settings.objective)
         try:
             failed, spent = _executed(settings, work, supply, results, console)
         finally:

@@ -30,12 +30,12 @@ from ray import tune
 from raysweep.service.actors import PackTrainable
 from raysweep.service.errors import ClusterError
 from raysweep.service.feed import PackFeed, PackReports
-from raysweep.service.forgetting import ForgettingScheduler
 from raysweep.service.measuring import resolved_resources
 from raysweep.service.messages import TrialReport, Work
 from raysweep.service.metrics import SweepMetrics
-from raysweep.service.packs import PackQueue
+from raysweep.service.packs import MOST_TRIALS, PackQueue
 from raysweep.service.serial import Listener
+from raysweep.service.stopping import scheduler_of
 from raysweep.service.study import Resources
 from raysweep.service.supply import Supply
 
@@ -65,7 +65,10 @@ class TuneExecutor:
             slots = _slots(work.resources, may_grow=self._address is not None)
             # What Tune has pending is all the demand that an autoscaler sees.
             os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(2 * slots + (GROWTH if self._address else 2))
-            queue, sweep_metrics = PackQueue(supply, slots, work.together), SweepMetrics(work)
+            queue, sweep_metrics = (
+                PackQueue(supply, slots, work.together, most=1 if work.stopping else MOST_TRIALS),
+                SweepMetrics(work),
+            )
 
             def listen(reports: Sequence[TrialReport], running: int) -> None:
                 sweep_metrics.update(reports, running, queue.waiting)
@@ -78,7 +81,10 @@ class TuneExecutor:
                 tune.Tuner(
                     tune.with_resources(trainable, bundle),
                     tune_config=tune.TuneConfig(
-                        num_samples=-1, search_alg=feed, scheduler=ForgettingScheduler(), reuse_actors=True
+                        num_samples=-1,
+                        search_alg=feed,
+                        scheduler=scheduler_of(work.stopping, work.objective),
+                        reuse_actors=True,
                     ),
                     run_config=tune.RunConfig(
                         name=work.schema.study,

@@ -12,9 +12,10 @@ from optuna.distributions import BaseDistribution
 from search_spaces.core.objectives import Objective
 from search_spaces.core.ranges import ends, searched_range
 from search_spaces.core.samplers import SAMPLERS, sampler_named
+from search_spaces.core.stopping import Stopping, stopping_of
 from trials.core.knobs import TrialKnobs
 
-_KEYS = ("sampler", "trials", "objective", "over", "seed", "generation")
+_KEYS = ("sampler", "trials", "objective", "over", "seed", "generation", "stopping")
 _MOST_CORNERS = 256
 
 
@@ -29,6 +30,7 @@ class SearchSettings:
         over: Column name of a knob -> where to look for its value.
         seed: Seed of the sampler; the trials' seeds are an axis.
         generation: Configurations that cmaes and nsga2 propose together, None for a default.
+        stopping: Ends unpromising trials early, None to let every trial go to its last step.
 
     Raises:
         ValueError: The sampler is unknown or does not suit the rest, or there is nothing to search.
@@ -40,12 +42,15 @@ class SearchSettings:
     over: Mapping[str, BaseDistribution] = field(default_factory=dict)
     seed: int = 0
     generation: int | None = None
+    stopping: Stopping | None = None
 
     def __post_init__(self) -> None:
         for name, value, least in (("trials", self.trials, 1), ("seed", self.seed, 0)):
             _require_whole(f"search.{name}", value, least)
         if self.generation is not None:
             _require_whole("search.generation", self.generation, 2)
+        if self.stopping and len(self.objective.directions) > 1:
+            raise ValueError("search.stopping compares trials by one objective; this search has several")
         if not self.over:
             raise ValueError("search.over is empty; write a knob and its range: {learning_rate: {low: 1e-3, high: 1}}")
         sampler_named(self.sampler, self.over, list(self.objective.directions))
@@ -81,6 +86,7 @@ def search_settings(
             "sampler": "tpe",
             **written,
             "objective": objective,
+            "stopping": stopping_of(written.get("stopping")),
             "over": _ranges(knobs, _mapping("over", written["over"])),
         }
     )
