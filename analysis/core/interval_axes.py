@@ -1,0 +1,73 @@
+"""How figures show intervals between updates: their axis, their legend and the number of updates they leave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from analysis.core.curves import draw_band, line_entries, seed_band
+from analysis.core.figures import COLOURS
+from analysis.core.intervals import INTERVAL, shared_steps
+
+_TIMES_SHOWN = 3
+
+
+def interval_names(trials: pd.DataFrame) -> dict[float, str]:
+    """Return each interval as it stands in legends and on axes, `distinct_trainings`' infinite one as infinity."""
+    endless = trials["steps"].max()
+    return {value: "∞" if value == endless else f"{value:g}" for value in np.sort(trials[INTERVAL].unique())}
+
+
+def draw_interval_axis(axes: Axes, trials: pd.DataFrame) -> None:
+    """Make the horizontal axis one of intervals: powers of ten, and infinity where a trial has it."""
+    names = interval_names(trials)
+    endless = [value for value, name in names.items() if name == "∞"]
+    room = endless[0] / 3 if endless else max(names)
+    ticks = [10.0**exponent for exponent in range(int(np.log10(room)) + 1)]
+    axes.set_xscale("log")
+    axes.set_xticks([*ticks, *endless], [f"{tick:g}" for tick in ticks] + ["∞"] * len(endless))
+    axes.minorticks_off()
+
+
+def interval_entries(trials: pd.DataFrame, colours: Mapping[float, str]) -> list[Line2D]:
+    """Return the legend's entries of the intervals."""
+    return line_entries(colours, {value: f"K = {name}" for value, name in interval_names(trials).items()})
+
+
+def draw_diagonal(axes: Axes, name: str) -> None:
+    """Draw the line on which both axes are equal."""
+    axes.axline((1, 1), (10, 10), color="white", linewidth=1.0, linestyle="--")
+    axes.annotate(name, (3, 3), color="white", xytext=(-5, 3), textcoords="offset points", fontsize=8, ha="right")
+
+
+def draw_updates(axes: Axes, rows: pd.DataFrame, response: str) -> pd.DataFrame:
+    """Draw a response against the number of updates so far, one curve a training time, and return its means.
+
+    Args:
+        axes: Where to draw.
+        rows: Measurements with columns `num_feature_updates`, `step`, `seed` and `response`.
+        response: Column on the vertical axis.
+    """
+    shared = rows[rows["step"].isin(shared_steps(rows))]
+    bands = []
+    for colour, step in zip(COLOURS, _times(shared), strict=False):
+        # Every interval of T or more is the same training: one of them stands for all.
+        distinct = shared[shared["step"] == step].drop_duplicates(["num_feature_updates", "seed"])
+        band = seed_band(distinct, "num_feature_updates", response)
+        draw_band(axes, band, "num_feature_updates", colour=colour, label=f"T = {step}")
+        bands.append(band.assign(step=step))
+    axes.set_xscale("symlog", linthresh=1, linscale=0.5)
+    axes.set_xlim(-0.2, None)
+    axes.legend(title="after")
+    return pd.concat(bands, ignore_index=True)
+
+
+def _times(rows: pd.DataFrame) -> list[int]:
+    """Return the last shared step and earlier ones, about half a decade apart."""
+    steps = np.sort(rows["step"].unique())
+    wanted = steps[-1] / np.sqrt(10) ** np.arange(_TIMES_SHOWN)
+    return sorted({int(steps[np.argmin(np.abs(np.log(steps / time)))]) for time in wanted}, reverse=True)
