@@ -6,7 +6,7 @@ newer columns. In the numbers behind the figures an infinite K stands as the num
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import pandas as pd
@@ -15,13 +15,16 @@ from matplotlib.axes import Axes
 from analysis.core.curves import diverged_entry
 from analysis.core.diagrams import Labels, draw_diagrams
 from analysis.core.figures import Drawing, ordered_colours, present, style
-from analysis.core.fits import draw_ends, draw_fit, fit_labels, function_entries, loss_unit, page_of_ends
+from analysis.core.fits import draw_fit, fit_labels, function_entries, loss_unit, page_of_ends
 from analysis.core.interval_axes import (
     draw_diagonal,
     draw_interval_axis,
+    draw_logarithmic_axis,
     draw_updates,
+    draw_warmed_ends,
     interval_entries,
     interval_names,
+    plain_entry,
 )
 from analysis.core.intervals import (
     INTERVAL,
@@ -42,7 +45,6 @@ from analysis.core.stability import LABEL, RATIO, draw_stability
 STUDY = "k_phase_diagram"
 RATE, WARM, DAMPING, RESPONSE = "learning_rate", "warm_steps", "effective_damping", "test_acc_lin"
 FITTED = 0.99  # below this training accuracy a cell may only be undertrained
-_INSIDE = (INTERVAL, "seed", "steps")
 _SUBJECT = ("data_name", "network", "inner_optimizer", RATE)
 _ACCURACY, _TIME, _INTERVAL = (
     "test accuracy (linearised)",
@@ -66,7 +68,7 @@ def draw(results: Results) -> Sequence[Drawing]:
     trials = results.trials(STUDY)
     trials = trials[(trials["outcome"] != "failed") & (trials["revision"] == trials["revision"].max())]
     trials, rows = distinct_trainings(trials, results.measurements(STUDY, knobs=True), knob_names(trials))
-    if not (rows["step"] > 0).any():
+    if not shared_steps(rows):
         return []
     with style():
         drawn = [figure(trials, rows) for figure in FIGURES]
@@ -75,8 +77,8 @@ def draw(results: Results) -> Sequence[Drawing]:
 
 def over_time(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing:
     """Return test accuracy over K and training time; all cells at K ≥ T are the training that never updates."""
-    found = panels(trials, rows, inside=_INSIDE, across=[RATE])
-    tables = [_cells(panel) for panel in found.shown]
+    found = _panels(trials, rows)
+    tables = _tables(found, shared_steps(rows))
     figure, grid = draw_diagrams(found, tables, "step", INTERVAL, _labels(trials, found, across=_TIME, up=_INTERVAL))
     for panel in found.shown:
         draw_diagonal(grid[panel.row, panel.column], "K = T")
@@ -91,8 +93,8 @@ def over_rounds(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     trials = trials[trials[WARM] == 0] if WARM in trials else trials
     if trials[INTERVAL].nunique() < 2:
         return None
-    found = panels(trials, rows, inside=_INSIDE, across=[RATE])
-    tables = [by_rounds(_cells(panel)) for panel in found.shown]
+    found = _panels(trials, rows)
+    tables = [by_rounds(cells) for cells in _tables(found, shared_steps(rows))]
     labels = _labels(trials, found, across=_TIME, up="N = T/K: rounds (1: features never change)")
     figure, _ = draw_diagrams(found, tables, "step", "rounds", labels, aligned=False)
     return Drawing(figure, _numbers(found, tables), "rounds")
@@ -102,7 +104,7 @@ def over_updates(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     """Return test accuracy against the number of feature updates so far, one curve a training time."""
     if trials[INTERVAL].nunique() < 2:
         return None
-    found = panels(trials, rows, inside=_INSIDE, across=[RATE])
+    found = _panels(trials, rows[rows["step"].isin(shared_steps(rows))])
     figure, numbers = page_of_panels(
         found,
         lambda axes, panel: draw_updates(axes, panel.rows, RESPONSE),
@@ -115,10 +117,11 @@ def over_updates(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
 
 def at_equal_loss(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     """Return test accuracy over K and the training loss at which it is read, interpolated as `at_matched_loss` says."""
+    rows = rows[rows["step"].isin([0, *shared_steps(rows)])]
     levels = loss_levels(rows, "train_loss_lin")
     if not levels:
         return None
-    found = panels(trials, rows, inside=_INSIDE, across=[RATE])
+    found = _panels(trials, rows)
     tables = [matched_cells(panel.trials, panel.rows, levels, "train_loss_lin", RESPONSE) for panel in found.shown]
     across = f"training loss (linearised) when first reached{loss_unit(trials)}"
     words = {"missing": "loss not reached", "dot": "reached by some seeds only"}
@@ -132,24 +135,16 @@ def at_equal_loss(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
 def movement(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     """Return how far features and parameters have moved by the end of training, against K."""
     measured = {name: label for name, label in _MOVEMENT.items() if present(rows, name)}
-    if not measured or trials[INTERVAL].nunique() < 2 or at_the_end(trials, rows).empty:
-        return None
-    found = panels(trials, rows, inside=(*_INSIDE, RATE), across=[])
-    title = subject(trials, found, _SUBJECT, f"after {trials['steps'].max()} steps", _SEEDS)
-    figure, numbers = page_of_ends(
-        found, measured, INTERVAL, RATE, axis=draw_interval_axis, title=title, label=_INTERVAL
-    )
-    return Drawing(figure, numbers, "movement")
+    return _ends(trials, rows, measured, INTERVAL, draw_interval_axis, _INTERVAL, "movement")
 
 
 def trajectories(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing:
     """Return loss and accuracy of the linearised model and of the network against the step, one line each K."""
-    found = panels(trials, rows, inside=_INSIDE, across=[])
+    found = _panels(trials, rows[rows["step"].isin(shared_steps(rows))], several="")
     colours = ordered_colours(trials[INTERVAL])
 
     def draw_one(axes: Axes, panel: Panel, column: str) -> pd.DataFrame:
-        compared = panel.rows[panel.rows["step"].isin(shared_steps(panel.rows))]
-        return draw_fit(axes, compared, panel.trials, column, INTERVAL, colours=colours)
+        return draw_fit(axes, panel.rows, panel.trials, column, INTERVAL, colours=colours)
 
     legend = [*interval_entries(trials, colours), diverged_entry(), *function_entries()]
     title = subject(trials, found, _SUBJECT, "means over seeds")
@@ -163,22 +158,15 @@ def against_damping(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     """Return loss and accuracy at the end of training against 1/(learning rate × K), which acts as a damping."""
     if DAMPING not in rows:
         rows = rows.assign(**{DAMPING: 1 / (rows[RATE] * rows[INTERVAL])})
-    if trials[INTERVAL].nunique() < 2 or at_the_end(trials, rows)[DAMPING].isna().all():
-        return None
-    found = panels(trials, rows, inside=(*_INSIDE, RATE), across=[])
-    title = subject(trials, found, _SUBJECT, f"after {trials['steps'].max()} steps", _SEEDS)
     label = "effective damping 1/(learning rate × K)"
-    figure, numbers = page_of_ends(
-        found, fit_labels(trials), DAMPING, RATE, axis=lambda axes, _: axes.set_xscale("log"), title=title, label=label
-    )
-    return Drawing(figure, numbers, "damping")
+    return _ends(trials, rows, fit_labels(trials), DAMPING, draw_logarithmic_axis, label, "damping")
 
 
 def stability(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     """Return the stability ratio at each linearisation against the step, one line a trial."""
     if not present(rows, RATIO):
         return None
-    found = panels(trials, rows, inside=_INSIDE, across=[RATE])
+    found = _panels(trials, rows)
     colours = ordered_colours(trials[INTERVAL])
     figure, numbers = page_of_panels(
         found,
@@ -193,22 +181,19 @@ def stability(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
 
 def one_shot(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     """Return test accuracy at the end of training against the plain steps before the first interval, a line each K."""
-    if WARM not in trials or trials[WARM].nunique() < 2 or at_the_end(trials, rows).empty:
+    ends = at_the_end(trials, rows)
+    if WARM not in ends or ends[WARM].nunique() < 2:
         return None
-    found = panels(trials, rows, inside=(*_INSIDE, WARM), across=[RATE])
-    colours = ordered_colours(trials[INTERVAL])
-
-    def draw_one(axes: Axes, panel: Panel) -> pd.DataFrame:
-        axes.set_xscale("symlog", linthresh=10, linscale=0.5)
-        return draw_ends(axes, at_the_end(panel.trials, panel.rows), "test_acc", WARM, INTERVAL, colours=colours)
-
+    found = _panels(trials, ends, WARM, several=WARM)
+    warmed = ends.groupby(INTERVAL)[WARM].transform("nunique") > 1
+    colours = ordered_colours(ends.loc[warmed, INTERVAL])
     figure, numbers = page_of_panels(
         found,
-        draw_one,
+        lambda axes, panel: draw_warmed_ends(axes, panel.rows, "test_acc", WARM, colours=colours),
         title=subject(trials, found, _SUBJECT, _SEEDS),
         across="steps of plain SGD before the first round",
         up="test accuracy at the end",
-        legend=[*interval_entries(trials, colours), *function_entries()],
+        legend=[*interval_entries(trials, colours), plain_entry(), *function_entries()],
     )
     return Drawing(figure, numbers, "one_shot")
 
@@ -227,9 +212,31 @@ FIGURES = (
 )
 
 
-def _cells(panel: Panel) -> pd.DataFrame:
-    cells = interval_cells(panel.trials, panel.rows, RESPONSE, "train_acc_lin")
-    return cells.assign(**{MARKED: cells["train_acc_lin"] < FITTED})
+def _ends(
+    trials: pd.DataFrame,
+    rows: pd.DataFrame,
+    measured: Mapping[str, str],
+    across: str,
+    axis: Callable[[Axes, pd.DataFrame], None],
+    label: str,
+    name: str,
+) -> Drawing | None:
+    ends = at_the_end(trials, rows)
+    if not measured or ends.loc[ends[across].notna(), INTERVAL].nunique() < 2:
+        return None
+    found = _panels(trials, ends, RATE)
+    title = subject(trials, found, _SUBJECT, f"after {trials['steps'].max()} steps", _SEEDS)
+    figure, numbers = page_of_ends(found, measured, across, RATE, axis=axis, title=title, label=label)
+    return Drawing(figure, numbers, name)
+
+
+def _panels(trials: pd.DataFrame, rows: pd.DataFrame, *inside: str, several: str = INTERVAL) -> Panels:
+    return panels(trials, rows, inside=(INTERVAL, "seed", "steps", *inside), across=[RATE], several=several)
+
+
+def _tables(found: Panels, steps: Sequence[int]) -> list[pd.DataFrame]:
+    tables = [interval_cells(panel.trials, panel.rows, steps, RESPONSE, "train_acc_lin") for panel in found.shown]
+    return [cells.assign(**{MARKED: cells["train_acc_lin"] < FITTED}) for cells in tables]
 
 
 def _labels(

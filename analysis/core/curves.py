@@ -60,7 +60,9 @@ def draw_lines(
         linestyle: How the lines look.
         ceiling: Means above it are drawn at it, so that a line about to diverge does not set the scale.
     """
-    for value, of_line in cells.assign(mean=cells["mean"].clip(upper=ceiling)).groupby(by):
+    clipped = cells.assign(mean=cells["mean"].clip(upper=ceiling))
+    for value in clipped[by].unique():
+        of_line = clipped[clipped[by] == value]
         alive = of_line[of_line["seeds"] > of_line["diverged"]]
         axes.plot(alive[across], alive["mean"], color=colours[value], linewidth=1.2, linestyle=linestyle)
         if len(alive) and (of_line["diverged"] >= of_line["seeds"].clip(lower=1)).any():
@@ -68,7 +70,7 @@ def draw_lines(
 
 
 def line_entries(colours: Mapping[float, str], labels: Mapping[float, str]) -> list[Line2D]:
-    """Return the legend's entries of lines; where there are many, evenly spread ones, between which colours are ordered."""
+    """Return the legend's entries of lines; of many, evenly spread ones: the colours between are in order."""
     values = spread(list(colours), _MOST_ENTRIES)
     return [Line2D([], [], color=colours[value], linewidth=1.6, label=labels[value]) for value in values]
 
@@ -91,7 +93,8 @@ def draw_paths(
         by: Column that decides the colour.
         colours: Colour of each value of `by`.
     """
-    for (value, outcome, _), path in rows.groupby([by, "outcome", "trial_id"]):
-        axes.plot(path[across], path[response], color=colours[value], linewidth=1.0, marker=".", markersize=3)
-        if outcome == "diverged":
-            axes.plot(path[across].iloc[-1], path[response].iloc[-1], color=colours[value], **DIVERGED_MARKER)
+    for _, path in rows.groupby("trial_id"):
+        last = path.iloc[-1]
+        axes.plot(path[across], path[response], color=colours[last[by]], linewidth=1.0, marker=".", markersize=3)
+        if last["outcome"] == "diverged":
+            axes.plot(last[across], last[response], color=colours[last[by]], **DIVERGED_MARKER)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,7 +15,6 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from analysis.core.curves import draw_band, draw_lines, line_entries, seed_band
 from analysis.core.figures import ordered_colours
-from analysis.core.intervals import at_the_end
 from analysis.core.pages import page_of_measurements
 from analysis.core.panels import Panel, Panels, described
 from analysis.core.phase_diagram import phase_cells
@@ -67,7 +67,7 @@ def draw_fit(
         colours: Colour of each of its values.
     """
     drawn = []
-    ceiling = _GROWTH_SHOWN * rows.loc[rows["step"].idxmin(), f"{column}_lin"]
+    ceiling = _GROWTH_SHOWN * float(rows.loc[rows["step"] == rows["step"].min(), f"{column}_lin"].mean())
     for function, (_, line) in _FUNCTIONS.items():
         cells = phase_cells(rows, trials, "step", by, f"{column}_{function}")
         draw_lines(axes, cells, "step", by, colours=colours, linestyle=line, ceiling=ceiling)
@@ -93,8 +93,8 @@ def draw_ends(
     lines = {f"{column}_{name}": line for name, (_, line) in _FUNCTIONS.items()} if column in FITS else {column: "-"}
     drawn = []
     for response, line in lines.items():
-        for value, of_line in ends.groupby(by):
-            band = seed_band(of_line, across, response)
+        for value in np.sort(ends[by].unique()):
+            band = seed_band(ends[ends[by] == value], across, response)
             draw_band(axes, band, across, colour=colours[value], linestyle=line)
             drawn.append(band.assign(**{by: value, "response": response}))
     _scale(axes, column)
@@ -114,7 +114,7 @@ def page_of_ends(
     """Return a figure of measurements at the end of training, and the numbers drawn.
 
     Args:
-        panels: The panels, a row each.
+        panels: The panels, their measurements those at the end.
         measured: Name and unit of each measurement by its column, a column of axes each.
         across: Column on the horizontal axis.
         by: Knob that tells the lines apart.
@@ -125,7 +125,7 @@ def page_of_ends(
     colours = ordered_colours(value for panel in panels.shown for value in panel.trials[by])
 
     def draw_one(axes: Axes, panel: Panel, column: str) -> pd.DataFrame:
-        drawn = draw_ends(axes, at_the_end(panel.trials, panel.rows), column, across, by, colours=colours)
+        drawn = draw_ends(axes, panel.rows, column, across, by, colours=colours)
         axis(axes, panel.trials)
         return drawn
 

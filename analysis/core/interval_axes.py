@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,11 @@ from matplotlib.lines import Line2D
 
 from analysis.core.curves import draw_band, line_entries, seed_band
 from analysis.core.figures import COLOURS
-from analysis.core.intervals import INTERVAL, shared_steps
+from analysis.core.fits import draw_ends
+from analysis.core.intervals import INTERVAL
 
 _TIMES_SHOWN = 3
+_PLAIN: Mapping[str, Any] = {"color": "black", "linewidth": 0.9, "linestyle": ":"}
 
 
 def interval_names(trials: pd.DataFrame) -> dict[float, str]:
@@ -35,7 +38,8 @@ def draw_interval_axis(axes: Axes, trials: pd.DataFrame) -> None:
 
 def interval_entries(trials: pd.DataFrame, colours: Mapping[float, str]) -> list[Line2D]:
     """Return the legend's entries of the intervals."""
-    return line_entries(colours, {value: f"K = {name}" for value, name in interval_names(trials).items()})
+    names = interval_names(trials)
+    return line_entries(colours, {value: f"K = {names[value]}" for value in colours})
 
 
 def draw_diagonal(axes: Axes, name: str) -> None:
@@ -49,25 +53,57 @@ def draw_updates(axes: Axes, rows: pd.DataFrame, response: str) -> pd.DataFrame:
 
     Args:
         axes: Where to draw.
-        rows: Measurements with columns `num_feature_updates`, `step`, `seed` and `response`.
+        rows: Measurements at steps that all trials share, with columns `num_feature_updates`, `step`, `seed` and
+            `response`.
         response: Column on the vertical axis.
     """
-    shared = rows[rows["step"].isin(shared_steps(rows))]
-    bands = []
-    for colour, step in zip(COLOURS, _times(shared), strict=False):
+    bands = [pd.DataFrame()]
+    for colour, step in zip(COLOURS, _times(rows), strict=False):
         # Every interval of T or more is the same training: one of them stands for all.
-        distinct = shared[shared["step"] == step].drop_duplicates(["num_feature_updates", "seed"])
+        distinct = rows[rows["step"] == step].drop_duplicates(["num_feature_updates", "seed"])
         band = seed_band(distinct, "num_feature_updates", response)
         draw_band(axes, band, "num_feature_updates", colour=colour, label=f"T = {step}")
         bands.append(band.assign(step=step))
     axes.set_xscale("symlog", linthresh=1, linscale=0.5)
     axes.set_xlim(-0.2, None)
-    axes.legend(title="after")
+    if axes.has_data():
+        axes.legend(title="after")
     return pd.concat(bands, ignore_index=True)
+
+
+def draw_warmed_ends(
+    axes: Axes, ends: pd.DataFrame, column: str, warm: str, *, colours: Mapping[float, str]
+) -> pd.DataFrame:
+    """Draw a fit at the end of training against the plain steps it began with, plain training as a level.
+
+    Args:
+        axes: Where to draw.
+        ends: One row a trial.
+        column: One of `FITS`.
+        warm: Knob: the number of plain steps.
+        colours: Colour of each interval drawn.
+    """
+    plain = ends.loc[ends[INTERVAL] == 1, f"{column}_lin"]
+    if len(plain):
+        axes.axhline(plain.mean(), **_PLAIN)
+    axes.set_xscale("symlog", linthresh=10, linscale=0.5)
+    return draw_ends(axes, ends[ends[INTERVAL].isin(colours)], column, warm, INTERVAL, colours=colours)
+
+
+def plain_entry() -> Line2D:
+    """Return the legend's entry of plain training."""
+    return Line2D([], [], label="plain SGD (K = 1)", **_PLAIN)
+
+
+def draw_logarithmic_axis(axes: Axes, trials: pd.DataFrame) -> None:
+    """Make the horizontal axis logarithmic, whatever the trials."""
+    axes.set_xscale("log")
 
 
 def _times(rows: pd.DataFrame) -> list[int]:
     """Return the last shared step and earlier ones, about half a decade apart."""
     steps = np.sort(rows["step"].unique())
+    if not len(steps):
+        return []
     wanted = steps[-1] / np.sqrt(10) ** np.arange(_TIMES_SHOWN)
     return sorted({int(steps[np.argmin(np.abs(np.log(steps / time)))]) for time in wanted}, reverse=True)

@@ -44,12 +44,12 @@ def distinct_trainings(
     return kept, rows.assign(**{INTERVAL: rows["trial_id"].map(intervals)})
 
 
-def shared_steps(rows: pd.DataFrame) -> np.ndarray:
+def shared_steps(rows: pd.DataFrame) -> list[int]:
     """Return the steps above 0 that every trial has a row at which came that far."""
     ends = np.sort(rows.groupby("trial_id")["step"].max().to_numpy())
     measured = rows[rows["step"] > 0].groupby("step")["trial_id"].nunique()
     steps = measured.index.to_numpy()
-    return steps[measured.to_numpy() == len(ends) - np.searchsorted(ends, steps)]
+    return steps[measured.to_numpy() == len(ends) - np.searchsorted(ends, steps)].tolist()
 
 
 def filled(rows: pd.DataFrame, intervals: Sequence[int]) -> pd.DataFrame:
@@ -76,17 +76,20 @@ def at_the_end(trials: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["trial_id"].isin(whole["trial_id"])].groupby("trial_id", as_index=False).last()
 
 
-def interval_cells(trials: pd.DataFrame, rows: pd.DataFrame, response: str, beside: str) -> pd.DataFrame:
+def interval_cells(
+    trials: pd.DataFrame, rows: pd.DataFrame, steps: Sequence[int], response: str, beside: str
+) -> pd.DataFrame:
     """Return the cells of `phase_cells` over interval and step, those before the first update filled from each other.
 
     Args:
         trials: The trials of one panel.
         rows: Their measurements.
+        steps: The steps to show.
         response: Column to average over the seeds.
         beside: Another column, whose mean stands under its own name.
     """
-    compared = filled(rows[rows["step"].isin(shared_steps(rows))], trials[INTERVAL].tolist())
-    cells = phase_cells(compared, trials, "step", INTERVAL, response)
+    compared = filled(rows[rows["step"].isin(steps)], trials[INTERVAL].tolist())
+    cells = phase_cells(compared, trials, "step", INTERVAL, response, columns=steps)
     means = compared.groupby([INTERVAL, "step"])[beside].mean()
     return cells.join(means, on=[INTERVAL, "step"])
 
@@ -110,14 +113,12 @@ def matched_cells(
 
     Args:
         trials: The trials of one panel.
-        rows: Their measurements.
+        rows: Their measurements, at steps that all share: one measured more often would reach every level earlier.
         levels: Losses, the column `level`.
         loss: Column of the loss.
         response: Column to average over the seeds.
     """
-    # An interval that is measured more often would reach every level earlier.
-    compared = rows[rows["step"].isin([0, *shared_steps(rows)])]
-    matched = at_matched_loss(compared, levels, loss, [response])
+    matched = at_matched_loss(rows, levels, loss, [response])
     matched[INTERVAL] = matched["trial_id"].map(trials.set_index("trial_id")[INTERVAL])
     cells = phase_cells(matched, trials, "level", INTERVAL, response, columns=levels)
     cells = cells.join(matched.groupby([INTERVAL, "level"])["step"].mean(), on=[INTERVAL, "level"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -17,6 +18,7 @@ _SIZE = (3.5, 2.9)  # inches
 _CHARACTERS = 14  # an inch
 _ROOM_ABOVE = 0.4  # inches
 _LEGEND_WIDTH = 1.1  # inches
+_MOST_BESIDE = 3  # measurements
 
 
 def axes_grid(
@@ -79,7 +81,10 @@ def page_of_panels(
         legend: Entries of the legend beside the panels.
     """
     figure, grid = axes_grid(*panels.shape, title=title, legend=legend)
-    numbers = [draw(axes, panel).assign(**panel.setting) for panel, axes in titled(panels, grid)]
+    numbers = []
+    for panel, axes in titled(panels, grid):
+        numbers.append(draw(axes, panel).assign(**panel.setting))
+        _note_emptiness(axes)
     label_outside(grid, across, up)
     return figure, pd.concat(numbers, ignore_index=True)
 
@@ -93,7 +98,9 @@ def page_of_measurements(
     across: str,
     legend: Sequence[Artist] = (),
 ) -> tuple[Figure, pd.DataFrame]:
-    """Return a figure with a row for each panel and a column for each measurement, and the numbers drawn.
+    """Return a figure with axes for each measurement of each panel, and the numbers drawn.
+
+    The measurements of a panel stand in as few rows as a page is wide.
 
     Args:
         panels: The panels.
@@ -103,13 +110,21 @@ def page_of_measurements(
         across: Name and unit of the horizontal axis.
         legend: Entries of the legend beside the panels.
     """
-    figure, grid = axes_grid(len(panels.shown), len(measured), title=title, legend=legend)
+    lines = math.ceil(len(measured) / _MOST_BESIDE)
+    columns = math.ceil(len(measured) / lines)
+    figure, grid = axes_grid(lines * len(panels.shown), columns, title=title, legend=legend)
     numbers = []
-    for line, panel in zip(grid, panels.shown, strict=True):
-        line[0].set_title(panel.title)
-        for axes, (column, name) in zip(line, measured.items(), strict=True):
+    for block, panel in zip(grid.reshape(-1, lines * columns), panels.shown, strict=True):
+        block[0].set_title(panel.title)
+        for axes, (column, name) in zip(block, measured.items(), strict=False):
             numbers.append(draw(axes, panel, column).assign(measurement=column, **panel.setting))
-            axes.set_ylabel(name)
-    for axes in grid[-1]:
-        axes.set_xlabel(across)
+            axes.set(xlabel=across, ylabel=name)
+            _note_emptiness(axes)
+        for axes in block[len(measured) :]:
+            axes.set_visible(False)
     return figure, pd.concat(numbers, ignore_index=True)
+
+
+def _note_emptiness(axes: Axes) -> None:
+    if not axes.has_data():
+        axes.text(0.5, 0.5, "no trial came so far", transform=axes.transAxes, ha="center", color="#555555")

@@ -59,7 +59,9 @@ class Panels:
         return max(panel.row for panel in self.shown) + 1, max(panel.column for panel in self.shown) + 1
 
 
-def panels(trials: pd.DataFrame, rows: pd.DataFrame, *, inside: Collection[str], across: Collection[str]) -> Panels:
+def panels(
+    trials: pd.DataFrame, rows: pd.DataFrame, *, inside: Collection[str], across: Collection[str], several: str = ""
+) -> Panels:
     """Return a panel for each combination of knobs that occurs; knobs with one value make none.
 
     Where there are too many for a page, evenly spread ones stand for all.
@@ -69,8 +71,13 @@ def panels(trials: pd.DataFrame, rows: pd.DataFrame, *, inside: Collection[str],
         rows: Their measurements.
         inside: Knobs that the figure shows within a panel.
         across: Knobs whose values stand side by side; those of all others stand one below the other.
+        several: Knob that a panel needs several values of, unless no panel has.
     """
-    varying = [name for name in knob_names(trials) if name not in inside and trials[name].nunique(dropna=False) > 1]
+    varying = _varying(trials, inside)
+    if several and varying:
+        rich = trials.groupby(varying, dropna=False)[several].transform("nunique") > 1
+        trials = trials[rich] if rich.any() else trials
+        varying = _varying(trials, inside)
     sides = [[name for name in varying if (name in across) == side] for side in (False, True)]
     found = [_combinations(trials, names) for names in sides]
     downwards, sideways = (spread(settings, MOST_SHOWN) for settings in found)
@@ -126,6 +133,10 @@ def spread(ordered: Sequence[T], most: int) -> Sequence[T]:
     if len(ordered) <= most:
         return ordered
     return [ordered[index] for index in np.linspace(0, len(ordered) - 1, most).round().astype(int)]
+
+
+def _varying(trials: pd.DataFrame, inside: Collection[str]) -> list[str]:
+    return [name for name in knob_names(trials) if name not in inside and trials[name].nunique(dropna=False) > 1]
 
 
 def _combinations(trials: pd.DataFrame, names: Sequence[str]) -> list[Setting]:
