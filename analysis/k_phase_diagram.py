@@ -82,7 +82,7 @@ def over_time(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing:
     figure, grid = draw_diagrams(found, tables, "step", INTERVAL, _labels(trials, found, across=_TIME, up=_INTERVAL))
     for panel in found.shown:
         draw_diagonal(grid[panel.row, panel.column], "K = T")
-    return Drawing(figure, _numbers(found, tables))
+    return Drawing(figure, found.numbered(tables))
 
 
 def over_rounds(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
@@ -97,7 +97,7 @@ def over_rounds(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     tables = [by_rounds(cells) for cells in _tables(found, shared_steps(rows))]
     labels = _labels(trials, found, across=_TIME, up="N = T/K: rounds (1: features never change)")
     figure, _ = draw_diagrams(found, tables, "step", "rounds", labels, aligned=False)
-    return Drawing(figure, _numbers(found, tables), "rounds")
+    return Drawing(figure, found.numbered(tables), "rounds")
 
 
 def over_updates(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
@@ -115,7 +115,7 @@ def over_updates(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     return Drawing(figure, numbers, "updates")
 
 
-def at_equal_loss(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
+def at_loss(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     """Return test accuracy over K and the training loss at which it is read, interpolated as `at_matched_loss` says."""
     rows = rows[rows["step"].isin([0, *shared_steps(rows)])]
     levels = loss_levels(rows, "train_loss_lin")
@@ -129,7 +129,7 @@ def at_equal_loss(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     figure, grid = draw_diagrams(found, tables, "level", INTERVAL, labels)
     for panel in found.shown:
         grid[panel.row, panel.column].invert_xaxis()
-    return Drawing(figure, _numbers(found, tables), "matched_loss")
+    return Drawing(figure, found.numbered(tables), "matched_loss")
 
 
 def movement(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
@@ -199,17 +199,7 @@ def one_shot(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
 
 
 # The first is the study's main figure.
-FIGURES = (
-    over_time,
-    over_rounds,
-    over_updates,
-    at_equal_loss,
-    movement,
-    trajectories,
-    against_damping,
-    stability,
-    one_shot,
-)
+FIGURES = (over_time, over_rounds, over_updates, at_loss, movement, trajectories, against_damping, stability, one_shot)
 
 
 def _ends(
@@ -222,7 +212,7 @@ def _ends(
     name: str,
 ) -> Drawing | None:
     ends = at_the_end(trials, rows)
-    if not measured or ends.loc[ends[across].notna(), INTERVAL].nunique() < 2:
+    if not measured or ends.loc[(ends["outcome"] == "finished") & ends[across].notna(), INTERVAL].nunique() < 2:
         return None
     found = _panels(trials, ends, RATE)
     title = subject(trials, found, _SUBJECT, f"after {trials['steps'].max()} steps", _SEEDS)
@@ -249,9 +239,3 @@ def _labels(
 ) -> Labels:
     title, names = subject(trials, found, _SUBJECT), interval_names(trials)
     return Labels(title=title, colour=f"mean {_ACCURACY}", rows=names, missing=missing, dot=dot, **axes)
-
-
-def _numbers(found: Panels, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat(
-        [cells.assign(**panel.setting) for panel, cells in zip(found.shown, tables, strict=True)], ignore_index=True
-    )

@@ -20,7 +20,7 @@ def seed_band(rows: pd.DataFrame, by: str, response: str) -> pd.DataFrame:
     """Return columns `by`, `mean`, `smallest`, `largest`, `seeds` of the response, one row for each value of `by`."""
     band = rows.groupby(by)[response].agg(["mean", "min", "max", "count"])
     band.columns = pd.Index(["mean", "smallest", "largest", "seeds"])
-    return band[band["seeds"] > 0].reset_index()
+    return band.reset_index()
 
 
 def draw_band(

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
-from analysis.core.curves import draw_band, draw_lines, line_entries, seed_band
+from analysis.core.curves import DIVERGED_MARKER, diverged_entry, draw_band, draw_lines, line_entries, seed_band
 from analysis.core.figures import ordered_colours
 from analysis.core.pages import page_of_measurements
 from analysis.core.panels import Panel, Panels, described
@@ -32,6 +32,7 @@ _FUNCTIONS: Mapping[str, tuple[str, Any]] = MappingProxyType(
     {"lin": ("linearised", "-"), "net": ("network", (0, (3, 1.5)))}
 )
 _GROWTH_SHOWN = 100.0  # a loss this many times the first is as good as diverged
+_FOOT = 0.03  # of the height of the axes
 _SHORT = 300.0  # ratio of a logarithmic axis's ends
 _UNITS = MappingProxyType({"cross_entropy": "nats", "mse": "squared outputs"})
 
@@ -82,21 +83,27 @@ def draw_ends(
 ) -> pd.DataFrame:
     """Draw a measurement at the end of training, mean and range of seeds, and return these.
 
+    A line breaks where all seeds diverged, with a cross at the foot.
+
     Args:
         axes: Where to draw.
-        ends: One row a trial.
+        ends: One row a trial, with its `outcome`.
         column: A measurement; one of `FITS` is drawn of both functions.
         across: Column on the horizontal axis.
         by: Knob that tells the lines apart.
         colours: Colour of each of its values.
     """
     lines = {f"{column}_{name}": line for name, (_, line) in _FUNCTIONS.items()} if column in FITS else {column: "-"}
-    drawn = []
+    drawn, foot = [], axes.get_xaxis_transform()
     for response, line in lines.items():
         for value in np.sort(ends[by].unique()):
-            band = seed_band(ends[ends[by] == value], across, response)
+            of_line = ends[ends[by] == value]
+            finished = of_line["outcome"] == "finished"
+            band = seed_band(of_line.assign(**{response: of_line[response].where(finished)}), across, response)
             draw_band(axes, band, across, colour=colours[value], linestyle=line)
             drawn.append(band.assign(**{by: value, "response": response}))
+            lost = band.loc[(band["seeds"] == 0) & band[across].isin(of_line.loc[~finished, across]), across]
+            axes.plot(lost, [_FOOT] * len(lost), transform=foot, color=colours[value], **DIVERGED_MARKER)
     _scale(axes, column)
     return pd.concat(drawn, ignore_index=True) if drawn else pd.DataFrame()
 
@@ -130,6 +137,8 @@ def page_of_ends(
         return drawn
 
     legend = line_entries(colours, {value: described({by: value}) for value in colours})
+    if any((panel.rows["outcome"] == "diverged").any() for panel in panels.shown):
+        legend.append(diverged_entry())
     if set(measured) & set(FITS):
         legend += function_entries()
     return page_of_measurements(panels, measured, draw_one, title=title, across=label, legend=legend)

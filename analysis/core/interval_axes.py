@@ -78,12 +78,12 @@ def draw_warmed_ends(
 
     Args:
         axes: Where to draw.
-        ends: One row a trial.
+        ends: One row a trial, with its `outcome`.
         column: One of `FITS`.
         warm: Knob: the number of plain steps.
         colours: Colour of each interval drawn.
     """
-    plain = ends.loc[ends[INTERVAL] == 1, f"{column}_lin"]
+    plain = ends.loc[(ends[INTERVAL] == 1) & (ends["outcome"] == "finished"), f"{column}_lin"]
     if len(plain):
         axes.axhline(plain.mean(), **_PLAIN)
     axes.set_xscale("symlog", linthresh=10, linscale=0.5)

@@ -83,10 +83,10 @@ def page_of_panels(
     figure, grid = axes_grid(*panels.shape, title=title, legend=legend)
     numbers = []
     for panel, axes in titled(panels, grid):
-        numbers.append(draw(axes, panel).assign(**panel.setting))
+        numbers.append(draw(axes, panel))
         _note_emptiness(axes)
     label_outside(grid, across, up)
-    return figure, pd.concat(numbers, ignore_index=True)
+    return figure, panels.numbered(numbers)
 
 
 def page_of_measurements(

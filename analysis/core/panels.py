@@ -58,6 +58,11 @@ class Panels:
         """Number of rows and columns."""
         return max(panel.row for panel in self.shown) + 1, max(panel.column for panel in self.shown) + 1
 
+    def numbered(self, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+        """Return the tables of the panels as one, with the knobs that tell the panels apart."""
+        parts = [table.assign(**panel.setting) for panel, table in zip(self.shown, tables, strict=True)]
+        return pd.concat(parts, ignore_index=True)
+
 
 def panels(
     trials: pd.DataFrame, rows: pd.DataFrame, *, inside: Collection[str], across: Collection[str], several: str = ""
