@@ -1,7 +1,6 @@
 """Trials apart by an interval: one trial a training, cells filled from the training they are, times that compare."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from analysis.core.intervals import (
@@ -100,8 +99,9 @@ def test_accuracy_that_follows_the_loss_is_the_same_for_every_interval_at_matche
 def test_cells_that_some_seeds_reached_are_marked() -> None:
     trials, rows = trained([{}, {"seed": 1, "outcome": "diverged", "ends": 1}])
     cells = matched_cells(trials, rows, [1.9, 0.5], "train_loss_lin", "test_acc_lin")
-    assert cells["marked"].tolist() == [False, True]
-    assert cells["diverged"].tolist() == [0, 1]
+    cells = cells.set_index("level")
+    assert cells["marked"].to_dict() == {1.9: False, 0.5: True}
+    assert cells["diverged"].to_dict() == {1.9: 0, 0.5: 1}
 
 
 def test_the_end_is_the_last_value_of_each_column_of_trials_of_full_length() -> None:
@@ -111,4 +111,3 @@ def test_the_end_is_the_last_value_of_each_column_of_trials_of_full_length() -> 
     assert ends["trial_id"].tolist() == ["t0", "t3"]
     assert ends["ntk_distance"].tolist() == [0.5, 0.1]
     assert ends["outcome"].tolist() == ["finished", "diverged"]
-    assert isinstance(ends, pd.DataFrame)
