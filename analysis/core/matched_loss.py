@@ -55,7 +55,8 @@ def at_matched_loss(rows: pd.DataFrame, levels: Sequence[float], loss: str, meas
             if below.any():
                 crossed = _at_crossing(losses, values, int(np.argmax(below)), level)
                 found.append([trial_id, level, *crossed])
-    return pd.DataFrame(found, columns=["trial_id", "level", *columns])
+    table = pd.DataFrame(found, columns=["trial_id", "level", *columns])
+    return table.astype(dict.fromkeys(["level", *columns], float))  # a table without rows has no types of its own
 
 
 def _at_crossing(losses: np.ndarray, values: np.ndarray, after: int, level: float) -> np.ndarray:

@@ -42,6 +42,12 @@ def test_a_loss_of_zero_passes_every_level() -> None:
     assert len(found) == 2
 
 
+def test_a_table_without_crossings_has_the_types_of_one_with_some() -> None:
+    some, none = (at_matched_loss(rows([2.0, 0.1]), [level], "loss", ["acc"]) for level in (1.0, 0.01))
+    assert none.empty
+    assert none.dtypes.drop("trial_id").equals(some.dtypes.drop("trial_id"))
+
+
 def test_the_order_of_rows_does_not_matter() -> None:
     _, measured = trained([{"feature_update_interval": interval} for interval in (1, 10)])
     shuffled = measured.sample(frac=1, random_state=0)
