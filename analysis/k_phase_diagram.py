@@ -1,7 +1,7 @@
 """Figures of the K phase diagram: what a network reaches when its features change every K steps.
 
-Each figure takes the trials and their measurements, and is left out where these do not carry it: older trials lack
-newer columns. In the numbers behind the figures an infinite K stands as the number of steps.
+Each figure takes the trials and their measurements, as `distinct_trainings` returns them, and is left out where these
+do not carry it: older trials lack newer columns. In the numbers behind the figures an infinite K stands as the number of steps.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from types import MappingProxyType
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.core.curves import diverged_entry
+from analysis.core.curves import diverged_entries
 from analysis.core.diagrams import Labels, draw_diagrams
 from analysis.core.figures import Drawing, ordered_colours, present, style
 from analysis.core.fits import draw_fit, fit_labels, function_entries, loss_unit, page_of_ends
@@ -146,7 +146,7 @@ def trajectories(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing:
     def draw_one(axes: Axes, panel: Panel, column: str) -> pd.DataFrame:
         return draw_fit(axes, panel.rows, panel.trials, column, INTERVAL, colours=colours)
 
-    legend = [*interval_entries(trials, colours), diverged_entry(), *function_entries()]
+    legend = [*interval_entries(trials, colours), *diverged_entries(trials["outcome"]), *function_entries()]
     title = subject(trials, found, _SUBJECT, "means over seeds")
     figure, numbers = page_of_measurements(
         found, fit_labels(trials), draw_one, title=title, across="step", legend=legend
@@ -174,7 +174,7 @@ def stability(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
         title=subject(trials, found, _SUBJECT, "one line a trial"),
         across="step",
         up=LABEL,
-        legend=[*interval_entries(trials, colours), diverged_entry()],
+        legend=[*interval_entries(trials, colours), *diverged_entries(trials["outcome"])],
     )
     return Drawing(figure, numbers, "stability")
 

@@ -75,9 +75,10 @@ def line_entries(colours: Mapping[float, str], labels: Mapping[float, str]) -> l
     return [Line2D([], [], color=colours[value], linewidth=1.6, label=labels[value]) for value in values]
 
 
-def diverged_entry() -> Line2D:
-    """Return the legend's entry of the cross that ends a line."""
-    return Line2D([], [], color="#555555", label="diverged", **DIVERGED_MARKER)
+def diverged_entries(outcomes: pd.Series) -> list[Line2D]:
+    """Return the legend's entry of the cross that ends a line, none where no trial diverged."""
+    cross = Line2D([], [], color="#555555", label="diverged", **DIVERGED_MARKER)
+    return [cross] if outcomes.eq("diverged").any() else []
 
 
 def draw_paths(

@@ -62,5 +62,6 @@ def draw_diagrams(
     figure.colorbar(mesh, ax=grid, label=labels.colour, aspect=30, pad=0.01)
     entries = legend_entries(every, missing=labels.missing, dot=labels.dot if every[MARKED].any() else "")
     if entries:
-        figure.legend(handles=entries, loc="outside lower left", ncols=len(entries))
+        # Below one panel there is no room for two entries side by side.
+        figure.legend(handles=entries, loc="outside lower left", ncols=1 if grid.shape[1] == 1 else len(entries))
     return figure, grid

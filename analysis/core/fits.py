@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
-from analysis.core.curves import DIVERGED_MARKER, diverged_entry, draw_band, draw_lines, line_entries, seed_band
+from analysis.core.curves import DIVERGED_MARKER, diverged_entries, draw_band, draw_lines, line_entries, seed_band
 from analysis.core.figures import ordered_colours
 from analysis.core.pages import page_of_measurements
 from analysis.core.panels import Panel, Panels, described
@@ -137,8 +137,7 @@ def page_of_ends(
         return drawn
 
     legend = line_entries(colours, {value: described({by: value}) for value in colours})
-    if any((panel.rows["outcome"] == "diverged").any() for panel in panels.shown):
-        legend.append(diverged_entry())
+    legend += diverged_entries(pd.concat([panel.rows["outcome"] for panel in panels.shown]))
     if set(measured) & set(FITS):
         legend += function_entries()
     return page_of_measurements(panels, measured, draw_one, title=title, across=label, legend=legend)

@@ -21,8 +21,8 @@ _PLAIN: Mapping[str, Any] = {"color": "black", "linewidth": 0.9, "linestyle": ":
 
 def interval_names(trials: pd.DataFrame) -> dict[float, str]:
     """Return each interval as it stands in legends and on axes, `distinct_trainings`' infinite one as infinity."""
-    endless = trials["steps"].max()
-    return {value: "∞" if value == endless else f"{value:g}" for value in np.sort(trials[INTERVAL].unique())}
+    endless = set(trials.loc[trials[INTERVAL] >= trials["steps"], INTERVAL])
+    return {value: "∞" if value in endless else f"{value:g}" for value in np.sort(trials[INTERVAL].unique())}
 
 
 def draw_interval_axis(axes: Axes, trials: pd.DataFrame) -> None:
@@ -43,7 +43,9 @@ def interval_entries(trials: pd.DataFrame, colours: Mapping[float, str]) -> list
 
 
 def draw_diagonal(axes: Axes, name: str) -> None:
-    """Draw the line on which both axes are equal."""
+    """Draw the line on which both axes are equal, unless the diagram has one row only."""
+    if len(axes.get_yticks()) < 2:
+        return
     axes.axline((1, 1), (10, 10), color="white", linewidth=1.0, linestyle="--")
     axes.annotate(name, (3, 3), color="white", xytext=(-5, 3), textcoords="offset points", fontsize=8, ha="right")
 

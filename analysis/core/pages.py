@@ -128,3 +128,4 @@ def page_of_measurements(
 def _note_emptiness(axes: Axes) -> None:
     if not axes.has_data():
         axes.text(0.5, 0.5, "no trial came so far", transform=axes.transAxes, ha="center", color="#555555")
+        axes.tick_params(which="both", bottom=False, left=False, labelbottom=False, labelleft=False)

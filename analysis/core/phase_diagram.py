@@ -136,7 +136,7 @@ def legend_entries(cells: pd.DataFrame, *, missing: str = "missing", dot: str = 
     """
     entries: list[Artist] = []
     if _unstable(cells).any():
-        entries.append(Patch(**_DIVERGED, label="diverged (half of the seeds or more)"))
+        entries.append(Patch(**_DIVERGED, label="diverged (half the seeds or more)"))
     if _missing(cells).any():
         entries.append(Patch(**_MISSING, label=missing))
     if dot:

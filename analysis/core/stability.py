@@ -29,5 +29,6 @@ def draw_stability(axes: Axes, rows: pd.DataFrame, by: str, *, colours: Mapping[
     axes.axhline(WARNING_BAND[1], color="#555555", linewidth=0.8)
     draw_paths(axes, measured, "step", RATIO, by, colours=colours)
     axes.set_xscale("symlog", linthresh=1, linscale=0.5)
+    axes.set_xlim(-0.2, 1.2 * max([1, *measured["step"]]))
     axes.set_yscale("log")
     return measured[["trial_id", "seed", "outcome", by, "step", RATIO]]

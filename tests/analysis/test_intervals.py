@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from analysis.core.interval_axes import interval_names
 from analysis.core.intervals import (
     INTERVAL,
     at_the_end,
@@ -34,6 +35,8 @@ def test_an_infinite_interval_has_one_value_whatever_the_length() -> None:
     kept, its_rows = distinct_trainings(trials, rows, knob_names(trials))
     assert kept[INTERVAL].tolist() == [100, 100]
     assert its_rows[INTERVAL].unique().tolist() == [100]
+    for of_length in (20, 100):
+        assert interval_names(kept[kept["steps"] == of_length]) == {100: "∞"}
 
 
 def test_a_stopped_trial_gives_way_to_a_shorter_one_that_finished() -> None:
