@@ -1,7 +1,8 @@
 """Figures of the K phase diagram: what a network reaches when its features change every K steps.
 
 Each figure takes the trials and their measurements, as `distinct_trainings` returns them, and is left out where these
-do not carry it: older trials lack newer columns. In the numbers behind the figures an infinite K stands as the number of steps.
+do not carry it: older trials lack newer columns. In the numbers behind the figures an infinite K stands as the number
+of steps.
 """
 
 from __future__ import annotations

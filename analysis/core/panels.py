@@ -83,21 +83,24 @@ def panels(
         rich = trials.groupby(varying, dropna=False)[several].transform("nunique") > 1
         trials = trials[rich] if rich.any() else trials
         varying = _varying(trials, inside)
-    sides = [[name for name in varying if (name in across) == side] for side in (False, True)]
-    found = [_combinations(trials, names) for names in sides]
-    downwards, sideways = (spread(settings, MOST_SHOWN) for settings in found)
-    shown = []
-    for row, below in enumerate(downwards):
-        for column, beside in enumerate(sideways):
-            setting = {**below, **beside}
+    below, beside = ([name for name in varying if (name in across) == side] for side in (False, True))
+    downwards = spread(_combinations(trials, below), MOST_SHOWN)
+    # Columns are chosen of the rows that are shown, so that none is empty where the knobs make no full grid.
+    in_rows = pd.concat([_with(trials, setting) for setting in downwards])
+    sideways = spread(_combinations(in_rows, beside), MOST_SHOWN)
+    shown: list[Panel] = []
+    for down in downwards:
+        row = 1 + max((panel.row for panel in shown), default=-1)
+        for column, side in enumerate(sideways):
+            setting = {**down, **side}
             chosen = _with(trials, setting)
             if len(chosen):
                 its_rows = rows[rows["trial_id"].isin(chosen["trial_id"])]
                 shown.append(Panel(setting, row, column, chosen, its_rows))
     notes = [
-        f"{len(kept)} of {len(settings)} values of {', '.join(names)}"
-        for names, settings, kept in zip(sides, found, (downwards, sideways), strict=True)
-        if len(kept) < len(settings)
+        f"{len(kept)} of {len(every)} values of {', '.join(names)}"
+        for names, kept in ((below, downwards), (beside, sideways))
+        if len(kept) < len(every := _combinations(trials, names))
     ]
     return Panels(tuple(shown), " and ".join(notes))
 

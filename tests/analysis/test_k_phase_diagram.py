@@ -123,9 +123,11 @@ def unusual() -> Iterator[Any]:
     yield pytest.param(grid(outcome="diverged", ends=20), id="all diverged")
     yield pytest.param([*grid(), *grid(steps=20), {INTERVAL: 20, "steps": 20, "seed": 5}], id="several lengths")
     yield pytest.param([*grid(), *grid(loss="mse")], id="two losses")
-    yield pytest.param([{"learning_rate": rate} for rate in np.geomspace(0.01, 1, 25)], id="a search")
+    rates = np.geomspace(0.01, 1, 25)
+    yield pytest.param([{"learning_rate": rate, "width": 1 / rate} for rate in rates], id="a search")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", list(unusual()))
 def test_unusual_sweeps_draw(settings: list[dict[str, Any]]) -> None:
     drawings = drawn(settings, NEWER)

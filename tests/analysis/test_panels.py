@@ -52,6 +52,15 @@ def test_too_many_values_are_cut_to_evenly_spread_ones_and_the_title_says_so() -
     )
 
 
+def test_knobs_that_make_no_full_grid_leave_no_row_or_column_empty() -> None:
+    random = np.random.default_rng(0)
+    trials, rows = trained([{"learning_rate": rate, "width": width} for rate, width in random.uniform(size=(40, 2))])
+    found = panels(trials, rows, inside=INSIDE, across=["learning_rate"])
+    assert {panel.row for panel in found.shown} == set(range(found.shape[0]))
+    assert {panel.column for panel in found.shown} == set(range(found.shape[1]))
+    assert "of 40 values of width" in found.omitted
+
+
 def test_panels_with_one_value_give_way_to_those_with_several() -> None:
     trials, rows = trained([{INTERVAL: 1}, {INTERVAL: 10}, {INTERVAL: 10, "warm_steps": 5}])
     trials["warm_steps"] = trials["warm_steps"].fillna(0)
