@@ -125,4 +125,5 @@ def matched_cells(
     matched[INTERVAL] = matched["trial_id"].map(trials.set_index("trial_id")[INTERVAL])
     cells = phase_cells(matched, trials, "level", INTERVAL, response, columns=levels)
     cells = cells.join(matched.groupby([INTERVAL, "level"])["step"].mean(), on=[INTERVAL, "level"])
-    return cells.assign(**{MARKED: cells["seeds"] < cells[INTERVAL].map(trials[INTERVAL].value_counts())})
+    trained = cells[INTERVAL].map(trials[INTERVAL].value_counts())
+    return cells.assign(**{MARKED: (cells["seeds"] > 0) & (cells["seeds"] < trained)})

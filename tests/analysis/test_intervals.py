@@ -101,10 +101,10 @@ def test_accuracy_that_follows_the_loss_is_the_same_for_every_interval_at_matche
 
 def test_cells_that_some_seeds_reached_are_marked() -> None:
     trials, rows = trained([{}, {"seed": 1, "outcome": "diverged", "ends": 1}])
-    cells = matched_cells(trials, rows, [1.9, 0.5], "train_loss_lin", "test_acc_lin")
+    cells = matched_cells(trials, rows, [1.9, 0.5, 1e-9], "train_loss_lin", "test_acc_lin")
     cells = cells.set_index("level")
-    assert cells["marked"].to_dict() == {1.9: False, 0.5: True}
-    assert cells["diverged"].to_dict() == {1.9: 0, 0.5: 1}
+    assert cells["marked"].to_dict() == {1.9: False, 0.5: True, 1e-9: False}
+    assert cells["diverged"].to_dict() == {1.9: 0, 0.5: 1, 1e-9: 1}
 
 
 def test_the_end_is_the_last_value_of_each_column_of_trials_of_full_length() -> None:
