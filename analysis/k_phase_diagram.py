@@ -1,100 +1,242 @@
-"""Figures of the K phase diagram: test accuracy over K and training time, and against the number of feature updates."""
+"""Figures of the K phase diagram: what a network reaches when its features change every K steps.
+
+Each figure takes the trials and their measurements, as `distinct_trainings` returns them, and is left out where these
+do not carry it: older trials lack newer columns. In the numbers behind the figures an infinite K stands as the number
+of steps.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 
-from analysis.core.curves import draw_band, seed_band
-from analysis.core.figures import COLOURS, Drawing, style
-from analysis.core.phase_diagram import draw_phase_diagram, legend_patches, phase_cells
+from analysis.core.curves import diverged_entries
+from analysis.core.diagrams import Labels, draw_diagrams
+from analysis.core.figures import Drawing, ordered_colours, present, style
+from analysis.core.fits import draw_fit, fit_labels, function_entries, loss_unit, page_of_ends
+from analysis.core.interval_axes import (
+    draw_diagonal,
+    draw_interval_axis,
+    draw_logarithmic_axis,
+    draw_updates,
+    draw_warmed_ends,
+    interval_entries,
+    interval_names,
+    plain_entry,
+)
+from analysis.core.intervals import (
+    INTERVAL,
+    at_the_end,
+    by_rounds,
+    distinct_trainings,
+    interval_cells,
+    matched_cells,
+    shared_steps,
+)
+from analysis.core.matched_loss import loss_levels
+from analysis.core.pages import page_of_measurements, page_of_panels
+from analysis.core.panels import Panel, Panels, knob_names, panels, subject
+from analysis.core.phase_diagram import MARKED
 from analysis.core.results import Results
+from analysis.core.stability import LABEL, RATIO, draw_stability
 
 STUDY = "k_phase_diagram"
-INTERVAL, RESPONSE = "feature_update_interval", "test_acc_lin"
-_PANEL_WIDTH, _PANEL_HEIGHT = 9.2, 3.9
-_TIMES_SHOWN = 3
+RATE, WARM, DAMPING, RESPONSE = "learning_rate", "warm_steps", "effective_damping", "test_acc_lin"
+FITTED = 0.99  # below this training accuracy a cell may only be undertrained
+_SUBJECT = ("data_name", "network", "inner_optimizer", RATE)
+_ACCURACY, _TIME, _INTERVAL = (
+    "test accuracy (linearised)",
+    "training time T (steps)",
+    "K: steps between feature updates",
+)
+_SEEDS = "mean and range of seeds"
+_MOVEMENT = MappingProxyType(
+    {
+        "ntk_distance": "distance of the tangent kernel\n(1 − cosine to initialisation)",
+        "ntk_cka_target": "alignment of the tangent kernel\nwith the labels (centred cosine)",
+        "rep_change": "change of the last hidden layer\n(relative to initialisation)",
+        "param_dist": "distance of the parameters\n(relative to initialisation)",
+        "num_feature_updates_effective": "effective number\nof feature updates",
+    }
+)
 
 
 def draw(results: Results) -> Sequence[Drawing]:
-    """Return the phase diagram of the stored trials, one row of panels for each combination of the other knobs.
-
-    The numbers have one row a cell: the knobs of its panel, K, the step, and mean, smallest and largest test accuracy
-    of the linearised model (the function that is trained) over the seeds.
-    """
+    """Return every figure that the stored trials carry, the diagram over K and training time first."""
     trials = results.trials(STUDY)
-    rows = results.measurements(STUDY, knobs=True)
-    panels = list(_panels(trials, rows))
-    numbers = []
+    trials = trials[(trials["outcome"] != "failed") & (trials["revision"] == trials["revision"].max())]
+    trials, rows = distinct_trainings(trials, results.measurements(STUDY, knobs=True), knob_names(trials))
+    if not shared_steps(rows):
+        return []
     with style():
-        figure = Figure(figsize=(_PANEL_WIDTH, _PANEL_HEIGHT * len(panels)), layout="constrained")
-        for (setting, panel_trials, panel_rows), (left, right) in zip(
-            panels, figure.subplots(len(panels), 2, squeeze=False), strict=True
-        ):
-            cells = phase_cells(panel_rows[panel_rows["step"] > 0], panel_trials, "step", INTERVAL, RESPONSE)
-            _draw_diagram(figure, left, cells, int(panel_trials["steps"].max()), _title(setting, panel_trials))
-            _draw_updates(right, panel_rows)
-            numbers.append(cells.assign(**setting))
-    return [Drawing(figure, pd.concat(numbers, ignore_index=True))]
+        drawn = [figure(trials, rows) for figure in FIGURES]
+    return [drawing for drawing in drawn if drawing is not None]
 
 
-def _panels(trials: pd.DataFrame, rows: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]]:
-    """Yield the trials and rows of each combination of the knobs that vary beside K and the seed."""
-    finished = trials[trials["outcome"] != "failed"]
-    varying = [name for name in _knobs(finished) if name not in (INTERVAL, "seed") and finished[name].nunique() > 1]
-    if not varying:
-        yield {}, finished, rows
-        return
-    for values, chosen in finished.groupby(varying):
-        yield dict(zip(varying, values, strict=True)), chosen, rows[rows["trial_id"].isin(chosen["trial_id"])]
+def over_time(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing:
+    """Return test accuracy over K and training time; all cells at K ≥ T are the training that never updates."""
+    found = _panels(trials, rows)
+    tables = _tables(found, shared_steps(rows))
+    figure, grid = draw_diagrams(found, tables, "step", INTERVAL, _labels(trials, found, across=_TIME, up=_INTERVAL))
+    for panel in found.shown:
+        draw_diagonal(grid[panel.row, panel.column], "K = T")
+    return Drawing(figure, found.numbered(tables))
 
 
-def _knobs(trials: pd.DataFrame) -> list[str]:
-    """Return the knobs' columns, which stand between the JSON of all knobs and the final measurements."""
-    names = list(trials.columns)
-    first = names.index("knobs_json") + 1
-    return [name for name in names[first:] if not name.startswith("final_")]
+def over_rounds(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
+    """Return test accuracy over the number of rounds N = T/K and training time.
+
+    N counts rounds of equal length, which a trial that was warmed up first does not have: it is left out.
+    """
+    trials = trials[trials[WARM] == 0] if WARM in trials else trials
+    if trials[INTERVAL].nunique() < 2:
+        return None
+    found = _panels(trials, rows)
+    tables = [by_rounds(cells) for cells in _tables(found, shared_steps(rows))]
+    labels = _labels(trials, found, across=_TIME, up="N = T/K: rounds (1: features never change)")
+    figure, _ = draw_diagrams(found, tables, "step", "rounds", labels, aligned=False)
+    return Drawing(figure, found.numbered(tables), "rounds")
 
 
-def _title(setting: dict[str, Any], trials: pd.DataFrame) -> str:
-    described = ", ".join(f"{name} = {value}" for name, value in setting.items())
-    first = trials.iloc[0]
-    return described or f"{first['data_name']}, {first['network']}, learning rate {first['learning_rate']:g}"
+def over_updates(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
+    """Return test accuracy against the number of feature updates so far, one curve a training time."""
+    if trials[INTERVAL].nunique() < 2:
+        return None
+    found = _panels(trials, rows[rows["step"].isin(shared_steps(rows))])
+    figure, numbers = page_of_panels(
+        found,
+        lambda axes, panel: draw_updates(axes, panel.rows, RESPONSE),
+        title=subject(trials, found, _SUBJECT, f"{_SEEDS} (hollow: not all of them)"),
+        across="number of feature updates",
+        up=_ACCURACY,
+    )
+    return Drawing(figure, numbers, "updates")
 
 
-def _draw_diagram(figure: Figure, axes: Axes, cells: pd.DataFrame, steps: int, title: str) -> None:
-    shown = Normalize(cells["mean"].min(), cells["mean"].max())
-    mesh = draw_phase_diagram(axes, cells, "step", INTERVAL, shown=shown, labels={steps: "∞"})
-    figure.colorbar(mesh, ax=axes, label="test accuracy (linearised), mean over seeds")
-    axes.set(xlabel="training time T (steps)", ylabel="K: steps between feature updates", title=title)
-    axes.axline((1, 1), (10, 10), color="white", linewidth=1.0, linestyle="--")
-    axes.annotate("K = T", (3, 3), color="white", xytext=(-26, 2), textcoords="offset points", fontsize=8)
-    entries = legend_patches(cells)
-    if entries:
-        axes.legend(handles=entries, loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2)
+def at_loss(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
+    """Return test accuracy over K and the training loss at which it is read, interpolated as `at_matched_loss` says."""
+    rows = rows[rows["step"].isin([0, *shared_steps(rows)])]
+    levels = loss_levels(rows, "train_loss_lin")
+    if not levels:
+        return None
+    found = _panels(trials, rows)
+    tables = [matched_cells(panel.trials, panel.rows, levels, "train_loss_lin", RESPONSE) for panel in found.shown]
+    across = f"training loss (linearised) when first reached{loss_unit(trials)}"
+    words = {"missing": "loss not reached", "dot": "reached by some seeds only"}
+    labels = _labels(trials, found, across=across, up=_INTERVAL, **words)
+    figure, grid = draw_diagrams(found, tables, "level", INTERVAL, labels)
+    for panel in found.shown:
+        grid[panel.row, panel.column].invert_xaxis()
+    return Drawing(figure, found.numbered(tables), "matched_loss")
 
 
-def _draw_updates(axes: Axes, rows: pd.DataFrame) -> None:
-    """Draw accuracy against the number of feature updates so far, one curve a training time."""
-    for colour, step in zip(COLOURS, _times(rows), strict=False):
-        # Every K at or above T is the same training: one of them stands for all.
-        distinct = rows[rows["step"] == step].drop_duplicates(["num_feature_updates", "seed"])
-        band = seed_band(distinct, "num_feature_updates", RESPONSE)
-        draw_band(axes, band, "num_feature_updates", colour=colour, label=f"T = {step}")
-    axes.set_xscale("symlog", linthresh=1, linscale=0.5)
-    axes.set(xlim=(-0.2, None), xlabel="number of feature updates", ylabel="test accuracy (linearised)")
-    axes.set_title("mean and range of seeds (hollow: not all)")
-    axes.legend(title="after", loc="best")
+def movement(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
+    """Return how far features and parameters have moved by the end of training, against K."""
+    measured = {name: label for name, label in _MOVEMENT.items() if present(rows, name)}
+    return _ends(trials, rows, measured, INTERVAL, draw_interval_axis, _INTERVAL, "movement")
 
 
-def _times(rows: pd.DataFrame) -> list[int]:
-    """Return the last measured step and earlier ones, about half a decade apart."""
-    steps = np.sort(rows.loc[rows["step"] > 0, "step"].unique())
-    wanted = steps[-1] / np.sqrt(10) ** np.arange(_TIMES_SHOWN)
-    return sorted({int(steps[np.argmin(np.abs(np.log(steps / time)))]) for time in wanted}, reverse=True)
+def trajectories(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing:
+    """Return loss and accuracy of the linearised model and of the network against the step, one line each K."""
+    found = _panels(trials, rows[rows["step"].isin(shared_steps(rows))], several="")
+    colours = ordered_colours(trials[INTERVAL])
+
+    def draw_one(axes: Axes, panel: Panel, column: str) -> pd.DataFrame:
+        return draw_fit(axes, panel.rows, panel.trials, column, INTERVAL, colours=colours)
+
+    legend = [*interval_entries(trials, colours), *diverged_entries(trials["outcome"]), *function_entries()]
+    title = subject(trials, found, _SUBJECT, "means over seeds")
+    figure, numbers = page_of_measurements(
+        found, fit_labels(trials), draw_one, title=title, across="step", legend=legend
+    )
+    return Drawing(figure, numbers, "trajectories")
+
+
+def against_damping(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
+    """Return loss and accuracy at the end of training against 1/(learning rate × K), which acts as a damping."""
+    if DAMPING not in rows:
+        rows = rows.assign(**{DAMPING: 1 / (rows[RATE] * rows[INTERVAL])})
+    label = "effective damping 1/(learning rate × K)"
+    return _ends(trials, rows, fit_labels(trials), DAMPING, draw_logarithmic_axis, label, "damping")
+
+
+def stability(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
+    """Return the stability ratio at each linearisation against the step, one line a trial."""
+    if not present(rows, RATIO):
+        return None
+    found = _panels(trials, rows)
+    colours = ordered_colours(trials[INTERVAL])
+    figure, numbers = page_of_panels(
+        found,
+        lambda axes, panel: draw_stability(axes, panel.rows, INTERVAL, colours=colours),
+        title=subject(trials, found, _SUBJECT, "one line a trial"),
+        across="step",
+        up=LABEL,
+        legend=[*interval_entries(trials, colours), *diverged_entries(trials["outcome"])],
+    )
+    return Drawing(figure, numbers, "stability")
+
+
+def one_shot(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
+    """Return test accuracy at the end of training against the plain steps before the first interval, a line each K."""
+    ends = at_the_end(trials, rows)
+    if WARM not in ends or ends[WARM].nunique() < 2:
+        return None
+    found = _panels(trials, ends, WARM, several=WARM)
+    warmed = ends.groupby(INTERVAL)[WARM].transform("nunique") > 1
+    colours = ordered_colours(ends.loc[warmed, INTERVAL])
+    figure, numbers = page_of_panels(
+        found,
+        lambda axes, panel: draw_warmed_ends(axes, panel.rows, "test_acc", WARM, colours=colours),
+        title=subject(trials, found, _SUBJECT, _SEEDS),
+        across="steps of plain SGD before the first round",
+        up="test accuracy at the end",
+        legend=[*interval_entries(trials, colours), plain_entry(), *function_entries()],
+    )
+    return Drawing(figure, numbers, "one_shot")
+
+
+# The first is the study's main figure.
+FIGURES = (over_time, over_rounds, over_updates, at_loss, movement, trajectories, against_damping, stability, one_shot)
+
+
+def _ends(
+    trials: pd.DataFrame,
+    rows: pd.DataFrame,
+    measured: Mapping[str, str],
+    across: str,
+    axis: Callable[[Axes, pd.DataFrame], None],
+    label: str,
+    name: str,
+) -> Drawing | None:
+    ends = at_the_end(trials, rows)
+    if not measured or ends.loc[(ends["outcome"] == "finished") & ends[across].notna(), INTERVAL].nunique() < 2:
+        return None
+    found = _panels(trials, ends, RATE)
+    title = subject(trials, found, _SUBJECT, f"after {trials['steps'].max()} steps", _SEEDS)
+    figure, numbers = page_of_ends(found, measured, across, RATE, axis=axis, title=title, label=label)
+    return Drawing(figure, numbers, name)
+
+
+def _panels(trials: pd.DataFrame, rows: pd.DataFrame, *inside: str, several: str = INTERVAL) -> Panels:
+    return panels(trials, rows, inside=(INTERVAL, "seed", "steps", *inside), across=[RATE], several=several)
+
+
+def _tables(found: Panels, steps: Sequence[int]) -> list[pd.DataFrame]:
+    tables = [interval_cells(panel.trials, panel.rows, steps, RESPONSE, "train_acc_lin") for panel in found.shown]
+    return [cells.assign(**{MARKED: cells["train_acc_lin"] < FITTED}) for cells in tables]
+
+
+def _labels(
+    trials: pd.DataFrame,
+    found: Panels,
+    *,
+    missing: str = "missing",
+    dot: str = f"training accuracy below {FITTED}",
+    **axes: str,
+) -> Labels:
+    title, names = subject(trials, found, _SUBJECT), interval_names(trials)
+    return Labels(title=title, colour=f"mean {_ACCURACY}", rows=names, missing=missing, dot=dot, **axes)

@@ -2,23 +2,100 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from analysis.core.panels import spread
+
+DIVERGED_MARKER: Mapping[str, Any] = {"marker": "x", "markersize": 6, "markeredgewidth": 1.6, "linestyle": "none"}
+_MOST_ENTRIES = 14
 
 
 def seed_band(rows: pd.DataFrame, by: str, response: str) -> pd.DataFrame:
     """Return columns `by`, `mean`, `smallest`, `largest`, `seeds` of the response, one row for each value of `by`."""
     band = rows.groupby(by)[response].agg(["mean", "min", "max", "count"])
     band.columns = pd.Index(["mean", "smallest", "largest", "seeds"])
-    return band[band["seeds"] > 0].reset_index()
+    return band.reset_index()
 
 
-def draw_band(axes: Axes, band: pd.DataFrame, by: str, *, colour: str, label: str) -> None:
+def draw_band(
+    axes: Axes, band: pd.DataFrame, by: str, *, colour: str, label: str | None = None, linestyle: Any = "-"
+) -> None:
     """Draw the table of `seed_band`: points on the means, a band from the smallest to the largest seed.
 
     A point that lacks seeds which other points have is hollow: its mean is one of survivors.
     """
     whole = band["seeds"] == band["seeds"].max()
     axes.fill_between(band[by], band["smallest"], band["largest"], color=colour, alpha=0.2, linewidth=0)
-    axes.plot(band[by], band["mean"], color=colour, linewidth=1.4, label=label, marker="o", markersize=3.5)
+    line = {"color": colour, "linewidth": 1.4, "linestyle": linestyle, "label": label}
+    axes.plot(band[by], band["mean"], marker="o", markersize=3.5, **line)
     axes.plot(band[by][~whole], band["mean"][~whole], "o", color=colour, markersize=4.5, markerfacecolor="white")
+
+
+def draw_lines(
+    axes: Axes,
+    cells: pd.DataFrame,
+    across: str,
+    by: str,
+    *,
+    colours: Mapping[float, str],
+    linestyle: Any = "-",
+    ceiling: float = math.inf,
+) -> None:
+    """Draw the means of a table of `phase_cells` as one line for each value of `by`.
+
+    A line ends where half of its seeds have diverged, with a cross.
+
+    Args:
+        axes: Where to draw.
+        cells: Table of `phase_cells` with columns `across` and `by`.
+        across: Column on the horizontal axis.
+        by: Column that tells the lines apart.
+        colours: Colour of each line.
+        linestyle: How the lines look.
+        ceiling: Means above it are drawn at it, so that a line about to diverge does not set the scale.
+    """
+    clipped = cells.assign(mean=cells["mean"].clip(upper=ceiling))
+    for value in clipped[by].unique():
+        of_line = clipped[clipped[by] == value]
+        alive = of_line[of_line["seeds"] > of_line["diverged"]]
+        axes.plot(alive[across], alive["mean"], color=colours[value], linewidth=1.2, linestyle=linestyle)
+        if len(alive) and (of_line["diverged"] >= of_line["seeds"].clip(lower=1)).any():
+            axes.plot(alive[across].iloc[-1], alive["mean"].iloc[-1], color=colours[value], **DIVERGED_MARKER)
+
+
+def line_entries(colours: Mapping[float, str], labels: Mapping[float, str]) -> list[Line2D]:
+    """Return the legend's entries of lines; of many, evenly spread ones: the colours between are in order."""
+    values = spread(list(colours), _MOST_ENTRIES)
+    return [Line2D([], [], color=colours[value], linewidth=1.6, label=labels[value]) for value in values]
+
+
+def diverged_entries(outcomes: pd.Series) -> list[Line2D]:
+    """Return the legend's entry of the cross that ends a line, none where no trial diverged."""
+    cross = Line2D([], [], color="#555555", label="diverged", **DIVERGED_MARKER)
+    return [cross] if outcomes.eq("diverged").any() else []
+
+
+def draw_paths(
+    axes: Axes, rows: pd.DataFrame, across: str, response: str, by: str, *, colours: Mapping[float, str]
+) -> None:
+    """Draw each trial as a line of its own, a cross at the end of one that diverged.
+
+    Args:
+        axes: Where to draw.
+        rows: Measurements with columns `trial_id`, `outcome`, `across`, `response` and `by`.
+        across: Column on the horizontal axis.
+        response: Column on the vertical axis.
+        by: Column that decides the colour.
+        colours: Colour of each value of `by`.
+    """
+    for _, path in rows.groupby("trial_id"):
+        last = path.iloc[-1]
+        axes.plot(path[across], path[response], color=colours[last[by]], linewidth=1.0, marker=".", markersize=3)
+        if last["outcome"] == "diverged":
+            axes.plot(last[across], last[response], color=colours[last[by]], **DIVERGED_MARKER)

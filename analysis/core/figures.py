@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
+import numpy as np
 import pandas as pd
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 # Paul Tol's "bright" scheme (technical note SRON/EPS/TN/09-002): distinct in every colour-vision deficiency.
@@ -24,6 +26,8 @@ _STYLE: dict[Any, Any] = {
     "figure.constrained_layout.use": True,
     "hatch.linewidth": 0.6,
 }
+# Ends before the map's pale yellow, which white paper swallows.
+_PALEST = 0.88
 
 
 @dataclass(frozen=True)
@@ -46,3 +50,18 @@ def style() -> Iterator[None]:
     """Draw everything inside in the common style."""
     with matplotlib.rc_context(_STYLE):
         yield
+
+
+def ordered_colours(values: Iterable[float]) -> dict[float, str]:
+    """Return a colour for each value, from dark for the smallest to light for the largest.
+
+    Lightness alone tells them apart, so the order survives grey print and colour blindness.
+    """
+    ordered = sorted(set(values))
+    colour_map = matplotlib.colormaps["viridis"]
+    return dict(zip(ordered, map(to_hex, colour_map(np.linspace(0, _PALEST, len(ordered)))), strict=True))
+
+
+def present(table: pd.DataFrame, *columns: str) -> bool:
+    """Return whether a table has all the columns, each with a value somewhere: older trials lack newer measurements."""
+    return all(column in table and bool(table[column].notna().any()) for column in columns)

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.collections import QuadMesh
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 COLOUR_MAP = "viridis"
-_DIVERGED: dict[str, Any] = {"facecolor": "#8C8C8C", "edgecolor": "#FFFFFF", "hatch": "////"}
-_MISSING: dict[str, Any] = {"facecolor": "#FFFFFF", "edgecolor": "#BBBBBB", "hatch": "...."}
+MARKED = "marked"
+_DIVERGED: Mapping[str, Any] = {"facecolor": "#8C8C8C", "edgecolor": "#FFFFFF", "hatch": "////"}
+_MISSING: Mapping[str, Any] = {"facecolor": "#FFFFFF", "edgecolor": "#BBBBBB", "hatch": "...."}
+_DOT: Mapping[str, Any] = {"marker": "o", "markersize": 2.4, "color": "white", "markeredgecolor": "black"}
+_DOT_EDGE = 0.4  # points
+_FLOOR = 1.5
 
 
 def phase_cells(
-    rows: pd.DataFrame, outcomes: pd.DataFrame, horizontal: str, vertical: str, response: str
+    rows: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    horizontal: str,
+    vertical: str,
+    response: str,
+    columns: Sequence[float] | None = None,
 ) -> pd.DataFrame:
     """Return one row for each cell of the diagram.
 
@@ -30,30 +42,43 @@ def phase_cells(
         horizontal: Column on the horizontal axis.
         vertical: Column on the vertical axis.
         response: Column to average over the seeds.
+        columns: Values on the horizontal axis; those of `rows` by default.
 
     Returns:
-        Columns `horizontal`, `vertical`, `mean`, `smallest`, `largest`, `seeds` (trials with a value) and `diverged`
+        Columns `vertical`, `horizontal`, `mean`, `smallest`, `largest`, `seeds` (trials with a value) and `diverged`
         (trials that have none because they diverged).
     """
-    measured = rows.groupby([vertical, horizontal])[response].agg(["mean", "min", "max", "count"])
+    rows = rows.dropna(subset=[response])
+    places = rows.groupby([vertical, horizontal])
+    measured = places[response].agg(["mean", "min", "max", "count"])
     measured.columns = pd.Index(["mean", "smallest", "largest", "seeds"])
     every = pd.MultiIndex.from_product(
-        [sorted(outcomes[vertical].unique()), sorted(rows[horizontal].unique())], names=[vertical, horizontal]
+        [sorted(outcomes[vertical].unique()), sorted(rows[horizontal].unique() if columns is None else columns)],
+        names=[vertical, horizontal],
     )
+    lost = outcomes[outcomes["outcome"] == "diverged"]
+    alive = rows[rows["trial_id"].isin(lost["trial_id"])].groupby([vertical, horizontal])["trial_id"].nunique()
     cells = measured.reindex(every).reset_index().fillna({"seeds": 0})
-    diverged = outcomes[outcomes["outcome"] == "diverged"][["trial_id", vertical]]
-    last = rows.groupby("trial_id")[horizontal].max()
-    ends = diverged.assign(last=diverged["trial_id"].map(last).fillna(-np.inf))
-    cells["diverged"] = [
-        int(((ends[vertical] == row) & (ends["last"] < column)).sum())
-        for row, column in zip(cells[vertical], cells[horizontal], strict=True)
-    ]
-    return cells
+    diverging = cells[vertical].map(lost.groupby(vertical)["trial_id"].nunique()).fillna(0)
+    return cells.assign(diverged=(diverging - alive.reindex(every, fill_value=0).to_numpy()).astype(int))
+
+
+def common_range(tables: Sequence[pd.DataFrame]) -> Normalize:
+    """Return the range of colours that holds the means of all tables of `phase_cells`."""
+    means = pd.concat([table["mean"] for table in tables]).dropna()
+    return Normalize(means.min(), means.max()) if len(means) else Normalize(0, 1)
 
 
 def draw_phase_diagram(
-    axes: Axes, cells: pd.DataFrame, horizontal: str, vertical: str, *, shown: Normalize, labels: dict[float, str]
-) -> QuadMesh:
+    axes: Axes,
+    cells: pd.DataFrame,
+    horizontal: str,
+    vertical: str,
+    *,
+    shown: Normalize,
+    labels: Mapping[float, str],
+    aligned: bool = True,
+) -> ScalarMappable:
     """Draw the cells of `phase_cells` over two logarithmic axes.
 
     A cell in which at least half of the seeds diverged is hatched grey, one without any trial is dotted white.
@@ -65,20 +90,22 @@ def draw_phase_diagram(
         vertical: Column on the vertical axis.
         shown: Range of the colours.
         labels: Text of a vertical value where it is not the number itself.
+        aligned: Whether the vertical values are the same in every column, and are then the ticks.
     """
-    columns, rows = (np.sort(cells[name].unique()).astype(float) for name in (horizontal, vertical))
-    means = cells.pivot(index=vertical, columns=horizontal, values="mean").to_numpy(float)
-    lost = cells.pivot(index=vertical, columns=horizontal, values="diverged").to_numpy(float)
-    seeds = cells.pivot(index=vertical, columns=horizontal, values="seeds").to_numpy(float)
-    unstable = lost >= np.maximum(seeds, 1)
-    across, up = cell_edges(columns), cell_edges(rows)
-    mesh = axes.pcolormesh(
-        across, up, np.ma.masked_where(unstable | np.isnan(means), means), cmap=COLOUR_MAP, norm=shown
+    corners = _corners(cells, horizontal, vertical, aligned)
+    unstable, missing = _unstable(cells).to_numpy(), _missing(cells).to_numpy()
+    coloured = ~unstable & ~missing
+    mesh = PolyCollection(
+        corners[coloured], array=cells["mean"].to_numpy()[coloured], cmap=COLOUR_MAP, norm=shown, antialiased=False
     )
-    _mark(axes, across, up, unstable, _DIVERGED)
-    _mark(axes, across, up, np.isnan(means) & ~unstable, _MISSING)
-    axes.set(xscale="log", yscale="log", xlim=(across[0], across[-1]), ylim=(up[0], up[-1]))
-    axes.set_yticks(rows, [labels.get(value, f"{value:g}") for value in rows])
+    axes.add_collection(mesh, autolim=False)
+    for kind, appearance in ((unstable, _DIVERGED), (missing, _MISSING)):
+        axes.add_collection(PolyCollection(corners[kind], linewidth=0, **appearance), autolim=False)
+    across, up = corners[..., 0], corners[..., 1]
+    axes.set(xscale="log", yscale="log", xlim=(across.min(), across.max()), ylim=(up.min(), up.max()))
+    if aligned:
+        rows = np.sort(cells[vertical].unique())
+        axes.set_yticks(rows, [labels.get(value, f"{value:g}") for value in rows])
     axes.minorticks_off()
     return mesh
 
@@ -93,17 +120,55 @@ def cell_edges(centres: Sequence[float] | np.ndarray) -> np.ndarray:
     return np.exp(np.concatenate([[first], middles, [last]]))
 
 
-def legend_patches(cells: pd.DataFrame) -> list[Patch]:
-    """Return the legend's entries for the kinds of cells without a colour that occur."""
-    entries = []
-    if (cells["diverged"] >= cells["seeds"].clip(lower=1)).any():
-        entries.append(Patch(**_DIVERGED, label="diverged"))
-    if ((cells["seeds"] == 0) & (cells["diverged"] == 0)).any():
-        entries.append(Patch(**_MISSING, label="missing"))
+def mark_cells(axes: Axes, cells: pd.DataFrame, horizontal: str, vertical: str) -> None:
+    """Put a dot on every cell of a table that has a colour in the diagram."""
+    dotted = cells[~_unstable(cells) & ~_missing(cells)]
+    axes.plot(dotted[horizontal], dotted[vertical], linestyle="none", markeredgewidth=_DOT_EDGE, **_DOT)
+
+
+def legend_entries(cells: pd.DataFrame, *, missing: str = "missing", dot: str = "") -> list[Artist]:
+    """Return the legend's entries for the kinds of cells without a colour that occur, and for the dots.
+
+    Args:
+        cells: Every cell drawn.
+        missing: What a cell without any trial means.
+        dot: What a dot means; empty where there are none.
+    """
+    entries: list[Artist] = []
+    if _unstable(cells).any():
+        entries.append(Patch(**_DIVERGED, label="diverged (half the seeds or more)"))
+    if _missing(cells).any():
+        entries.append(Patch(**_MISSING, label=missing))
+    if dot:
+        entries.append(Line2D([], [], linestyle="none", markeredgewidth=_DOT_EDGE, **_DOT, label=dot))
     return entries
 
 
-def _mark(axes: Axes, across: np.ndarray, up: np.ndarray, where: np.ndarray, style: dict[str, Any]) -> None:
-    for row, column in zip(*np.nonzero(where), strict=True):
-        width, height = across[column + 1] - across[column], up[row + 1] - up[row]
-        axes.add_patch(Rectangle((across[column], up[row]), width, height, linewidth=0, **style))
+def _unstable(cells: pd.DataFrame) -> pd.Series:
+    return cells["diverged"] >= cells["seeds"].clip(lower=1)
+
+
+def _missing(cells: pd.DataFrame) -> pd.Series:
+    return (cells["seeds"] == 0) & (cells["diverged"] == 0)
+
+
+def _corners(cells: pd.DataFrame, horizontal: str, vertical: str, aligned: bool) -> np.ndarray:
+    """Return the corners of every cell, one row a cell: shape (cells, 4, 2)."""
+    left, right = _sides(cells[horizontal])
+    if aligned:
+        low, high = _sides(cells[vertical])
+    else:
+        sides = pd.DataFrame(index=cells.index, columns=["low", "high"], dtype=float)
+        for _, column in cells.groupby(horizontal):
+            sides.loc[column.index] = np.column_stack(_sides(column[vertical]))
+        lowest = cells[vertical] == cells[vertical].min()
+        sides.loc[lowest, "low"] = cells.loc[lowest, vertical] / _FLOOR  # a common floor for the row that all have
+        low, high = sides.to_numpy().T
+    return np.stack([np.stack([left, right, right, left], axis=1), np.stack([low, low, high, high], axis=1)], axis=-1)
+
+
+def _sides(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lower and upper edge of each value's cells."""
+    centres = np.sort(values.unique())
+    edges, places = cell_edges(centres), np.searchsorted(centres, values)
+    return edges[places], edges[places + 1]
