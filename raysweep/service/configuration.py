@@ -85,9 +85,9 @@ def read_settings(study: Study, overrides: Sequence[str]) -> Settings:
         UsageError: An override is misspelt, or a value is not allowed.
     """
     columns = {declared.name: declared for declared in study.knobs.declared()}
-    translated = [translated(override, columns) for override in overrides]
-    config = _composed(study, translated)
-    given = {column_of(override.partition("=")[0]) for override in translated}
+    written = [translated(override, columns) for override in overrides]
+    config = _composed(study, written)
+    given = {column_of(override.partition("=")[0]) for override in written}
     axes = {
         name: written
         for name, written in config.pop("axes").items()

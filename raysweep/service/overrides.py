@@ -12,6 +12,8 @@ from raysweep.service.study import Study
 from trials.core.data.arrays import SOURCES
 from trials.core.knobs import KnobField
 
+_PLANNERS = ("search.", "boundary.")
+
 
 def translated(override: str, columns: Mapping[str, KnobField]) -> str:
     """Return the override with what Hydra would take for a multi-run written as an axis.
@@ -29,6 +31,8 @@ def translated(override: str, columns: Mapping[str, KnobField]) -> str:
         key = f"axes.{column_of(plain.removeprefix('axes.'))}"
     if several and key.startswith("axes."):
         return f"{key}='{value}'"
+    if plain.startswith(_PLANNERS):
+        return f"++{plain}={value}"  # a planner's setting need not stand in the space; the planner knows its own
     return f"{key}={value}"
 
 
