@@ -76,7 +76,7 @@ def test_bad_input_says_in_one_line_what_is_allowed(overrides: list[str], said: 
 
 
 def test_a_grid_cannot_stop_its_trials() -> None:
-    with pytest.raises(UsageError, match="unknown setting 'stopping.rule'"):
+    with pytest.raises(UsageError, match=r"unknown setting 'stopping\.rule'"):
         read_settings(STUDY, ["space=smoke", "stopping.rule=asha"])
 
 
