@@ -27,6 +27,7 @@ for _name, _value in {
 import ray
 from ray import tune
 
+from raysweep.service import capacity
 from raysweep.service.actors import PackTrainable
 from raysweep.service.errors import ClusterError
 from raysweep.service.feed import PackFeed, PackReports
@@ -36,11 +37,7 @@ from raysweep.service.metrics import SweepMetrics
 from raysweep.service.packs import MOST_TRIALS, PackQueue
 from raysweep.service.serial import Listener
 from raysweep.service.stopping import scheduler_of
-from raysweep.service.study import Resources
 from raysweep.service.supply import Supply
-
-GROWTH = 16
-"""Actors asked for at once of a cluster that may grow, beyond those it holds."""
 
 
 class TuneExecutor:
@@ -62,16 +59,13 @@ class TuneExecutor:
         """
         with connected(self._address):
             work = replace(work, resources=resolved_resources(work, supply.ahead()))
-            slots = _slots(work.resources, may_grow=self._address is not None)
-            # What Tune has pending is all the demand that an autoscaler sees.
-            os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(2 * slots + (GROWTH if self._address else 2))
-            queue, sweep_metrics = (
-                PackQueue(supply, slots, work.together, most=1 if work.stopping else MOST_TRIALS),
-                SweepMetrics(work),
-            )
+            held = capacity.slots(work.resources)
+            os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(capacity.pending(held))
+            most = 1 if work.stopping else MOST_TRIALS
+            queue, metrics = PackQueue(supply, max(held, 1), work.together, most), SweepMetrics(work)
 
             def listen(reports: Sequence[TrialReport], running: int) -> None:
-                sweep_metrics.update(reports, running, queue.waiting)
+                metrics.update(reports, running, queue.waiting)
                 listener(reports, running)
 
             feed = PackFeed(queue, work, listen)
@@ -130,26 +124,3 @@ def _loopback() -> dict[str, str]:
     Ray replaces 127.0.0.1 by the machine's address in its network, which a laptop changes as it moves.
     """
     return {"_node_ip_address": "127.0.0.2"} if sys.platform == "linux" else {}
-
-
-def _slots(resources: Resources, *, may_grow: bool) -> int:
-    """Return how many actors the cluster's nodes hold now, at least 1 where it may grow.
-
-    Raises:
-        ClusterError: No node holds one actor, and the cluster cannot grow.
-    """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    slots = sum(_slots_of(node, resources) for node in nodes)
-    if not slots and not may_grow:
-        largest = max(nodes, key=lambda node: (node.get("GPU", 0), node.get("CPU", 0)))
-        raise ClusterError(
-            f"a trial asks for resources.cpus={resources.cpus} and resources.gpus={resources.gpu_fraction:g}; "
-            f"this machine has {largest.get('CPU', 0):g} CPUs and {largest.get('GPU', 0):g} GPUs"
-        )
-    return max(slots, 1)
-
-
-def _slots_of(node: dict[str, float], resources: Resources) -> int:
-    by_cpu = int(node.get("CPU", 0) // resources.cpus)
-    by_gpu = int(node.get("GPU", 0) / resources.gpu_fraction + 1e-6) if resources.gpu_fraction else by_cpu
-    return min(by_cpu, by_gpu)

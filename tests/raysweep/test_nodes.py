@@ -77,6 +77,16 @@ def lines(diary: Path) -> int:
     return len(diary.read_text(encoding="ascii").splitlines()) if diary.exists() else 0
 
 
+def until_up(head: Head, cpus: int) -> None:
+    """Wait until the nodes of the cluster have so many cores."""
+    asking = (
+        "import ray, sys, time; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR')\n"
+        "while ray.cluster_resources().get('CPU', 0) < int(sys.argv[2]): time.sleep(0.2)"
+    )
+    command = [sys.executable, "-c", asking, head.address, str(cpus)]
+    subprocess.run(command, env=dict(head.environment), check=True, timeout=LONGEST_SECONDS)
+
+
 def processes(node: Node) -> list[psutil.Process]:
     with contextlib.suppress(psutil.NoSuchProcess):
         return psutil.Process(node.process.pid).children(recursive=True)
@@ -102,6 +112,7 @@ def test_nothing_is_lost_when_raylets_are_killed(diary: Path, tmp_path: Path) ->
     dice, root = random.Random(4), tmp_path / "disturbed"
     with hiking_cluster(diary) as (head, add_node):
         nodes = [add_node(), add_node()]
+        until_up(head, 2)
         sweeping = driver(head, str(root), str(TRIALS), "--study", HIKE.name)
         for kill in range(3):
             marked = (kill + 1) * TRIALS * STEPS // 5
@@ -123,6 +134,7 @@ def test_a_drained_node_hands_its_trials_over(diary: Path, tmp_path: Path) -> No
     with hiking_cluster(diary) as (head, add_node):
         leaving = add_node()
         add_node()
+        until_up(head, 2)
         sweeping = driver(head, str(root), str(TRIALS), "--study", HIKE.name)
         until(lambda: lines(diary) > TRIALS * STEPS // 3, "the hikes have come a third of the way")
         until(lambda: at_work([leaving]) == [leaving], "a trial runs on the node that is to leave")
