@@ -69,6 +69,7 @@ def worker_nodes(head: Head, *, cpus: int = 1, gpus: int = 0) -> Iterator[Callab
         ip = f"127.0.1.{len(nodes) + 1}"
         command = [str(BINARIES / "ray"), "start", f"--address={head.address}", "--block", f"--node-ip-address={ip}"]
         command += [f"--num-cpus={cpus}", f"--num-gpus={gpus}", "--min-worker-port=0", "--max-worker-port=0"]
+        command += ["--dashboard-agent-listen-port=0"]
         process = subprocess.Popen(
             [*command, "--disable-usage-stats"],
             env=dict(head.environment),

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -38,6 +39,8 @@ from raysweep.service.packs import MOST_TRIALS, PackQueue
 from raysweep.service.serial import Listener
 from raysweep.service.stopping import scheduler_of
 from raysweep.service.supply import Supply
+
+KNOCK_SECONDS = 10.0
 
 
 class TuneExecutor:
@@ -104,8 +107,9 @@ def connected(address: str | None) -> Iterator[None]:
     place = {"address": address} if address else {"address": "local", "include_dashboard": False, **_loopback()}
     on_termination = signal.getsignal(signal.SIGTERM)
     try:
+        _knock(address)
         ray.init(**place, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ClusterError(f"no Ray cluster at {address or 'this machine'}: {reason}") from None
     # Tune logs the traceback of an actor that died; the feed says what becomes of its trials.
@@ -116,6 +120,13 @@ def connected(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """Raise an OSError if nobody listens at an address; Ray itself goes on trying for minutes."""
+    host, separator, port = (address or "").rpartition("://")[2].rpartition(":")
+    if separator and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS).close()
 
 
 def _loopback() -> dict[str, str]:
