@@ -1,0 +1,143 @@
+"""The damped step reached another way: training the linearised network with a pull back to where it was linearised.
+
+A round of iterative linearisation minimises over delta the mean loss of f + J delta plus damping / 2 ||delta||^2. With
+the squared error its minimiser is the damped Gauss-Newton step; with cross-entropy it is another step (`prox_linear`),
+of which the Gauss-Newton step is Newton's first iterate.
+
+Source: Goldwaser and Ge, arXiv 2211.12345; Drusvyatskiy and Paquette, arXiv 1605.00125, section 1 (prox-linear steps).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import torch
+
+from trials.core.curvature.quadratic import newton_model
+from trials.core.curvature.solvers import QUADRATIC_SOLVERS, InnerSettings, Solution, Solve
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from trials.core.curvature.quadratic import QuadraticModel
+
+Gradient = Callable[["Tensor"], "Tensor"]
+StepKind = Callable[["QuadraticModel", "Tensor", str, InnerSettings], Solve]
+Descent = Callable[[Gradient, "Tensor", InnerSettings], Solution]
+
+_NEWTON_ITERATIONS = 50
+_NEWTON_TOLERANCE = 1e-10
+
+
+def descend_gradient(gradient: Gradient, origin: Float[Tensor, " p"], settings: InnerSettings) -> Solution:
+    """Take full-batch gradient steps from `origin` until the gradient has shrunk by the tolerance, or to the cap."""
+    point = origin
+    first = norm = 0.0
+    for iteration in range(settings.steps + 1):
+        slope = gradient(point)
+        norm = float(torch.linalg.vector_norm(slope))
+        first = first or norm
+        if iteration == settings.steps or norm <= settings.tolerance * first:
+            break
+        point = point - settings.learning_rate * slope
+    return Solution(point, iteration, norm / first if first else 0.0)
+
+
+def descend_adam(gradient: Gradient, origin: Float[Tensor, " p"], settings: InnerSettings) -> Solution:
+    """Take full-batch Adam steps whose rate falls to 0 by a cosine, under the same two ends as gradient descent.
+
+    Source: Kingma and Ba, arXiv 1412.6980, algorithm 1, with its default decay rates.
+    """
+    point, mean, square = origin, torch.zeros_like(origin), torch.zeros_like(origin)
+    first = norm = 0.0
+    for iteration in range(settings.steps + 1):
+        slope = gradient(point)
+        norm = float(torch.linalg.vector_norm(slope))
+        first = first or norm
+        if iteration == settings.steps or norm <= settings.tolerance * first:
+            break
+        mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope.square()
+        scale = torch.sqrt(square / (1 - 0.999 ** (iteration + 1))) + 1e-8
+        rate = settings.learning_rate * (1 + math.cos(math.pi * iteration / settings.steps)) / 2
+        point = point - rate * mean / (1 - 0.9 ** (iteration + 1)) / scale
+    return Solution(point, iteration, norm / first if first else 0.0)
+
+
+DESCENTS: Mapping[str, Descent] = MappingProxyType({"gradient_descent": descend_gradient, "adam": descend_adam})
+
+
+def gauss_newton_solve(
+    model: QuadraticModel, targets: Float[Tensor, "n c"], solver: str, settings: InnerSettings
+) -> Solve:
+    """Return what minimises the quadratic model of the loss, for a damping."""
+    if solver not in DESCENTS:
+        return QUADRATIC_SOLVERS[solver](model, settings)
+    return _descent(model, lambda moved: model.residual + model.loss.hessian(model.point, moved), solver, settings)
+
+
+def prox_linear_solve(
+    model: QuadraticModel, targets: Float[Tensor, "n c"], solver: str, settings: InnerSettings
+) -> Solve:
+    """Return what minimises the loss of the linearised network, for a damping; by Newton where the solver is exact.
+
+    Args:
+        model: That at the network's own outputs.
+        targets: What the loss compares outputs with.
+        solver: Of the step, or of each of Newton's.
+        settings: For solvers that iterate.
+    """
+    jacobian, loss = model.jacobian, model.loss
+    if solver in DESCENTS:
+        return _descent(model, lambda moved: loss.gradient(model.point + moved, targets), solver, settings)
+
+    def solve(damping: float) -> Solution:
+        def objective(displacement: Tensor) -> float:
+            outputs = model.point + jacobian.times(displacement)
+            return float(loss.mean(outputs, targets) + damping / 2 * displacement.square().sum())
+
+        def newton(displacement: Tensor) -> Tensor:
+            around = newton_model(jacobian, loss, targets, jacobian.times(displacement))
+            return QUADRATIC_SOLVERS[solver](around, settings)(damping).displacement
+
+        return _iterated_newton(newton, objective, torch.zeros_like(model.gradient))
+
+    return solve
+
+
+STEP_KINDS: Mapping[str, StepKind] = MappingProxyType({"ggn": gauss_newton_solve, "prox_linear": prox_linear_solve})
+
+
+def _descent(
+    model: QuadraticModel, response: Callable[[Tensor], Tensor], solver: str, settings: InnerSettings
+) -> Solve:
+    """Return a descent on J^T response(J delta) / n + damping delta."""
+
+    def solve(damping: float) -> Solution:
+        def gradient(displacement: Tensor) -> Tensor:
+            pull = model.jacobian.transposed_times(response(model.jacobian.times(displacement)))
+            return pull / model.samples + damping * displacement
+
+        return DESCENTS[solver](gradient, torch.zeros_like(model.gradient), settings)
+
+    return solve
+
+
+def _iterated_newton(newton: Gradient, objective: Callable[[Tensor], float], origin: Float[Tensor, " p"]) -> Solution:
+    """Go from each point towards its Newton iterate, half as far until the objective falls, until nothing moves."""
+    point, value = origin, objective(origin)
+    change, iteration = 0.0, 0
+    for iteration in range(1, _NEWTON_ITERATIONS + 1):
+        towards = newton(point) - point
+        length = 1.0
+        while objective(point + length * towards) > value and length > 1e-8:
+            length /= 2
+        moved = point + length * towards
+        change = float(torch.linalg.vector_norm(moved - point) / torch.linalg.vector_norm(moved))
+        point, value = moved, objective(moved)
+        if change <= _NEWTON_TOLERANCE or length <= 1e-8:
+            break
+    return Solution(point, iteration, change)
