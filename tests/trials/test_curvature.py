@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from trials.core.curvature import mlp_jacobian
 from trials.core.curvature.flat import flattened
 from trials.core.curvature.jacobians import dense_jacobian, matrix_free_jacobian
 from trials.core.curvature.mlp_jacobian import perceptron_jacobian
@@ -62,6 +63,18 @@ def test_the_closed_form_of_a_perceptron_is_what_autograd_computes(depth):
     torch.testing.assert_close(by_hand.matrix(), by_vmap.matrix(), rtol=0, atol=1e-13)
     torch.testing.assert_close(by_hand.kernel(), by_vmap.matrix() @ by_vmap.matrix().T, rtol=0, atol=1e-12)
     torch.testing.assert_close(by_hand.outputs, by_vmap.outputs, rtol=0, atol=1e-14)
+
+
+@LOSSES
+@pytest.mark.parametrize("depth", [0, 1, 3])
+def test_the_curvature_of_a_perceptron_is_that_of_its_dense_jacobian(loss, depth, monkeypatch):
+    monkeypatch.setattr(mlp_jacobian, "_MOST_PRODUCTS", 1000)  # several chunks of samples
+    network, theta, inputs, targets = problem(depth=depth)
+    by_layers, dense = (
+        gauss_newton_model(build(network, theta, inputs), OUTPUT_LOSSES[loss], targets).curvature()
+        for build in (perceptron_jacobian, dense_jacobian)
+    )
+    torch.testing.assert_close(by_layers, dense, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("network", [mlp((1, 8, 8), 3, width=5, depth=2), cnn_small((1, 8, 8), 3)])

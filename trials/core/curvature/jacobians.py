@@ -46,6 +46,9 @@ class Jacobian(Protocol):
     def matrix(self) -> Float[Tensor, "nc p"]:
         """Return J itself; it must not be changed in place."""
 
+    def curvature(self, hessian: Callable[[Tensor], Tensor]) -> Float[Tensor, "p p"]:
+        """Return J^T H J, for H as what it makes of vectors (..., samples, outputs)."""
+
 
 @dataclass(frozen=True, eq=False)
 class DenseJacobian:
@@ -65,6 +68,9 @@ class DenseJacobian:
 
     def matrix(self) -> Float[Tensor, "nc p"]:
         return self.dense
+
+    def curvature(self, hessian: Callable[[Tensor], Tensor]) -> Float[Tensor, "p p"]:
+        return dense_curvature(self.dense, self.outputs.shape, hessian)
 
     @cached_property
     def _kernel(self) -> Float[Tensor, "nc nc"]:
@@ -118,10 +124,20 @@ class MatrixFreeJacobian:
     def matrix(self) -> Float[Tensor, "nc p"]:
         return self._matrix
 
+    def curvature(self, hessian: Callable[[Tensor], Tensor]) -> Float[Tensor, "p p"]:
+        return dense_curvature(self._matrix, self.tracked.shape, hessian)
+
     @cached_property
     def _matrix(self) -> Float[Tensor, "nc p"]:
         basis = torch.eye(self.tracked.numel(), dtype=self.tracked.dtype, device=self.tracked.device)
         return torch.stack([self.transposed_times(row.view_as(self.tracked)) for row in basis])
+
+
+def dense_curvature(
+    rows: Float[Tensor, "nc p"], shape: torch.Size, hessian: Callable[[Tensor], Tensor]
+) -> Float[Tensor, "p p"]:
+    """Return J^T H J from J, for outputs of a shape (samples, outputs)."""
+    return hessian(rows.T.reshape(-1, *shape)).flatten(1) @ rows
 
 
 def matrix_free_jacobian(

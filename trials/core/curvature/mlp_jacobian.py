@@ -5,18 +5,26 @@ layer's pre-activations, with the layer's inputs a_i, and d_ic itself for the bi
 
     Theta[(i, c), (j, d)] = sum over layers of (a_i . a_j + 1) (d_ic . d_jd),
 
-which costs (n C)^2 times the units of the network instead of (n C)^2 times its parameters.
+which costs (n C)^2 times the units of the network instead of (n C)^2 times its parameters. The curvature J^T H J has
+for each two layers l and m the block
+
+    sum over samples of (D_i^l)^T H_i D_i^m (x) a_i^l (a_i^m)^T,    D_i the stack of d_ic,
+
+in which outputs are summed first: n P^2 instead of 2 n C P^2.
 
 Source: Jacot, Gabriel and Hongler, arXiv 1806.07572, section 4 (the kernel); the factors are backpropagation by hand.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from torch.nn import functional
 from torch.nn.functional import linear, relu
 
 from trials.core.curvature.flat import Shapes, unflattened
@@ -26,6 +34,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from trials.core.networks.network import Network
+
+_MOST_PRODUCTS = 2**24  # numbers that hold products of inputs at a time
 
 
 class LayerFactors(NamedTuple):
@@ -62,6 +72,18 @@ class PerceptronJacobian:
 
     def matrix(self) -> Float[Tensor, "nc p"]:
         return self._matrix
+
+    def curvature(self, hessian: Callable[[Tensor], Tensor]) -> Float[Tensor, "p p"]:
+        total = self.outputs.new_empty(sum(sizes := [_size(layer) for layer in self.layers]), sum(sizes))
+        starts = list(itertools.accumulate(sizes, initial=0))
+        # Outputs last, before them the units as leading dimension: what a Hessian is applied to.
+        curved = [hessian(layer.derivatives.permute(2, 0, 1)).permute(1, 2, 0) for layer in self.layers]
+        for row, column in itertools.combinations_with_replacement(range(len(self.layers)), 2):
+            block = _block(self.layers[row], self.layers[column], curved[column])
+            rows, columns = (slice(starts[layer], starts[layer + 1]) for layer in (row, column))
+            total[rows, columns] = block
+            total[columns, rows] = block.T
+        return total
 
     @cached_property
     def _kernel(self) -> Float[Tensor, "nc nc"]:
@@ -100,6 +122,29 @@ def perceptron_jacobian(
         derivatives = (derivatives @ layers[layer][0]) * (activations[layer] > 0)[:, None, :]
         factors.insert(0, LayerFactors(activations[layer - 1], derivatives))
     return PerceptronJacobian(outputs, tuple(factors), network.shapes)
+
+
+def _size(layer: LayerFactors) -> int:
+    """Return the number of a layer's parameters."""
+    return (layer.inputs.shape[1] + 1) * layer.derivatives.shape[2]
+
+
+def _block(
+    first: LayerFactors, second: LayerFactors, curved: Float[Tensor, "n c units"]
+) -> Float[Tensor, "first_parameters second_parameters"]:
+    """Return J_1^T H J_2 of two layers, of the second of which H D is given."""
+    inputs = [functional.pad(layer.inputs, (0, 1), value=1.0) for layer in (first, second)]
+    shape = [*(part.shape[1] for part in inputs), first.derivatives.shape[2], curved.shape[2]]
+    total = curved.new_zeros(shape[0] * shape[1], shape[2] * shape[3])
+    chunk = max(1, _MOST_PRODUCTS // len(total))
+    for samples in torch.arange(len(curved)).split(chunk):
+        units = first.derivatives[samples].transpose(1, 2) @ curved[samples]
+        products = inputs[0][samples, :, None] * inputs[1][samples, None, :]
+        total.addmm_(products.flatten(1).T, units.flatten(1))
+    by_parameter = total.view(shape).permute(2, 0, 3, 1)
+    # A layer's weights stand before its biases, which are here the last input of every unit.
+    weights_first = torch.cat([by_parameter[:, :-1].flatten(0, 1), by_parameter[:, -1]])
+    return torch.cat([weights_first[:, :, :-1].flatten(1), weights_first[:, :, -1]], 1)
 
 
 def _pairs(parameters: object) -> zip[tuple[Tensor, Tensor]]:

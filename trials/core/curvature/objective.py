@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from trials.core.curvature.flat import unflattened
+from trials.core.curvature.flat import flattened, unflattened
+from trials.core.curvature.jacobians import dense_jacobian, matrix_free_jacobian
 from trials.core.curvature.output_losses import right_answers
 from trials.core.linearisation import linearised
 
@@ -55,6 +56,10 @@ class Objective:
     loss: OutputLoss
     jacobian: Callable[[Network, Tensor, Tensor], Jacobian]
 
+    def initial(self, generator: torch.Generator, inputs: Float[Tensor, "n ..."]) -> Float[Tensor, " p"]:
+        """Return parameters drawn from a generator, on the device and in the precision of the inputs."""
+        return flattened(self.network.initial(generator)).to(inputs)
+
     def outputs(self, theta: Float[Tensor, " p"], inputs: Float[Tensor, "n ..."]) -> Float[Tensor, "n c"]:
         """Return the network's outputs."""
         return self.network.forward(unflattened(theta, self.network.shapes), inputs)
@@ -72,6 +77,11 @@ class Objective:
         shapes = self.network.shapes
         model = linearised(self.network.forward, unflattened(anchor, shapes))
         return self._fit(lambda inputs: model(unflattened(theta, shapes), inputs), split)
+
+    def probed(self, theta: Float[Tensor, " p"], inputs: Float[Tensor, "n ..."]) -> Jacobian:
+        """Return the Jacobian on a few inputs, by the closed form or as a matrix: what its kernel wants."""
+        build = dense_jacobian if self.jacobian is matrix_free_jacobian else self.jacobian
+        return build(self.network, theta, inputs)
 
     def _fit(self, function: Callable[[Tensor], Tensor], split: Split) -> Fit:
         outputs = self._in_chunks(function, split)

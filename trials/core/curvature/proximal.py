@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
     from trials.core.curvature.quadratic import QuadraticModel
 
 Gradient = Callable[["Tensor"], "Tensor"]
-StepKind = Callable[["QuadraticModel", "Tensor", str, InnerSettings], Solve]
 Descent = Callable[[Gradient, "Tensor", InnerSettings], Solution]
 
 _NEWTON_ITERATIONS = 50
-_NEWTON_TOLERANCE = 1e-10
+_NEWTON_TOLERANCE = 1e-10  # of a move, relative to the point
+_SHORTEST = 1e-8  # part of a Newton move: below it the objective is at its rounding
 
 
 def descend_gradient(gradient: Gradient, origin: Float[Tensor, " p"], settings: InnerSettings) -> Solution:
@@ -108,7 +109,34 @@ def prox_linear_solve(
     return solve
 
 
-STEP_KINDS: Mapping[str, StepKind] = MappingProxyType({"ggn": gauss_newton_solve, "prox_linear": prox_linear_solve})
+def gauss_newton_prediction(
+    model: QuadraticModel, targets: Float[Tensor, "n c"], moved: Float[Tensor, "n c"]
+) -> Float[Tensor, ""]:
+    """Return what the quadratic model says that the loss is where the linearised outputs have moved."""
+    return model.loss.mean(model.point, targets) + model.change(moved)
+
+
+def prox_linear_prediction(
+    model: QuadraticModel, targets: Float[Tensor, "n c"], moved: Float[Tensor, "n c"]
+) -> Float[Tensor, ""]:
+    """Return the loss of the linearised outputs where they have moved."""
+    return model.loss.mean(model.point + moved, targets)
+
+
+@dataclass(frozen=True)
+class StepKind:
+    """A model of the loss around a point, as what minimises it and what it predicts."""
+
+    solve: Callable[[QuadraticModel, Tensor, str, InnerSettings], Solve]
+    prediction: Callable[[QuadraticModel, Tensor, Tensor], Tensor]
+
+
+STEP_KINDS: Mapping[str, StepKind] = MappingProxyType(
+    {
+        "ggn": StepKind(gauss_newton_solve, gauss_newton_prediction),
+        "prox_linear": StepKind(prox_linear_solve, prox_linear_prediction),
+    }
+)
 
 
 def _descent(
@@ -129,15 +157,13 @@ def _descent(
 def _iterated_newton(newton: Gradient, objective: Callable[[Tensor], float], origin: Float[Tensor, " p"]) -> Solution:
     """Go from each point towards its Newton iterate, half as far until the objective falls, until nothing moves."""
     point, value = origin, objective(origin)
-    change, iteration = 0.0, 0
-    for iteration in range(1, _NEWTON_ITERATIONS + 1):
-        towards = newton(point) - point
-        length = 1.0
-        while objective(point + length * towards) > value and length > 1e-8:
+    change, length, iterations = 1.0, 1.0, 0
+    while iterations < _NEWTON_ITERATIONS and change > _NEWTON_TOLERANCE and length > _SHORTEST:
+        towards, length = newton(point) - point, 1.0
+        while objective(point + length * towards) > value and length > _SHORTEST:
             length /= 2
-        moved = point + length * towards
-        change = float(torch.linalg.vector_norm(moved - point) / torch.linalg.vector_norm(moved))
-        point, value = moved, objective(moved)
-        if change <= _NEWTON_TOLERANCE or length <= 1e-8:
-            break
-    return Solution(point, iteration, change)
+        change = float(length * torch.linalg.vector_norm(towards) / torch.linalg.vector_norm(point + towards))
+        point = point + length * towards
+        value = objective(point)
+        iterations += 1
+    return Solution(point, iterations, change)

@@ -49,10 +49,9 @@ class QuadraticModel:
         curved = self.loss.hessian(self.point, self.jacobian.times(displacement))
         return self.jacobian.transposed_times(curved) / self.samples
 
-    def rows(self) -> Float[Tensor, "nc p"]:
-        """Return A = S^T J, which must not be changed in place."""
-        columns = self.jacobian.matrix().T.reshape(-1, *self.point.shape)
-        return self.loss.root_transposed(self.point, columns).flatten(1).T
+    def curvature(self) -> Float[Tensor, "p p"]:
+        """Return J^T H J."""
+        return self.jacobian.curvature(lambda vectors: self.loss.hessian(self.point, vectors))
 
     def kernel(self) -> Float[Tensor, "nc nc"]:
         """Return A A^T = S^T J J^T S, which must not be changed in place."""

@@ -20,14 +20,21 @@ class Sizes(NamedTuple):
     """What a step's cost depends on.
 
     Attributes:
-        rows: n C: samples of a step times outputs.
+        samples: n, those of a step.
+        outputs: C.
         parameters: P.
-        units: Units of a perceptron, whose kernel needs no Jacobian; 0 for any other network.
+        units: Units of a perceptron, whose kernel and curvature need no Jacobian; 0 for any other network.
     """
 
-    rows: int
+    samples: int
+    outputs: int
     parameters: int
     units: int = 0
+
+    @property
+    def rows(self) -> int:
+        """n C."""
+        return self.samples * self.outputs
 
 
 class Choice(NamedTuple):
@@ -37,20 +44,30 @@ class Choice(NamedTuple):
     reason: str
 
 
+def jacobian_gibibytes(sizes: Sizes) -> float:
+    """Return the memory in GiB that the Jacobian takes as a matrix in float64."""
+    return _numbers(sizes) * _DOUBLE / _GIB
+
+
 class _Cost(NamedTuple):
     flops: float
     numbers: float
 
 
 def _parameter(sizes: Sizes) -> _Cost:
-    rows, parameters, _ = sizes
-    return _Cost(2 * rows * parameters**2 + parameters**3 / 3, 2 * rows * parameters + 3 * parameters**2)
+    square = sizes.parameters**2
+    products = sizes.samples * square if sizes.units else 2 * sizes.rows * square
+    return _Cost(products + square * sizes.parameters / 3, 3 * square + (0 if sizes.units else 2 * _numbers(sizes)))
 
 
 def _sample(sizes: Sizes) -> _Cost:
-    rows, parameters, units = sizes
-    jacobian = 0 if units else rows * parameters
-    return _Cost(2 * rows**2 * (units or parameters) + rows**3 / 3, jacobian + 5 * rows**2)
+    products = 2 * sizes.rows**2 * (sizes.units or sizes.parameters)
+    return _Cost(products + sizes.rows**3 / 3, 5 * sizes.rows**2 + (0 if sizes.units else _numbers(sizes)))
+
+
+def _numbers(sizes: Sizes) -> int:
+    """Return how many numbers a Jacobian has."""
+    return sizes.rows * sizes.parameters
 
 
 def _sample_unwhitened(sizes: Sizes) -> _Cost:
@@ -75,15 +92,17 @@ _COSTS: Mapping[str, Callable[[Sizes], _Cost]] = MappingProxyType(
 )
 MATRIX_FREE = ("cg", "gradient_descent", "adam")
 SOLVERS = ("auto", *_COSTS, *MATRIX_FREE)
-SPECTRAL = ("spectral", "gradient_descent_spectral")
+DEFINITE = ("parameter", "sample", "sample_unwhitened")
+"""The solvers of a system that a damping above 0 makes definite."""
 
 
-def choose_solver(asked: str, sizes: Sizes, *, spectral: bool) -> Choice:
+def choose_solver(asked: str, sizes: Sizes, *, direct: bool, spectral: bool) -> Choice:
     """Return the solver to use.
 
     Args:
         asked: One of `SOLVERS`; `auto` leaves the choice to sizes.
         sizes: The problem's.
+        direct: Whether a direct solver may be chosen: in float32 none should.
         spectral: Whether a spectrum is wanted: a damping of 0 needs a pseudo-inverse, and many dampings share it.
 
     Raises:
@@ -93,6 +112,8 @@ def choose_solver(asked: str, sizes: Sizes, *, spectral: bool) -> Choice:
         if asked in _COSTS and gibibytes(asked, sizes) > MEMORY_LIMIT_GIB:
             raise ValueError(_too_large(asked, sizes))
         return Choice(asked, "asked for")
+    if not direct:
+        return Choice("cg", "float32 is too coarse for the direct solvers")
     candidates = ("spectral",) if spectral else ("sample", "parameter")
     fitting = [name for name in candidates if gibibytes(name, sizes) <= MEMORY_LIMIT_GIB]
     if not fitting:

@@ -42,7 +42,7 @@ class Solution:
     relative_residual: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class InnerSettings:
     """What solvers that iterate need.
 
@@ -62,13 +62,12 @@ Solver = Callable[["QuadraticModel", InnerSettings], Solve]
 
 
 def solve_in_parameters(model: QuadraticModel, settings: InnerSettings) -> Solve:
-    """Factorise the P x P matrix A^T A + n damping."""
-    rows = model.rows()
-    gram = rows.T @ rows
+    """Factorise the P x P matrix J^T H J + n damping."""
+    curvature = model.curvature()
     gradient = model.gradient * model.samples
 
     def solve(damping: float) -> Solution:
-        return Solution(-_solved(gram, model.samples * damping, gradient))
+        return Solution(-_solved(curvature, model.samples * damping, gradient))
 
     return solve
 

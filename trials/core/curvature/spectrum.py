@@ -67,8 +67,7 @@ def spectrum(model: QuadraticModel) -> Spectrum:
             return -model.jacobian.transposed_times(model.loss.root(model.point, dual))
 
         return Spectrum(values.clamp_min(0), vectors.T @ whitened.flatten(), from_samples, samples)
-    rows = model.rows()
-    values, vectors = torch.linalg.eigh(rows.T @ rows)
+    values, vectors = torch.linalg.eigh(model.curvature())
     coordinates = vectors.T @ model.gradient * samples
     return Spectrum(values.clamp_min(0), coordinates, lambda filtered: -(vectors @ filtered), samples)
 

@@ -3,46 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import torch
 
-from trials.core.curvature.solvers import Solution, Solve
-
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
+
+    from trials.core.curvature.solvers import Solution
+    from trials.core.curvature.surroundings import Surroundings
 
 _ARMIJO = 1e-4
 _SMALLEST_ALPHA = 2.0**-40
 _POOR, _GOOD = 1 / 4, 3 / 4
 _RAISED, _LOWERED = 3 / 2, 2 / 3
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Surroundings:
-    """The objective around a point, as a step rule sees it.
-
-    Attributes:
-        loss: L at the point.
-        gradient: Of L at the point.
-        solve: Damping -> the damped step.
-        loss_after: Displacement -> L there.
-        model_after: Displacement -> what the model, without its damping term, says that L is there.
-        learning_rate: alpha of a full step.
-        dampings: Those among which `damping_search` chooses.
-    """
-
-    loss: float
-    gradient: Float[Tensor, " p"]
-    solve: Solve
-    loss_after: Callable[[Tensor], float]
-    model_after: Callable[[Tensor], float]
-    learning_rate: float
-    dampings: Sequence[float]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,12 +44,12 @@ class Taken:
     rho: float
 
 
-StepRule = Callable[[Surroundings, float], Taken]
+StepRule = Callable[["Surroundings", float], Taken]
 
 
 def full_step(around: Surroundings, damping: float) -> Taken:
     """Take the whole damped step, times the learning rate, whether or not the loss falls."""
-    return _taken(around, damping, around.solve(damping), around.learning_rate)
+    return _taken(around, damping, around.solve(damping), around.settings.learning_rate)
 
 
 def line_search(around: Surroundings, damping: float) -> Taken:
@@ -81,7 +59,7 @@ def line_search(around: Surroundings, damping: float) -> Taken:
     """
     solution = around.solve(damping)
     promised = float(around.gradient @ solution.displacement)
-    alpha = around.learning_rate
+    alpha = around.settings.learning_rate
     while not around.loss_after(alpha * solution.displacement) <= around.loss + _ARMIJO * alpha * promised:
         alpha /= 2
         if alpha < _SMALLEST_ALPHA:
@@ -96,7 +74,7 @@ def adaptive_damping(around: Surroundings, damping: float) -> Taken:
 
     Source: Martens, "Deep learning via Hessian-free optimization", ICML 2010, section 4.1.
     """
-    taken = _taken(around, damping, around.solve(damping), around.learning_rate)
+    taken = _taken(around, damping, around.solve(damping), around.settings.learning_rate)
     poor = not taken.rho >= _POOR
     factor = _RAISED if poor else _LOWERED if taken.rho > _GOOD else 1.0
     uphill = not around.loss_after(taken.displacement) <= around.loss
@@ -106,12 +84,13 @@ def adaptive_damping(around: Surroundings, damping: float) -> Taken:
 
 def damping_search(around: Surroundings, damping: float) -> Taken:
     """Try every damping and take the one whose step lowers the loss most; a spectrum makes each of them cheap."""
-    solved = {value: around.solve(value) for value in around.dampings}
+    solved = {value: around.solve(value) for value in around.settings.dampings}
     losses = {
-        value: around.loss_after(around.learning_rate * solution.displacement) for value, solution in solved.items()
+        value: around.loss_after(around.settings.learning_rate * solution.displacement)
+        for value, solution in solved.items()
     }
     best = min(solved, key=lambda value: losses[value] if math.isfinite(losses[value]) else math.inf)
-    return _taken(around, best, solved[best], around.learning_rate)
+    return _taken(around, best, solved[best], around.settings.learning_rate)
 
 
 STEP_RULES: Mapping[str, StepRule] = MappingProxyType(
@@ -122,6 +101,12 @@ STEP_RULES: Mapping[str, StepRule] = MappingProxyType(
         "damping_search": damping_search,
     }
 )
+
+
+def logarithmic_dampings(lowest: float, highest: float, count: int) -> tuple[float, ...]:
+    """Return dampings evenly spaced in the logarithm, to 12 digits, both ends included."""
+    decades = math.log10(highest / lowest)
+    return tuple(float(f"{lowest * 10 ** (decades * index / (count - 1)):.12g}") for index in range(count))
 
 
 def _taken(around: Surroundings, damping: float, solution: Solution, alpha: float) -> Taken:
