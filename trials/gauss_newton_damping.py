@@ -202,7 +202,7 @@ def _stepped(knobs: DampingKnobs, training: DampedTraining, now: Progress, step:
         damping = max(now.damping, knobs.damping_floor * around.largest_curvature)
         taken = STEP_RULES[knobs.step_rule](around, damping)
     except LinAlgError:
-        raise Diverged(step, f"the system of damping {now.damping:g} is singular in {knobs.precision}") from None
+        raise Diverged(step, f"the curvature has no spectrum in {knobs.precision}") from None
     return now.moved(taken, step_columns(training.objective, around, taken, now.theta, training.test))
 
 

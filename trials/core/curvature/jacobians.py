@@ -5,7 +5,6 @@ Rows are ordered by sample, then by output; columns as `flat.flattened` orders p
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from torch.autograd import forward_ad
 from torch.func import jacrev, vmap
 
 from trials.core.curvature.flat import Shapes, unflattened
+from trials.core.linearisation import load_forward_mode
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -104,10 +104,8 @@ class MatrixFreeJacobian:
         return self.tracked.detach()
 
     def times(self, displacement: Float[Tensor, " p"]) -> Float[Tensor, "n c"]:
-        with warnings.catch_warnings(), torch.no_grad(), forward_ad.dual_level():
-            # PyTorch warns of a deprecation inside PyTorch when it loads its forward-mode rules.
-            warnings.simplefilter("ignore", FutureWarning)
-            warnings.simplefilter("ignore", DeprecationWarning)
+        load_forward_mode()
+        with torch.no_grad(), forward_ad.dual_level():
             dual = forward_ad.make_dual(self.theta.detach(), displacement)
             moved = forward_ad.unpack_dual(self.forward(dual)).tangent
         if moved is None:

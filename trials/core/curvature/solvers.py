@@ -139,12 +139,14 @@ QUADRATIC_SOLVERS: Mapping[str, Solver] = MappingProxyType(
 
 
 def _solved(symmetric: Float[Tensor, "k k"], diagonal: float, right: Float[Tensor, " k"]) -> Float[Tensor, " k"]:
-    """Return the solution of (symmetric + diagonal) x = right.
+    """Return the solution of (symmetric + diagonal) x = right, for a positive semidefinite matrix.
 
-    Raises:
-        torch.linalg.LinAlgError: The matrix is not positive definite in its precision.
+    Where rounding has made the sum indefinite, eigenvalues below 0 count as 0.
     """
     system = symmetric.clone()
     system.diagonal().add_(diagonal)
-    factor = torch.linalg.cholesky(system)
-    return torch.cholesky_solve(right[:, None], factor)[:, 0]
+    factor, failed = torch.linalg.cholesky_ex(system)
+    if not failed:
+        return torch.cholesky_solve(right[:, None], factor)[:, 0]
+    values, vectors = torch.linalg.eigh(symmetric)
+    return vectors @ ((vectors.T @ right) / (values.clamp_min(0) + diagonal))
