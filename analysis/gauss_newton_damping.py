@@ -11,12 +11,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 
-from analysis.core.curves import draw_band, seed_band
 from analysis.core.figures import COLOURS, Drawing, style
+from analysis.core.panels import draw_bands, joined, name_curves, panels_of
 from analysis.core.phase_diagram import draw_phase_diagram, legend_patches, phase_cells
 from analysis.core.results import Results
 
@@ -26,7 +24,7 @@ MATCHED_LOSSES = (0.1, 0.05, 0.02, 0.005, 0.001)
 COMPARED_LOSS = 0.02
 _DESCENDING = ("gradient_descent", "gradient_descent_spectral")
 _NO_ARM = {"seed", "damping", "steps", "inner_steps", "inner_tolerance"}
-_PANEL = (4.6, 3.6)
+_RESPONSES = ("test_acc", "test_loss", "ntk_distance", "ntk_cka_target", "param_dist", "param_path", "step")
 _AXIS = "damping λ, or 1/(ηK)"
 
 Panel = tuple[str, str, pd.DataFrame]
@@ -67,27 +65,27 @@ def with_arms(rows: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
 
 def generalisation(rows: pd.DataFrame) -> Drawing:
     """Return test accuracy and test loss, at one training loss and where training has converged; the best is marked."""
-    matched, converged = at_training_loss(rows, COMPARED_LOSS), rows[rows["status"] == "converged"]
+    matched, converged = at_training_loss(rows, COMPARED_LOSS), at_convergence(rows)
     panels = [
         (column, f"{label}\n{when}", shown)
         for column, label in (("test_acc", "test accuracy"), ("test_loss", "test loss"))
         for when, shown in ((f"at a training loss of {COMPARED_LOSS:g}", matched), ("converged trials", converged))
     ]
-    return _panelled("", panels, columns=2, best={"test_acc": "max", "test_loss": "min"})
+    return _panelled("", panels, columns=2, best={"test_acc": "max", "test_loss": "min"}, logarithmic=("test_loss",))
 
 
 def matched_losses(rows: pd.DataFrame) -> Drawing:
     """Return test accuracy against the damping, a curve for each training loss at which it is compared."""
     levels = [at_training_loss(rows, loss).assign(level=f"{loss:g}") for loss in MATCHED_LOSSES]
     arms = sorted(rows[ARM].unique())[: len(COLOURS)]
-    figure, axes = _figure(len(arms), min(len(arms), 3))
+    figure, axes = panels_of(len(arms), min(len(arms), 3))
     numbers = []
     for panel, arm in zip(axes, arms, strict=True):
         shown = pd.concat(levels)
-        numbers.append(_curves(panel, shown[shown[ARM] == arm], "test_acc", by="level").assign(arm=arm))
-        panel.set(ylabel="test accuracy", title="" if arm == "all" else arm)
-        _legend(panel, "training loss below")
-    return Drawing(figure, _joined(numbers), "matched_losses")
+        numbers.append(draw_bands(panel, shown[shown[ARM] == arm], DAMPING, "test_acc", by="level").assign(arm=arm))
+        panel.set(xlabel=_AXIS, ylabel="test accuracy", title="" if arm == "all" else arm)
+        name_curves(panel, "training loss below")
+    return Drawing(figure, joined(numbers), "matched_losses")
 
 
 def movement(rows: pd.DataFrame) -> Drawing:
@@ -108,12 +106,11 @@ def movement(rows: pd.DataFrame) -> Drawing:
 
 def speed(rows: pd.DataFrame) -> Drawing:
     """Return the steps that it takes to the compared training loss, and to convergence."""
-    converged = rows[rows["status"] == "converged"]
     return _panelled(
         "steps",
         [
             ("step", f"steps to a training loss of {COMPARED_LOSS:g}", at_training_loss(rows, COMPARED_LOSS)),
-            ("step", "steps to convergence", converged),
+            ("step", "steps to convergence", at_convergence(rows)),
         ],
         columns=2,
         logarithmic=("step",),
@@ -143,7 +140,7 @@ def damping_and_learning_rate(rows: pd.DataFrame) -> Drawing:
     trials = rows.drop_duplicates("trial_id")
     cells = phase_cells(at_training_loss(rows, COMPARED_LOSS), trials, DAMPING, "learning_rate", "test_acc")
     cells = cells[cells[DAMPING] > 0]
-    figure, (axes, *_) = _figure(1, 1)
+    figure, (axes, *_) = panels_of(1, 1)
     if cells["mean"].notna().any():
         shown = Normalize(cells["mean"].min(), cells["mean"].max())
         mesh = draw_phase_diagram(axes, cells, DAMPING, "learning_rate", shown=shown, labels={})
@@ -171,9 +168,22 @@ def linearisation(rows: pd.DataFrame) -> Drawing:
 
 
 def at_training_loss(rows: pd.DataFrame, loss: float) -> pd.DataFrame:
-    """Return the first row of every trial whose training loss is below `loss`: crossings are always measured."""
-    below = rows[rows["train_loss"] < loss].sort_values("step")
-    return below.drop_duplicates("trial_id")
+    """Return the first row of every trial whose training loss is below `loss`: crossings are always measured.
+
+    A trial that never is has a row without responses, so that what was not reached can be told from what was not run.
+    """
+    return _first(rows, rows["train_loss"] < loss)
+
+
+def at_convergence(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the last row of every trial that converged, and a row without responses of every other one."""
+    return _first(rows, rows["status"] == "converged")
+
+
+def _first(rows: pd.DataFrame, wanted: pd.Series) -> pd.DataFrame:
+    ordered = rows.assign(wanted=wanted).sort_values(["wanted", "step"], ascending=[False, True])
+    first = ordered.drop_duplicates("trial_id")
+    return first.assign(**{name: first[name].where(first["wanted"]) for name in _RESPONSES})
 
 
 def _panelled(
@@ -186,55 +196,15 @@ def _panelled(
     symmetric: Sequence[str] = (),
 ) -> Drawing:
     """Return a figure with one panel for each response, one curve for each arm."""
-    figure, axes = _figure(len(panels), columns)
+    figure, axes = panels_of(len(panels), columns)
     numbers = []
     for panel, (response, label, shown) in zip(axes, panels, strict=True):
-        curves = _curves(panel, shown, response, by=ARM, best=(best or {}).get(response, ""))
+        curves = draw_bands(panel, shown, DAMPING, response, by=ARM, best=(best or {}).get(response, ""))
         numbers.append(curves.assign(quantity=label.replace("\n", ", ")))
-        panel.set_ylabel(label)
+        panel.set(xlabel=_AXIS, ylabel=label)
         if response in logarithmic and len(curves):
             panel.set_yscale("log")
         if response in symmetric and len(curves):
             panel.set_yscale("symlog", linthresh=1)
-    _legend(axes[0])
-    return Drawing(figure, _joined(numbers), name)
-
-
-def _curves(axes: Axes, rows: pd.DataFrame, response: str, *, by: str, best: str = "") -> pd.DataFrame:
-    """Draw one band of seeds for each value of `by`, and return the numbers of all of them."""
-    numbers = []
-    for index, (value, shown) in enumerate(rows.groupby(by, sort=True)):
-        band = seed_band(shown[np.isfinite(shown[response].astype(float))], DAMPING, response)
-        if not len(band):
-            continue
-        colour = COLOURS[index % len(COLOURS)]
-        draw_band(axes, band, DAMPING, colour=colour, label=str(value))
-        if best:
-            means = band["mean"].to_numpy(float)
-            at = means.argmax() if best == "max" else means.argmin()
-            axes.plot(band[DAMPING].iloc[at], means[at], "*", color=colour, markersize=12, markeredgecolor="black")
-        numbers.append(band.assign(**{by: value}))
-    if numbers:
-        dampings = np.concatenate([band[DAMPING].to_numpy(float) for band in numbers])
-        axes.set_xscale("symlog", linthresh=min(dampings[dampings > 0], default=1.0))
-    axes.set_xlabel(_AXIS)
-    return _joined(numbers)
-
-
-def _legend(axes: Axes, title: str = "") -> None:
-    """Say what the curves are where there are several."""
-    if len(axes.get_legend_handles_labels()[1]) > 1:
-        axes.legend(title=title, fontsize=7)
-
-
-def _figure(panels: int, columns: int) -> tuple[Figure, list[Axes]]:
-    rows = -(-panels // columns)
-    figure = Figure(figsize=(_PANEL[0] * columns, _PANEL[1] * rows), layout="constrained")
-    grid = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for empty in grid[panels:]:
-        empty.set_axis_off()
-    return figure, grid[:panels]
-
-
-def _joined(numbers: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat(numbers, ignore_index=True) if numbers else pd.DataFrame()
+    name_curves(axes[0])
+    return Drawing(figure, joined(numbers), name)
