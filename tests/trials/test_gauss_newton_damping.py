@@ -7,6 +7,7 @@ import dataclasses
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.func import jacrev
@@ -14,8 +15,10 @@ from torch.func import jacrev
 from tests.trials.conftest import small_arrays
 from trials.core.checkpoints import Saved, as_arrays, as_state
 from trials.core.context import TrialContext
-from trials.core.curvature import solver_choice
+from trials.core.curvature import damped_training, solver_choice
 from trials.core.curvature.solver_choice import Sizes, choose_solver
+from trials.core.data import cat_dog, cifar10
+from trials.core.data.arrays import load_arrays
 from trials.core.data.examples import DataKnobs
 from trials.core.rows import Diverged, checked
 from trials.core.streams import generator
@@ -290,6 +293,43 @@ def test_the_solver_is_chosen_by_sizes():
 def test_sign_coding_wants_two_classes(context):
     with pytest.raises(ValueError, match="target_coding=sign needs two classes, the data have 3"):
         next(run(knobs(target_coding="sign"), context))
+
+
+def test_a_probe_that_does_not_fit_is_refused(monkeypatch):
+    monkeypatch.setattr(damped_training, "MEMORY_LIMIT_GIB", 1e-5)
+    with pytest.raises(ValueError, match="probe_size=8 would take .* GiB for .* parameters, the limit is 1e-05"):
+        next(run(knobs(network="cnn_xs", solver="cg"), two_classes()))
+
+
+def test_parity_says_whether_two_signs_agree():
+    arrays = load_arrays("sparse_parity")
+    signs = 2.0 * arrays.train_inputs[:, 0, 0] - 1
+    assert np.array_equal(arrays.train_labels, signs[:, 0] * signs[:, 1] > 0)
+    assert 0.45 < arrays.test_labels.mean() < 0.55
+    train, _ = TrialContext().data(DataKnobs(name="sparse_parity"))
+    assert set(train.inputs.unique().tolist()) == {-1.0, 1.0}
+    with pytest.raises(ValueError, match="takes no path"):
+        load_arrays("sparse_parity", "here")
+
+
+def test_cats_and_dogs_are_two_classes_of_the_ten(monkeypatch):
+    labels = np.array([3, 0, 5, 9, 3])
+    images = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((5, 3, 32, 32), np.uint8)
+    whole = {
+        f"{split}_{kind}": values
+        for split in ("train", "test")
+        for kind, values in (("inputs", images), ("labels", labels))
+    }
+    monkeypatch.setattr(cifar10, "read", lambda path: whole)
+    chosen = cat_dog.read("somewhere")
+    assert chosen["train_labels"].tolist() == [0, 1, 0]
+    assert chosen["test_inputs"][:, 0, 0, 0].tolist() == [0, 2, 4]
+
+
+def test_the_networks_have_the_sizes_of_the_measured_settings():
+    assert NETWORKS["mlp"]((1, 1, 40), 1, knobs(width=128)).parameter_count == 5377
+    assert NETWORKS["mlp"]((1, 8, 8), 10, knobs(width=32)).parameter_count == 2410
+    assert NETWORKS["cnn_xs"]((3, 16, 16), 1, knobs()).parameter_count == 4313
 
 
 def parity(**changes):

@@ -13,7 +13,7 @@ from trials.core.curvature.jacobians import Jacobian, dense_jacobian, matrix_fre
 from trials.core.curvature.kernel_probe import KernelProbe, kernel_probe
 from trials.core.curvature.mlp_jacobian import perceptron_jacobian
 from trials.core.curvature.objective import Fit, Objective, Split
-from trials.core.curvature.solver_choice import MATRIX_FREE, Choice, Sizes, jacobian_gibibytes
+from trials.core.curvature.solver_choice import MATRIX_FREE, MEMORY_LIMIT_GIB, Choice, Sizes, jacobian_gibibytes
 from trials.core.curvature.step_columns import finite
 from trials.core.curvature.surroundings import StepSettings, Surroundings, surroundings
 from trials.core.streams import generator
@@ -97,7 +97,11 @@ def damped_training(
         settings: How steps are computed.
         seed: Of the initialisation and of the choice of the probe.
         probe_size: Training inputs on which the tangent kernel is measured; 0 measures none.
+
+    Raises:
+        ValueError: The Jacobian of the probe would take too much memory.
     """
+    _refuse_large_probe(objective, probe_size, splits[0].targets.shape[1])
     train, test = splits
     initial = flattened(objective.network.initial(generator(seed, "initialisation"))).to(train.inputs)
     probed = torch.randperm(len(train.inputs), generator=generator(seed, "probe"))[:probe_size]
@@ -118,3 +122,13 @@ def jacobian_for(choice: Choice, sizes: Sizes) -> Callable[[Network, Tensor, Ten
         return perceptron_jacobian
     needs_no_matrix = choice.solver in MATRIX_FREE and jacobian_gibibytes(sizes) > _DENSE_LIMIT_GIB
     return matrix_free_jacobian if needs_no_matrix else dense_jacobian
+
+
+def _refuse_large_probe(objective: Objective, probe_size: int, outputs: int) -> None:
+    parameters = objective.network.parameter_count
+    gibibytes = jacobian_gibibytes(Sizes(probe_size, outputs, parameters))
+    if objective.jacobian is not perceptron_jacobian and gibibytes > MEMORY_LIMIT_GIB:
+        raise ValueError(
+            f"probe_size={probe_size} would take {gibibytes:.3g} GiB for {parameters} parameters, "
+            f"the limit is {MEMORY_LIMIT_GIB:g}; probe_size=0 measures no kernel"
+        )

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -26,49 +26,41 @@ if TYPE_CHECKING:
 
     from trials.core.curvature.quadratic import QuadraticModel
 
-Gradient = Callable[["Tensor"], "Tensor"]
-Descent = Callable[[Gradient, "Tensor", InnerSettings], Solution]
 
 _NEWTON_ITERATIONS = 50
 _NEWTON_TOLERANCE = 1e-10  # of a move, relative to the point
 _SHORTEST = 1e-8  # part of a Newton move: below it the objective is at its rounding
 
 
-def descend_gradient(gradient: Gradient, origin: Float[Tensor, " p"], settings: InnerSettings) -> Solution:
-    """Take full-batch gradient steps from `origin` until the gradient has shrunk by the tolerance, or to the cap."""
-    point = origin
-    first = norm = 0.0
-    for iteration in range(settings.steps + 1):
-        slope = gradient(point)
-        norm = float(torch.linalg.vector_norm(slope))
-        first = first or norm
-        if iteration == settings.steps or norm <= settings.tolerance * first:
-            break
-        point = point - settings.learning_rate * slope
-    return Solution(point, iteration, norm / first if first else 0.0)
+class Move(NamedTuple):
+    """What an inner step subtracts, and what it remembers for the next."""
+
+    displacement: Float[Tensor, " p"]
+    memory: tuple[Tensor, ...]
 
 
-def descend_adam(gradient: Gradient, origin: Float[Tensor, " p"], settings: InnerSettings) -> Solution:
-    """Take full-batch Adam steps whose rate falls to 0 by a cosine, under the same two ends as gradient descent.
+def gradient_move(
+    slope: Float[Tensor, " p"], memory: tuple[Tensor, ...], iteration: int, settings: InnerSettings
+) -> Move:
+    """Return a step of gradient descent, which remembers nothing."""
+    return Move(settings.learning_rate * slope, memory)
+
+
+def adam_move(slope: Float[Tensor, " p"], memory: tuple[Tensor, ...], iteration: int, settings: InnerSettings) -> Move:
+    """Return a step of Adam whose rate falls to 0 by a cosine.
 
     Source: Kingma and Ba, arXiv 1412.6980, algorithm 1, with its default decay rates.
     """
-    point, mean, square = origin, torch.zeros_like(origin), torch.zeros_like(origin)
-    first = norm = 0.0
-    for iteration in range(settings.steps + 1):
-        slope = gradient(point)
-        norm = float(torch.linalg.vector_norm(slope))
-        first = first or norm
-        if iteration == settings.steps or norm <= settings.tolerance * first:
-            break
-        mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope.square()
-        scale = torch.sqrt(square / (1 - 0.999 ** (iteration + 1))) + 1e-8
-        rate = settings.learning_rate * (1 + math.cos(math.pi * iteration / settings.steps)) / 2
-        point = point - rate * mean / (1 - 0.9 ** (iteration + 1)) / scale
-    return Solution(point, iteration, norm / first if first else 0.0)
+    mean, square = memory or (torch.zeros_like(slope), torch.zeros_like(slope))
+    mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope.square()
+    scale = torch.sqrt(square / (1 - 0.999 ** (iteration + 1))) + 1e-8
+    rate = settings.learning_rate * (1 + math.cos(math.pi * iteration / settings.steps)) / 2
+    return Move(rate * mean / (1 - 0.9 ** (iteration + 1)) / scale, (mean, square))
 
 
-DESCENTS: Mapping[str, Descent] = MappingProxyType({"gradient_descent": descend_gradient, "adam": descend_adam})
+DESCENTS: Mapping[str, Callable[[Tensor, tuple[Tensor, ...], int, InnerSettings], Move]] = MappingProxyType(
+    {"gradient_descent": gradient_move, "adam": adam_move}
+)
 
 
 def gauss_newton_solve(
@@ -142,19 +134,30 @@ STEP_KINDS: Mapping[str, StepKind] = MappingProxyType(
 def _descent(
     model: QuadraticModel, response: Callable[[Tensor], Tensor], solver: str, settings: InnerSettings
 ) -> Solve:
-    """Return a descent on J^T response(J delta) / n + damping delta."""
+    """Return a full-batch descent on J^T response(J delta) / n + damping delta, from 0."""
 
     def solve(damping: float) -> Solution:
-        def gradient(displacement: Tensor) -> Tensor:
-            pull = model.jacobian.transposed_times(response(model.jacobian.times(displacement)))
-            return pull / model.samples + damping * displacement
-
-        return DESCENTS[solver](gradient, torch.zeros_like(model.gradient), settings)
+        point = torch.zeros_like(model.gradient)
+        memory: tuple[Tensor, ...] = ()
+        first = norm = 0.0
+        iteration = 0
+        while True:
+            pull = model.jacobian.transposed_times(response(model.jacobian.times(point)))
+            slope = pull / model.samples + damping * point
+            norm = float(torch.linalg.vector_norm(slope))
+            first = first or norm
+            if iteration == settings.steps or norm <= settings.tolerance * first:
+                return Solution(point, iteration, norm / first if first else 0.0)
+            move, memory = DESCENTS[solver](slope, memory, iteration, settings)
+            point = point - move
+            iteration += 1
 
     return solve
 
 
-def _iterated_newton(newton: Gradient, objective: Callable[[Tensor], float], origin: Float[Tensor, " p"]) -> Solution:
+def _iterated_newton(
+    newton: Callable[[Tensor], Tensor], objective: Callable[[Tensor], float], origin: Float[Tensor, " p"]
+) -> Solution:
     """Go from each point towards its Newton iterate, half as far until the objective falls, until nothing moves."""
     point, value = origin, objective(origin)
     change, length, iterations = 1.0, 1.0, 0
