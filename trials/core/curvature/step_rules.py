@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -79,7 +79,7 @@ def adaptive_damping(around: Surroundings, damping: float) -> Taken:
     factor = _RAISED if poor else _LOWERED if taken.rho > _GOOD else 1.0
     uphill = not around.loss_after(taken.displacement) <= around.loss
     displacement = torch.zeros_like(taken.displacement) if uphill else taken.displacement
-    return Taken(**{**vars(taken), "displacement": displacement, "next_damping": damping * factor})
+    return replace(taken, displacement=displacement, next_damping=damping * factor)
 
 
 def damping_search(around: Surroundings, damping: float) -> Taken:
