@@ -60,7 +60,7 @@ class Linearised:
         self, displacement: Parameters, inputs: Float[Tensor, "batch ..."]
     ) -> Float[Tensor, "batch classes"]:
         # torch.func.jvp computes the same at two to three times the overhead, which is what small networks pay.
-        _load_forward_mode()
+        load_forward_mode()
         with forward_ad.dual_level():
             dual = {name: forward_ad.make_dual(self.anchor[name], tangent) for name, tangent in displacement.items()}
             outputs, moved = forward_ad.unpack_dual(self.forward(dual, inputs))
@@ -73,7 +73,7 @@ def linearised(forward: Forward, anchor: Parameters) -> Linearised:
 
 
 @cache
-def _load_forward_mode() -> None:
+def load_forward_mode() -> None:
     """Make PyTorch load its forward-mode rules, which warns of a deprecation inside PyTorch the first time."""
     with warnings.catch_warnings(), forward_ad.dual_level():
         warnings.simplefilter("ignore", FutureWarning)

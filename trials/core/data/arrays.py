@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trials.core.data import cifar10, digits, mnist
+from trials.core.data import cat_dog, cifar10, digits, mnist, sparse_parity
 
 if TYPE_CHECKING:
     from jaxtyping import Int64, UInt8
@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 Source = Callable[["str | None"], Mapping[str, np.ndarray]]
 
 # Name -> reader of a path (or None for the data set's own place) into the four arrays of `Arrays`.
-SOURCES: Mapping[str, Source] = MappingProxyType({"digits": digits.read, "cifar10": cifar10.read, "mnist": mnist.read})
+SOURCES: Mapping[str, Source] = MappingProxyType(
+    {
+        "digits": digits.read,
+        "cifar10": cifar10.read,
+        "mnist": mnist.read,
+        "cat_dog": cat_dog.read,
+        "sparse_parity": sparse_parity.read,
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,7 +57,7 @@ def load_arrays(name: str, path: str | None = None) -> Arrays:
     Args:
         name: One of `SOURCES`.
         path: Folder or URL of the data set's files; none means the data set's own place: the installed scikit-learn
-            for digits, a download by torchvision for the others.
+            for digits, a generator for sparse_parity, a download by torchvision for the others.
 
     Raises:
         ValueError: The name is unknown, the path cannot be read, or its files are not this data set's.

@@ -54,9 +54,16 @@ class _Scaling(NamedTuple):
     deviation: float
 
 
-# One mean and one deviation for all pixels and channels, of the training images and rounded. Digits stay in [0, 1].
+# One mean and one deviation for all pixels and channels, of the training images and rounded. Digits stay in [0, 1],
+# and parity has signs.
 _SCALINGS: Mapping[str, _Scaling] = MappingProxyType(
-    {"digits": _Scaling(16, 0, 1), "cifar10": _Scaling(255, 0.47, 0.25), "mnist": _Scaling(255, 0.13, 0.31)}
+    {
+        "digits": _Scaling(16, 0, 1),
+        "cifar10": _Scaling(255, 0.47, 0.25),
+        "cat_dog": _Scaling(255, 0.47, 0.25),
+        "mnist": _Scaling(255, 0.13, 0.31),
+        "sparse_parity": _Scaling(1, 0.5, 0.5),
+    }
 )
 
 

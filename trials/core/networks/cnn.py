@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from trials.core.parameters import Parameters
 
 
-def cnn_small(input_shape: tuple[int, ...], classes: int) -> Network:
-    """Return CNN-S: two convolutions of 16 and 32 channels, each halved by average pooling, and a linear readout.
+def cnn_small(input_shape: tuple[int, ...], classes: int, *, second_channels: int = 32) -> Network:
+    """Return CNN-S: two convolutions, of 16 and 32 channels, each halved by average pooling, and a linear readout.
 
     Raises:
         ValueError: The images are smaller than 4x4.
@@ -27,8 +27,8 @@ def cnn_small(input_shape: tuple[int, ...], classes: int) -> Network:
     channels, pixels = _pooled_twice(input_shape)
     shapes = {
         **layer_shapes("conv1", (16, channels, 3, 3)),
-        **layer_shapes("conv2", (32, 16, 3, 3)),
-        **layer_shapes("readout", (classes, 32 * pixels)),
+        **layer_shapes("conv2", (second_channels, 16, 3, 3)),
+        **layer_shapes("readout", (classes, second_channels * pixels)),
     }
     return Network(shapes=shapes, forward=_forward_small)
 

@@ -1,0 +1,210 @@
+"""Figures of Gauss-Newton damping: generalisation, speed, steps and feature movement against the damping.
+
+Dampings are compared where their training loss is the same: after equally many steps a large damping is undertrained,
+and what a trial that ran out of steps ends with is no result. The axis is the effective damping, which for K steps of
+inner gradient descent of rate eta is 1/(eta K); dampings of 0 stand at its left end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.colors import Normalize
+
+from analysis.core.figures import COLOURS, Drawing, style
+from analysis.core.bands import draw_bands, joined, name_curves, panels_of
+from analysis.core.phase_diagram import draw_phase_diagram, legend_patches, phase_cells
+from analysis.core.results import Results
+
+STUDY = "gauss_newton_damping"
+DAMPING, STEP_DAMPING, ARM = "effective_damping", "step_effective_damping", "arm"
+MATCHED_LOSSES = (0.1, 0.05, 0.02, 0.005, 0.001)
+COMPARED_LOSS = 0.02
+_DESCENDING = ("gradient_descent", "gradient_descent_spectral")
+_NO_ARM = {"seed", "damping", "steps", "inner_steps", "inner_tolerance"}
+_RESPONSES = ("test_acc", "test_loss", "ntk_distance", "ntk_cka_target", "param_dist", "param_path", "step")
+_AXIS = "damping λ, or 1/(ηK)"
+
+Panel = tuple[str, str, pd.DataFrame]
+"""A response column, its axis label, and rows with one of it a trial."""
+
+
+def draw(results: Results) -> Sequence[Drawing]:
+    """Return the figures for which the stored trials have something to show."""
+    rows = with_arms(results.measurements(STUDY, knobs=True), results.trials(STUDY))
+    trained, searched = rows[~rows["first_steps"]], rows[rows["first_steps"]]
+    none = rows[:0]
+    figures: Sequence[tuple[Callable[[pd.DataFrame], Drawing], pd.DataFrame]] = (
+        (generalisation, trained),
+        (matched_losses, trained),
+        (movement, trained),
+        (speed, trained),
+        (first_steps, searched if len(searched) else trained),
+        (damping_and_learning_rate, trained if trained["learning_rate"].nunique() > 1 else none),
+        (linearisation, trained if trained["solver"].isin(_DESCENDING).any() else none),
+    )
+    with style():
+        drawings = [figure(shown) for figure, shown in figures if len(shown)]
+    return [drawing for drawing in drawings if len(drawing.numbers)]
+
+
+def with_arms(rows: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with the columns `effective_damping` of the trial and `arm`, which names the other knobs."""
+    names = list(trials.columns)
+    knobs = [name for name in names[names.index("knobs_json") + 1 :] if not name.startswith("final_")]
+    varying = [name for name in knobs if name not in _NO_ARM and trials[name].nunique() > 1]
+    arms = trials[varying].apply(lambda row: ", ".join(f"{value}" for value in row), axis=1) if varying else "all"
+    cut_short = np.where(
+        trials["solver"].isin(_DESCENDING), 1 / (trials["inner_learning_rate"] * trials["inner_steps"]), 0.0
+    )
+    axis = pd.DataFrame({"trial_id": trials["trial_id"], ARM: arms, DAMPING: trials["damping"] + cut_short})
+    return rows.rename(columns={DAMPING: STEP_DAMPING}).merge(axis, on="trial_id")
+
+
+def generalisation(rows: pd.DataFrame) -> Drawing:
+    """Return test accuracy and test loss, at one training loss and where training has converged; the best is marked."""
+    matched, converged = at_training_loss(rows, COMPARED_LOSS), at_convergence(rows)
+    panels = [
+        (column, f"{label}\n{when}", shown)
+        for column, label in (("test_acc", "test accuracy"), ("test_loss", "test loss"))
+        for when, shown in ((f"at a training loss of {COMPARED_LOSS:g}", matched), ("converged trials", converged))
+    ]
+    return _panelled("", panels, columns=2, best={"test_acc": "max", "test_loss": "min"}, logarithmic=("test_loss",))
+
+
+def matched_losses(rows: pd.DataFrame) -> Drawing:
+    """Return test accuracy against the damping, a curve for each training loss at which it is compared."""
+    levels = [at_training_loss(rows, loss).assign(level=f"{loss:g}") for loss in MATCHED_LOSSES]
+    arms = sorted(rows[ARM].unique())[: len(COLOURS)]
+    figure, axes = panels_of(len(arms), min(len(arms), 3))
+    numbers = []
+    for panel, arm in zip(axes, arms, strict=True):
+        shown = pd.concat(levels)
+        numbers.append(draw_bands(panel, shown[shown[ARM] == arm], DAMPING, "test_acc", by="level").assign(arm=arm))
+        panel.set(xlabel=_AXIS, ylabel="test accuracy", title="" if arm == "all" else arm)
+        name_curves(panel, "training loss below")
+    return Drawing(figure, joined(numbers), "matched_losses")
+
+
+def movement(rows: pd.DataFrame) -> Drawing:
+    """Return how far features and parameters have moved at one training loss."""
+    shown = at_training_loss(rows, COMPARED_LOSS)
+    return _panelled(
+        "movement",
+        [
+            ("ntk_distance", "tangent kernel's distance\nfrom initialisation", shown),
+            ("ntk_cka_target", "tangent kernel's alignment\nwith the targets", shown),
+            ("param_dist", "||θ - θ₀|| / ||θ₀||", shown),
+            ("param_path", "length of the path", shown),
+        ],
+        columns=4,
+        logarithmic=("param_dist", "param_path"),
+    )
+
+
+def speed(rows: pd.DataFrame) -> Drawing:
+    """Return the steps that it takes to the compared training loss, and to convergence."""
+    return _panelled(
+        "steps",
+        [
+            ("step", f"steps to a training loss of {COMPARED_LOSS:g}", at_training_loss(rows, COMPARED_LOSS)),
+            ("step", "steps to convergence", at_convergence(rows)),
+        ],
+        columns=2,
+        logarithmic=("step",),
+    )
+
+
+def first_steps(rows: pd.DataFrame) -> Drawing:
+    """Return what the first step does, from the initialisation: the network against its linearisation."""
+    first = rows[rows["step"] == 1]
+    first = first.assign(**{DAMPING: first[STEP_DAMPING]})
+    return _panelled(
+        "first_step",
+        [
+            ("test_acc", "test accuracy, network", first),
+            ("test_acc_lin", "test accuracy, linearisation", first),
+            ("rho", "actual / predicted decrease ρ", first),
+            ("step_norm", "length of the step", first),
+        ],
+        columns=4,
+        logarithmic=("step_norm",),
+        symmetric=("rho",),
+    )
+
+
+def damping_and_learning_rate(rows: pd.DataFrame) -> Drawing:
+    """Return test accuracy at the compared training loss over damping and learning rate."""
+    trials = rows.drop_duplicates("trial_id")
+    cells = phase_cells(at_training_loss(rows, COMPARED_LOSS), trials, DAMPING, "learning_rate", "test_acc")
+    cells = cells[cells[DAMPING] > 0]
+    figure, (axes, *_) = panels_of(1, 1)
+    if cells["mean"].notna().any():
+        shown = Normalize(cells["mean"].min(), cells["mean"].max())
+        mesh = draw_phase_diagram(axes, cells, DAMPING, "learning_rate", shown=shown, labels={})
+        figure.colorbar(mesh, ax=axes, label=f"test accuracy at a training loss of {COMPARED_LOSS:g}")
+        axes.set(xlabel=_AXIS, ylabel="learning rate α")
+        if entries := legend_patches(cells):
+            axes.legend(handles=entries, loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2)
+    return Drawing(figure, cells, "learning_rate")
+
+
+def linearisation(rows: pd.DataFrame) -> Drawing:
+    """Return Gauss-Newton against iterative linearisation at matched 1/(ηK)."""
+    named = rows.assign(arm=np.where(rows["solver"].isin(_DESCENDING), "iterative linearisation", "Gauss-Newton"))
+    shown = at_training_loss(named, COMPARED_LOSS)
+    return _panelled(
+        "linearisation",
+        [
+            ("test_acc", f"test accuracy\nat a training loss of {COMPARED_LOSS:g}", shown),
+            ("ntk_distance", "tangent kernel's distance\nfrom initialisation", shown),
+            ("step", "steps (rounds)", shown),
+        ],
+        columns=3,
+        logarithmic=("step",),
+    )
+
+
+def at_training_loss(rows: pd.DataFrame, loss: float) -> pd.DataFrame:
+    """Return the first row of every trial whose training loss is below `loss`: crossings are always measured.
+
+    A trial that never is has a row without responses, so that what was not reached can be told from what was not run.
+    """
+    return _first(rows, rows["train_loss"] < loss)
+
+
+def at_convergence(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the last row of every trial that converged, and a row without responses of every other one."""
+    return _first(rows, rows["status"] == "converged")
+
+
+def _first(rows: pd.DataFrame, wanted: pd.Series) -> pd.DataFrame:
+    ordered = rows.assign(wanted=wanted).sort_values(["wanted", "step"], ascending=[False, True])
+    first = ordered.drop_duplicates("trial_id")
+    return first.assign(**{name: first[name].where(first["wanted"]) for name in _RESPONSES})
+
+
+def _panelled(
+    name: str,
+    panels: Sequence[Panel],
+    *,
+    columns: int,
+    best: dict[str, str] | None = None,
+    logarithmic: Sequence[str] = (),
+    symmetric: Sequence[str] = (),
+) -> Drawing:
+    """Return a figure with one panel for each response, one curve for each arm."""
+    figure, axes = panels_of(len(panels), columns)
+    numbers = []
+    for panel, (response, label, shown) in zip(axes, panels, strict=True):
+        curves = draw_bands(panel, shown, DAMPING, response, by=ARM, best=(best or {}).get(response, ""))
+        numbers.append(curves.assign(quantity=label.replace("\n", ", ")))
+        panel.set(xlabel=_AXIS, ylabel=label)
+        if response in logarithmic and len(curves):
+            panel.set_yscale("log")
+        if response in symmetric and len(curves):
+            panel.set_yscale("symlog", linthresh=1)
+    name_curves(axes[0])
+    return Drawing(figure, joined(numbers), name)

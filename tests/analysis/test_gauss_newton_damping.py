@@ -1,0 +1,129 @@
+"""The figures' numbers: what is compared at which training loss, and what is no result."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.core.figures import Drawing
+from analysis.gauss_newton_damping import (
+    DAMPING,
+    at_convergence,
+    at_training_loss,
+    first_steps,
+    generalisation,
+    linearisation,
+    matched_losses,
+    movement,
+    speed,
+    with_arms,
+)
+
+KNOBS = {"solver": "sample", "inner_learning_rate": 0.1, "inner_steps": 1000, "step_rule": "full", "first_steps": False}
+
+
+def trajectory(
+    damping: float, seed: int, *, steps: int = 10, rate: float = 0.5, status: str = "converged"
+) -> pd.DataFrame:
+    """Return rows of a training whose loss falls by a factor a step, and whose accuracy grows with the damping."""
+    steps = 10
+    number = np.arange(steps + 1)
+    return pd.DataFrame(
+        {
+            "trial_id": f"{damping}-{seed}",
+            "step": number,
+            "train_loss": rate**number,
+            "test_loss": 1 + damping + number / 100,
+            "test_acc": 0.5 + damping + seed / 100,
+            "test_acc_lin": 0.4,
+            "rho": np.where(number, -1.0 / damping, np.nan),
+            "step_norm": 1 / damping,
+            "ntk_distance": number / 10,
+            "ntk_cka_target": 0.5,
+            "param_dist": 1.0,
+            "param_path": 2.0,
+            "effective_damping": np.where(number, damping, np.nan),
+            "status": ["running"] * steps + [status],
+            "seed": seed,
+            "damping": damping,
+            "learning_rate": 1.0,
+            **KNOBS,
+        }
+    )
+
+
+def stored(*trajectories: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows and the table of trials as a store gives them."""
+    rows = pd.concat(trajectories, ignore_index=True)
+    knobs = ["seed", "damping", "learning_rate", *KNOBS]
+    trials = rows.drop_duplicates("trial_id")[["trial_id", *knobs]].assign(outcome="finished", final_test_acc=0.0)
+    trials.insert(1, "knobs_json", "{}")
+    return rows, trials
+
+
+@pytest.fixture
+def rows() -> pd.DataFrame:
+    runs = [trajectory(damping, seed) for damping in (0.01, 0.1) for seed in range(3)]
+    runs += [trajectory(1.0, seed, rate=0.99, status="budget") for seed in range(3)]
+    return with_arms(*stored(*runs))
+
+
+def at(drawing: Drawing, quantity: str, damping: float) -> pd.DataFrame:
+    numbers = drawing.numbers
+    return numbers[numbers["quantity"].str.startswith(quantity) & (numbers[DAMPING] == damping)]
+
+
+def test_trials_are_compared_at_their_first_row_below_a_training_loss(rows: pd.DataFrame) -> None:
+    compared = at_training_loss(rows, 0.1).set_index("trial_id")
+    assert len(compared) == 9, "one row a trial, reached or not"
+    assert compared.loc["0.01-0", "step"] == 4, "0.5^4 is the first below 0.1"
+    assert compared.loc[["1.0-0", "1.0-1"], ["step", "test_acc"]].isna().all(axis=None)
+
+
+def test_a_trial_out_of_budget_has_not_converged(rows: pd.DataFrame) -> None:
+    converged = at_convergence(rows).set_index("trial_id")
+    assert converged.loc["0.1-0", "step"] == 10
+    assert np.isnan(converged.loc["1.0-0", "test_acc"])
+
+
+def test_generalisation_has_no_point_where_the_loss_was_not_reached(rows: pd.DataFrame) -> None:
+    drawing = generalisation(rows)
+    (point,) = at(drawing, "test accuracy, at", 0.1).to_dict("records")
+    assert (point["mean"], point["smallest"], point["largest"]) == pytest.approx((0.61, 0.6, 0.62))
+    assert not len(at(drawing, "test accuracy", 1.0))
+    assert len(drawing.numbers) == 2 * 2 * 2
+
+
+def test_every_matched_loss_is_a_curve(rows: pd.DataFrame) -> None:
+    numbers = matched_losses(rows).numbers
+    assert set(numbers["level"]) == {"0.1", "0.05", "0.02", "0.005", "0.001"}
+    assert set(numbers[DAMPING]) == {0.01, 0.1}
+
+
+def test_movement_and_speed_are_those_at_the_compared_loss(rows: pd.DataFrame) -> None:
+    (moved,) = at(movement(rows), "tangent kernel's distance", 0.1).to_dict("records")
+    assert moved["mean"] == pytest.approx(0.6), "after 6 steps the loss is below 0.02"
+    (steps,) = at(speed(rows), "steps to a training loss", 0.1).to_dict("records")
+    assert steps["mean"] == 6
+
+
+def test_first_steps_are_placed_by_the_damping_of_their_own_step(rows: pd.DataFrame) -> None:
+    drawing = first_steps(rows)
+    (ratio,) = at(drawing, "actual", 0.01).to_dict("records")
+    assert ratio["mean"] == -100
+    assert len(at(drawing, "length", 1.0)) == 1, "a first step needs no convergence"
+
+
+def test_linearisation_is_placed_at_one_over_rate_times_steps() -> None:
+    rounds = trajectory(0.01, 0).assign(trial_id="rounds", damping=0.0, solver="gradient_descent_spectral")
+    rows = with_arms(*stored(trajectory(0.01, 0), rounds))
+    numbers = linearisation(rows).numbers
+    accuracy = numbers[numbers["quantity"].str.startswith("test accuracy")].set_index("arm")[DAMPING]
+    assert accuracy.to_dict() == {"Gauss-Newton": 0.01, "iterative linearisation": pytest.approx(0.01)}
+
+
+def test_other_knobs_that_vary_are_arms_with_curves_of_their_own() -> None:
+    searched = trajectory(0.01, 0).assign(trial_id="searched", step_rule="line_search")
+    rows = with_arms(*stored(trajectory(0.01, 0), searched))
+    assert set(generalisation(rows).numbers["arm"]) == {"full", "line_search"}

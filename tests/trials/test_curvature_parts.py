@@ -1,0 +1,105 @@
+"""Jacobians, losses and kernels against what autograd and dense algebra give, in float64."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.trials.damped import model_of, problem
+from trials.core.curvature import mlp_jacobian
+from trials.core.curvature.flat import flattened
+from trials.core.curvature.jacobians import dense_jacobian, matrix_free_jacobian
+from trials.core.curvature.kernels import centred_alignment, cosine_distance, sample_kernel
+from trials.core.curvature.mlp_jacobian import perceptron_jacobian
+from trials.core.curvature.output_losses import OUTPUT_LOSSES, one_hot
+from trials.core.curvature.quadratic import gauss_newton_model
+from trials.core.networks.cnn import cnn_small
+from trials.core.networks.mlp import mlp
+from trials.core.streams import generator
+
+LOSSES = pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+
+
+@pytest.mark.parametrize("depth", [0, 1, 3])
+def test_the_closed_form_of_a_perceptron_is_what_autograd_computes(depth):
+    network, theta, inputs, _ = problem(depth=depth)
+    by_hand, by_vmap = (build(network, theta, inputs) for build in (perceptron_jacobian, dense_jacobian))
+    torch.testing.assert_close(by_hand.matrix(), by_vmap.matrix(), rtol=0, atol=1e-13)
+    torch.testing.assert_close(by_hand.kernel(), by_vmap.matrix() @ by_vmap.matrix().T, rtol=0, atol=1e-12)
+    torch.testing.assert_close(by_hand.outputs, by_vmap.outputs, rtol=0, atol=1e-14)
+
+
+@LOSSES
+@pytest.mark.parametrize("depth", [0, 1, 3])
+def test_the_curvature_of_a_perceptron_is_that_of_its_dense_jacobian(loss, depth, monkeypatch):
+    monkeypatch.setattr(mlp_jacobian, "_MOST_PRODUCTS", 1000)  # several chunks of samples
+    network, theta, inputs, targets = problem(depth=depth)
+    by_layers, dense = (
+        gauss_newton_model(build(network, theta, inputs), OUTPUT_LOSSES[loss], targets).curvature()
+        for build in (perceptron_jacobian, dense_jacobian)
+    )
+    torch.testing.assert_close(by_layers, dense, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("network", [mlp((1, 8, 8), 3, width=5, depth=2), cnn_small((1, 8, 8), 3)])
+def test_products_with_the_jacobian_need_no_matrix(network):
+    random = generator(1, "problem")
+    theta = flattened(network.initial(random)).double()
+    inputs = torch.randn(6, 1, 8, 8, generator=random, dtype=torch.float64)
+    vector = torch.randn(len(theta), generator=random, dtype=torch.float64)
+    cotangents = torch.randn(6, 3, generator=random, dtype=torch.float64)
+    dense, free = (build(network, theta, inputs) for build in (dense_jacobian, matrix_free_jacobian))
+    jacobians = [dense, free] + (
+        [perceptron_jacobian(network, theta, inputs)] if "hidden1.weight" in network.shapes else []
+    )
+    for jacobian in jacobians:
+        expected = dense.matrix() @ vector
+        torch.testing.assert_close(jacobian.times(vector).flatten(), expected, rtol=1e-12, atol=1e-12)
+        expected = dense.matrix().T @ cotangents.flatten()
+        torch.testing.assert_close(jacobian.transposed_times(cotangents), expected, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(jacobian.kernel(), dense.kernel(), rtol=1e-11, atol=1e-12)
+
+
+@LOSSES
+def test_gradient_and_hessian_are_the_derivatives_of_the_loss(loss):
+    loss, random = OUTPUT_LOSSES[loss], generator(2, "problem")
+    outputs = torch.randn(1, 5, generator=random, dtype=torch.float64)
+    targets = one_hot(torch.tensor([3]), 5)
+    gradient = torch.func.grad(loss.mean)(outputs, targets)
+    torch.testing.assert_close(loss.gradient(outputs, targets), gradient, rtol=0, atol=1e-15)
+    hessian = torch.func.jacrev(torch.func.jacrev(loss.mean))(outputs, targets)[0, :, 0]
+    basis = torch.eye(5, dtype=torch.float64)[:, None]
+    torch.testing.assert_close(loss.hessian(outputs, basis)[:, 0], hessian, rtol=0, atol=1e-15)
+
+
+@LOSSES
+def test_the_root_of_the_hessian_is_one_and_whitens_the_gradient(loss):
+    loss, random = OUTPUT_LOSSES[loss], generator(3, "problem")
+    outputs = 4 * torch.randn(1, 5, generator=random, dtype=torch.float64)
+    targets = one_hot(torch.tensor([0]), 5)
+    basis = torch.eye(5, dtype=torch.float64)[:, None]
+    root = loss.root(outputs, basis)[:, 0].T
+    torch.testing.assert_close(loss.root_transposed(outputs, basis)[:, 0], root, rtol=0, atol=1e-15)
+    torch.testing.assert_close(root @ root.T, loss.hessian(outputs, basis)[:, 0], rtol=0, atol=1e-12)
+    whitened = loss.whitened_gradient(outputs, targets)
+    torch.testing.assert_close(loss.root(outputs, whitened), loss.gradient(outputs, targets), rtol=0, atol=1e-12)
+
+
+def test_the_distance_of_kernels_ignores_their_scale_and_their_alignment_their_mean():
+    random = generator(4, "problem")
+    features = torch.randn(2, 20, 6, generator=random, dtype=torch.float64)
+    one, other = (part @ part.T for part in features)
+    assert cosine_distance(one, 3 * one) == pytest.approx(0, abs=1e-12)
+    assert 0 < cosine_distance(one, other) < 1
+    assert centred_alignment(one, 5 * one + 2) == pytest.approx(1, abs=1e-12)
+    centring = torch.eye(20, dtype=torch.float64) - 1 / 20
+    centred = [centring @ kernel @ centring for kernel in (one, other)]
+    expected = float((centred[0] * centred[1]).sum() / (centred[0].norm() * centred[1].norm()))
+    assert centred_alignment(one, other) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_kernel_of_samples_is_the_mean_over_outputs():
+    model = model_of("mse")
+    jacobian = model.jacobian.matrix().view(*model.point.shape, -1)
+    expected = torch.einsum("icp,jcp->ij", jacobian, jacobian) / model.point.shape[1]
+    torch.testing.assert_close(sample_kernel(model.jacobian.kernel(), model.point.shape[1]), expected)
