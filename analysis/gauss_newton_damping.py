@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import Normalize
 
-from analysis.core.figures import COLOURS, Drawing, style
 from analysis.core.bands import draw_bands, joined, name_curves, panels_of
-from analysis.core.phase_diagram import draw_phase_diagram, legend_patches, phase_cells
+from analysis.core.figures import COLOURS, Drawing, style
+from analysis.core.phase_diagram import draw_phase_diagram, legend_entries, phase_cells
 from analysis.core.results import Results
 
 STUDY = "gauss_newton_damping"
@@ -146,7 +146,7 @@ def damping_and_learning_rate(rows: pd.DataFrame) -> Drawing:
         mesh = draw_phase_diagram(axes, cells, DAMPING, "learning_rate", shown=shown, labels={})
         figure.colorbar(mesh, ax=axes, label=f"test accuracy at a training loss of {COMPARED_LOSS:g}")
         axes.set(xlabel=_AXIS, ylabel="learning rate α")
-        if entries := legend_patches(cells):
+        if entries := legend_entries(cells):
             axes.legend(handles=entries, loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2)
     return Drawing(figure, cells, "learning_rate")
 
