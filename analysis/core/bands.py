@@ -70,6 +70,5 @@ def joined(numbers: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 def _mark_missing(axes: Axes, values: Sequence[float]) -> None:
     if values:
-        foot = np.full(len(values), 0.02)
-        (crosses,) = axes.plot(values, foot, "x", color="#8C8C8C", label="not reached")
-        crosses.set_transform(axes.get_xaxis_transform())
+        foot = axes.get_xaxis_transform()  # given to plot itself, so that the crosses do not stretch the panel
+        axes.plot(values, np.full(len(values), 0.02), "x", color="#8C8C8C", label="not reached", transform=foot)
