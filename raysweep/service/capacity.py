@@ -2,52 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import json
+from collections.abc import Callable, Mapping
 
 import ray
+from ray.experimental import internal_kv
 
 from raysweep.service.errors import ClusterError
 from raysweep.service.study import Resources
 
 GROWTH = 16
 """Actors asked for at once of a cluster that can grow, beyond those it holds."""
+_STATUS = "__autoscaling_status"
 
 
-def slots(resources: Resources) -> int:
-    """Return how many actors the nodes that are up hold; 0 if only nodes that are still to come hold one.
+def slots(resources: Resources, tell: Callable[[str], None] = print) -> int:
+    """Return how many actors the nodes that are up hold; 0 if none does and an autoscaler may bring one that does.
+
+    Args:
+        resources: What one actor takes.
+        tell: Is told where nodes must come first, in one line.
 
     Raises:
-        ClusterError: No node holds one actor, and none that an autoscaler could bring would.
+        ClusterError: No node holds one actor, and no other will come.
     """
     up = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     held = sum(_slots_of(node, resources) for node in up)
-    to_come = node_types()
-    if not held and not any(_slots_of(node, resources) for node in to_come.values()):
-        raise ClusterError(
-            f"a trial asks for resources.cpus={resources.cpus} and resources.gpus={resources.gpu_fraction:g}; "
-            f"{_described(up, to_come)}"
-        )
-    return held
+    if held:
+        return held
+    largest = max(up, key=lambda node: (node.get("GPU", 0), node.get("CPU", 0)))
+    lacking = (
+        f"a trial asks for resources.cpus={resources.cpus} and resources.gpus={resources.gpu_fraction:g}; "
+        f"{'the largest node' if len(up) > 1 else 'this machine'} has {_named(largest)}"
+    )
+    if not grows():
+        raise ClusterError(lacking)
+    tell(f"{lacking}: waiting for the autoscaler to bring another")
+    return 0
 
 
 def pending(held: int) -> int:
     """Return how many packs may wait for an actor: what waits is all the demand that an autoscaler sees."""
-    return 2 * held + (GROWTH if node_types() else 2)
+    return 2 * held + (GROWTH if grows() else 2)
 
 
-def node_types() -> dict[str, Mapping[str, float]]:
-    """Return what the node types have that an autoscaler may bring up, by their names; none without an autoscaler."""
-    config: Any = ray._private.state.state.get_cluster_config()
-    groups = config.node_group_configs if config else ()
-    return {group.name: dict(group.resources) for group in groups if group.max_count}
+def grows() -> bool:
+    """Return whether an autoscaler may add nodes to this cluster.
 
-
-def _described(up: list[Mapping[str, float]], to_come: Mapping[str, Mapping[str, float]]) -> str:
-    largest = max(up, key=lambda node: (node.get("GPU", 0), node.get("CPU", 0)))
-    said = [f"the largest node has {_named(largest)}" if len(up) > 1 else f"this machine has {_named(largest)}"]
-    said += [f"a node of type {name} would have {_named(node)}" for name, node in to_come.items()]
-    return ", ".join(said)
+    Every head has a monitor that reports on its nodes, sooner or later. Where nobody configured an autoscaler, it gives
+    each node a type of its own, named after the node; a Ray that a driver started for itself has no monitor. What types
+    of nodes could come, Ray tells nobody.
+    """
+    report = internal_kv._internal_kv_get(_STATUS)
+    if not report:
+        return False
+    types = json.loads(report).get("autoscaler_report", {}).get("node_type_mapping") or {}
+    return not types or any(name != f"node_{node}" for node, name in types.items())
 
 
 def _named(node: Mapping[str, float]) -> str:

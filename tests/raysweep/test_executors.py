@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +22,7 @@ from raysweep.service.serial import Executor, SerialExecutor
 from raysweep.service.study import Study
 from raysweep.service.supply import ListedTrials
 from raysweep.service.tune import TuneExecutor
+from tests.clusters import free_ports, head_node
 from tests.conftest import Place
 from tests.fault_proxy import fault_proxy
 from tests.recipes import WALK, WalkKnobs, walks
@@ -149,3 +152,34 @@ def test_what_a_lost_pack_had_written_is_reported_and_not_run_again(tmp_path: Pa
         assert report.values["final_height"] == sent[trial_id].values["final_height"]
         assert report.wall_seconds == pytest.approx(sent[trial_id].wall_seconds)
     assert stored_reports(work, trials[1:3]) == []
+
+
+@pytest.mark.slow
+def test_resources_that_no_node_has_and_a_wrong_token_are_refused(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "raysweep.k_phase_diagram", "space=smoke", f"results={tmp_path}"]
+    with head_node(cpus=1) as head:
+        refused = subprocess.run(
+            [*command, "resources.gpus=2", f"address={head.address}"],
+            env=dict(head.environment),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        stranger = {**head.environment, "RAY_AUTH_TOKEN_PATH": "", "RAY_AUTH_TOKEN": "0" * 64}
+        wrong = subprocess.run(
+            [*command, f"address={head.address}"], env=stranger, capture_output=True, text=True, timeout=300
+        )
+    assert refused.returncode == wrong.returncode == 2
+    assert refused.stderr.splitlines()[-1] == (
+        "error: a trial asks for resources.cpus=1 and resources.gpus=2; this machine has 1 CPUs and 0 GPUs"
+    )
+    assert wrong.stderr.splitlines()[-1].startswith(f"error: no Ray cluster at {head.address}: ")
+    assert "token" in wrong.stderr.splitlines()[-1].lower()
+
+
+def test_a_wrong_address_is_noticed_at_once(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    with pytest.raises(ClusterError, match=rf"no Ray cluster at 127.0.0.1:{port}: .*refused"):
+        TuneExecutor(f"127.0.0.1:{port}").run(
+            work_at(WALK, tmp_path, []), ListedTrials([]), lambda reports, running: None
+        )
