@@ -65,26 +65,34 @@ def worker_nodes(head: Head, *, cpus: int = 1, gpus: int = 0) -> Iterator[Callab
     """Return a function that adds a worker node to a cluster; all of them end with it."""
     nodes: list[Node] = []
 
-    def add() -> Node:
+    folder = Path(tempfile.mkdtemp(prefix="rs-", dir="/tmp"))
+
+    def started() -> Node:
+        """Start a node, after the ones before: nodes that start at the same moment pick the same free ports."""
         ip = f"127.0.1.{len(nodes) + 1}"
         command = [str(BINARIES / "ray"), "start", f"--address={head.address}", "--block", f"--node-ip-address={ip}"]
         command += [f"--num-cpus={cpus}", f"--num-gpus={gpus}", "--min-worker-port=0", "--max-worker-port=0"]
-        command += ["--dashboard-agent-listen-port=0"]
-        process = subprocess.Popen(
-            [*command, "--disable-usage-stats"],
-            env=dict(head.environment),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        command += ["--dashboard-agent-listen-port=0", "--disable-usage-stats"]
+        with (folder / ip).open("w") as log:
+            process = subprocess.Popen(
+                command, env=dict(head.environment), stdout=log, stderr=log, start_new_session=True
+            )
         nodes.append(Node(ip, process))
+        end = time.monotonic() + START_SECONDS
+        while process.poll() is None and "will now block" not in (folder / ip).read_text() and time.monotonic() < end:
+            time.sleep(0.1)
         return nodes[-1]
+
+    def add() -> Node:
+        attempts = (started() for _ in range(3))
+        return next(node for node in attempts if node.process.poll() is None)
 
     try:
         yield add
     finally:
         for node in nodes:
             _end(node.process)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

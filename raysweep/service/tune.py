@@ -109,6 +109,8 @@ def connected(address: str | None) -> Iterator[None]:
     try:
         _knock(address)
         ray.init(**place, log_to_driver=False, logging_level="ERROR")
+    except ClusterError:
+        raise
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ClusterError(f"no Ray cluster at {address or 'this machine'}: {reason}") from None
@@ -123,10 +125,20 @@ def connected(address: str | None) -> Iterator[None]:
 
 
 def _knock(address: str | None) -> None:
-    """Raise an OSError if nobody listens at an address; Ray itself goes on trying for minutes."""
-    host, separator, port = (address or "").rpartition("://")[2].rpartition(":")
-    if separator and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS).close()
+    """Raise if nobody listens at an address, or whoever does wants another token; Ray itself tries on for minutes."""
+    scheme, _, place = (address or "").rpartition("://")
+    host, separator, port = place.rpartition(":")
+    if not (separator and port.isdigit()):
+        return
+    socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS).close()
+    if not scheme:
+        try:
+            ray._raylet.GcsClient(address=place).get_all_node_info(timeout=KNOCK_SECONDS)
+        except ray.exceptions.AuthenticationError:
+            raise ClusterError(
+                f"no Ray cluster at {address} for this token: RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH or "
+                "RAY_AUTH_TOKEN, must name the cluster's own"
+            ) from None
 
 
 def _loopback() -> dict[str, str]:

@@ -142,7 +142,7 @@ def test_a_drained_node_hands_its_trials_over(diary: Path, tmp_path: Path) -> No
         command = [sys.executable, "-c", drain, head.address, "spot notice", leaving.ip]
         subprocess.run(command, env=dict(head.environment), check=True, timeout=60)
         add_node()
-        assert leaving.process.wait(60) is not None, "a drained node ends when its actors have left"
+        until(lambda: not processes(leaving), "the drained node has ended, as its actors have left it", 60)
         assert sweeping.wait(LONGEST_SECONDS) == 0
     share = recomputed_share(diary, TRIALS, STEPS)
     print(f"a node drained in the midst of a trial; {share:.1%} of the trials' seconds computed twice")
