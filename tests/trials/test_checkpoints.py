@@ -17,7 +17,13 @@ from trials.core.data.examples import DataKnobs
 from trials.k_phase_diagram import KPhaseKnobs, run
 
 KNOBS = KPhaseKnobs(
-    steps=60, feature_update_interval=7, width=8, depth=1, batch_size=16, data=DataKnobs(train_size=64, test_size=64)
+    steps=60,
+    feature_update_interval=7,
+    width=8,
+    depth=1,
+    batch_size=16,
+    probe_size=8,
+    data=DataKnobs(train_size=64, test_size=64),
 )
 
 
@@ -67,8 +73,8 @@ def test_without_the_anchor_the_rows_would_differ() -> None:
     rows = rows_until_broken(KNOBS, first)
     assert first.saved is not None
     step, arrays = first.saved
-    forged = {name.replace("anchor", "parameters"): value for name, value in arrays.items() if "anchor" not in name}
-    forged |= {name.replace("parameters", "anchor"): value for name, value in forged.items() if "parameters" in name}
+    forged = {name: value for name, value in arrays.items() if "/anchor/" not in name}
+    forged |= {name.replace("/now/point/", "/anchor/"): value for name, value in forged.items() if "/point/" in name}
     rows += list(run(KNOBS, TrialContext(checkpoints=Memory(saved=(step, forged)))))
     assert rows != list(run(KNOBS, TrialContext()))
 
