@@ -6,6 +6,7 @@ whole training set they make every later step of a round cheaper, since the pass
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
@@ -55,6 +56,13 @@ class Weighted(Protocol):
     def kernel_width(self) -> int:
         """Numbers of each sample and class whose products the kernel consists of."""
 
+    def multiplications(self, kept: Kept) -> int:
+        """Return those of one sample's outputs.
+
+        Args:
+            kept: What opening the layer kept.
+        """
+
     def kernel(self, kept: Kept, sensitivity: Tensor) -> Tensor:
         """Return this layer's part of the tangent kernel, (samples * classes, samples * classes).
 
@@ -91,6 +99,9 @@ class Linear:
     def kernel_width(self) -> int:
         return self.fan_out
 
+    def multiplications(self, kept: Kept) -> int:
+        return self.fan_in * self.fan_out
+
     def kernel(self, kept: Kept, sensitivity: Float[Tensor, "samples classes outputs"]) -> Tensor:
         """Return (g_i . g_j) (x_i . x_j + 1): the gradient in W is an outer product, so none is ever formed."""
         samples, classes, _ = sensitivity.shape
@@ -126,6 +137,9 @@ class Convolution:
     @property
     def kernel_width(self) -> int:
         return self.channels_out * (9 * self.channels_in + 1)
+
+    def multiplications(self, kept: Kept) -> int:
+        return 9 * self.channels_in * self.channels_out * math.prod(kept[0].shape[-2:])
 
     def kernel(self, kept: Kept, sensitivity: Float[Tensor, "samples classes outputs h w"]) -> Tensor:
         """Return the products of the samples' gradients, each a sum over the places of the image."""

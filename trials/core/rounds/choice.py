@@ -9,17 +9,14 @@ foresight would, and rows depend neither on K nor on where training ends before 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
-import torch
-from torch.utils.flop_counter import FlopCounterMode
-
 from trials.core.linearisation import Linearised
 from trials.core.networks.chain import Chain
-from trials.core.networks.layers import Weighted
+from trials.core.networks.layers import Kept, Layer, Weighted
 from trials.core.optimisers.rules import LINEAR
 from trials.core.rounds.function_space import (
     LARGEST_KERNEL_BYTES,
@@ -68,12 +65,13 @@ def chosen_methods(asked: str, problem: Problem, batch_size: int, rule: str) -> 
     if not isinstance(problem.network.forward, Chain):
         return Methods((Switch(0, "jvp", "the network is no chain of layers"),))
     switches = [Switch(0, "jvp", "a young round has nothing to keep")]
-    samples = len(problem.train)
-    if samples * _bytes_a_sample(problem, problem.network.forward) <= LARGEST_CACHE_BYTES:
+    samples, layers = len(problem.train), _kept_of_one_sample(problem, problem.network.forward)
+    cache = samples * sum(tensor.numel() * tensor.element_size() for _, kept in layers for tensor in kept)
+    if cache <= LARGEST_CACHE_BYTES:
         # The pass through all samples costs what each later step saves, times the steps of an epoch.
         switches.append(Switch(max(1, samples // batch_size), "cached", "each sample was visited about once"))
     if rule in LINEAR:
-        switches += _kernel(problem, problem.network.forward, batch_size)
+        switches += _kernel(problem, layers, batch_size)
     return Methods(tuple(switches))
 
 
@@ -86,32 +84,22 @@ def _refuse_unsuitable(asked: str, problem: Problem) -> None:
         refuse_large_kernel(len(problem.train), problem.train.classes, problem.train.inputs.element_size())
 
 
-def _kernel(problem: Problem, chain: Chain, batch_size: int) -> Iterator[Switch]:
+def _kernel(problem: Problem, layers: Sequence[tuple[Layer, Kept]], batch_size: int) -> Iterator[Switch]:
     """Yield the step from which the kernel serves, if it is small enough and its steps are the cheaper ones."""
     entries = len(problem.train) * problem.train.classes
     if entries**2 * problem.train.inputs.element_size() > LARGEST_KERNEL_BYTES:
         return
-    width = sum(layer.kernel_width for layer in chain.layers if isinstance(layer, Weighted))
-    build = entries**2 * width / _MULTIPLICATIONS
-    step = 4 * batch_size * _multiplications_a_sample(problem) / _MULTIPLICATIONS
+    weighted = [(layer, kept) for layer, kept in layers if isinstance(layer, Weighted)]
+    build = entries**2 * sum(layer.kernel_width for layer, _ in weighted) / _MULTIPLICATIONS
+    multiplications = sum(layer.multiplications(kept) for layer, kept in weighted)
+    step = 4 * batch_size * multiplications / _MULTIPLICATIONS
     kernel_step = batch_size * problem.train.classes * entries / _ENTRIES
     if step > kernel_step + _OVERHEAD:
         yield Switch(math.ceil(build / (step - kernel_step)), "function_space", "the round has outlasted the kernel")
 
 
-def _multiplications_a_sample(problem: Problem) -> float:
-    """Return the multiplications of one pass of one sample."""
-    with FlopCounterMode(display=False) as counter:
-        problem.network.forward(_shapes_only(problem), problem.train.inputs[:1].to("meta"))
-    return counter.get_total_flops() / 2
-
-
-def _bytes_a_sample(problem: Problem, chain: Chain) -> int:
-    """Return what the derivative needs of one sample."""
-    kept = chain.opened(_shapes_only(problem), problem.train.inputs[:1].to("meta")).kept
-    return sum(tensor.numel() * tensor.element_size() for of_layer in kept for tensor in of_layer)
-
-
-def _shapes_only(problem: Problem) -> dict[str, torch.Tensor]:
-    dtype = problem.train.inputs.dtype
-    return {name: torch.empty(shape, device="meta", dtype=dtype) for name, shape in problem.network.shapes.items()}
+def _kept_of_one_sample(problem: Problem, chain: Chain) -> list[tuple[Layer, Kept]]:
+    """Return each layer with what its derivative needs of one sample."""
+    first = problem.train.inputs[:1]
+    parameters = {name: first.new_zeros(shape) for name, shape in problem.network.shapes.items()}
+    return list(zip(chain.layers, chain.opened(parameters, first).kept, strict=True))
