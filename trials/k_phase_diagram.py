@@ -8,7 +8,7 @@ Source: Goldwaser and Ge, arXiv 2211.12345.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -29,12 +29,15 @@ from trials.core.parameters import moved_to
 from trials.core.probes.feature_measurements import FEATURE_MEASUREMENTS
 from trials.core.probes.features import feature_probe
 from trials.core.rounds.choice import METHODS, Methods, chosen_methods
+from trials.core.rounds.measurements import ROUND_MEASUREMENTS
 from trials.core.rounds.measuring import Instruments, Past, past_from
 from trials.core.rounds.round import Problem
+from trials.core.rounds.together import Lane, trained_together
 from trials.core.rounds.training import Calendar, Descent, Training, at_initialisation, restored
-from trials.core.rows import Measurement, Row
+from trials.core.rows import Diverged, Row
 from trials.core.schedule import logarithmic_steps
 from trials.core.streams import batch_indices, generator
+from trials.core.together import Together
 
 if TYPE_CHECKING:
     from trials.core.checkpoints import State
@@ -123,39 +126,14 @@ class KPhaseKnobs(TrialKnobs):
             object.__setattr__(self, "feature_update_interval", self.steps)
 
 
-_LIN = "the linearisation being trained (that of the round of the row's last step)"
-_NET = "the network itself at the same parameters"
-_LOSS, _NORM = "nats or squared outputs", "over the norm at initialisation"
-
-MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
-    {
-        "round": Measurement(meaning="round of the row's last step, from 0", type=int),
-        "num_linearisations": Measurement(meaning="linearisations so far, that at initialisation included", type=int),
-        "num_feature_updates": Measurement(meaning="linearisations after that at initialisation", type=int),
-        "train_loss_lin": Measurement(meaning=f"training loss of {_LIN}", unit=_LOSS),
-        "train_acc_lin": Measurement(meaning=f"training accuracy of {_LIN}"),
-        "test_loss_lin": Measurement(meaning=f"test loss of {_LIN}", unit=_LOSS),
-        "test_acc_lin": Measurement(meaning=f"test accuracy of {_LIN}"),
-        "train_loss_net": Measurement(meaning=f"training loss of {_NET}", unit=_LOSS),
-        "train_acc_net": Measurement(meaning=f"training accuracy of {_NET}"),
-        "test_loss_net": Measurement(meaning=f"test loss of {_NET}", unit=_LOSS),
-        "test_acc_net": Measurement(meaning=f"test accuracy of {_NET}"),
-        "param_dist": Measurement(meaning="distance of the parameters from initialisation over their initial norm"),
-        "param_dist_first": Measurement(meaning=f"distance of the first layer from its initialisation {_NORM}"),
-        "param_dist_last": Measurement(meaning=f"distance of the last layer from its initialisation {_NORM}"),
-        "param_path": Measurement(meaning=f"distances that the rounds so far covered, added up, {_NORM}"),
-        "param_path_first": Measurement(meaning=f"distances that the rounds moved the first layer, added up, {_NORM}"),
-        "param_path_last": Measurement(meaning=f"distances that the rounds moved the last layer, added up, {_NORM}"),
-        "effective_damping": Measurement(
-            meaning="1 / (learning rate x steps of the longest round so far), to which its plain steps amount"
-        ),
-        "round_converged": Measurement(meaning="whether the round had reached `round_tolerance`; null if 0", type=bool),
-        "status": Measurement(meaning="converged or unconverged by `round_tolerance`, budget if it is 0", type=str),
-        "method": Measurement(meaning="how the row's last step was computed", type=str),
-        "method_reason": Measurement(meaning="why it was computed so", type=str),
-        **FEATURE_MEASUREMENTS,
-    }
+MEASUREMENTS = MappingProxyType({**ROUND_MEASUREMENTS, **FEATURE_MEASUREMENTS})
+# What may differ among trials that train together; beyond these sizes their arithmetic costs more than its overhead, or
+# they last long enough to need checkpoints.
+MAY_DIFFER = frozenset(
+    {"seed", "learning_rate", "feature_update_interval", "warm_steps", "steps", "measurements_per_decade"}
+    | {"measured_rounds", "probe_size"}
 )
+WIDEST_TOGETHER, LONGEST_TOGETHER = 256, 20_000
 
 
 def run(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[Row]:
@@ -191,6 +169,19 @@ def run(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[Row]:
         training = training.stepped(descent, batch)
 
 
+def run_many(knobs: Sequence[KPhaseKnobs], context: TrialContext) -> Iterator[tuple[int, Row | Diverged]]:
+    """Train trials of equal `together_key` at once, and yield (index into knobs, row) as rows arise."""
+    return trained_together([_lane(index, each, context) for index, each in enumerate(knobs)])
+
+
+def together_key(knobs: KPhaseKnobs) -> Hashable | None:
+    """Return what trials that train together have in common; None for one that trains by itself."""
+    alone = knobs.reset_optimizer_on_relinearisation or knobs.round_tolerance > 0 or knobs.round_method != "auto"
+    if alone or knobs.network != "mlp" or knobs.width > WIDEST_TOGETHER or knobs.steps > LONGEST_TOGETHER:
+        return None
+    return tuple((name, value) for name, value in knobs.columns().items() if name not in MAY_DIFFER)
+
+
 def prepared(knobs: KPhaseKnobs, context: TrialContext) -> tuple[Instruments, Methods]:
     """Return what a trial's rows are measured with, and how its steps are computed."""
     dtype = PRECISIONS[knobs.precision]
@@ -211,6 +202,22 @@ def prepared(knobs: KPhaseKnobs, context: TrialContext) -> tuple[Instruments, Me
         warm_steps=knobs.warm_steps,
     )
     return instruments, methods
+
+
+def _lane(index: int, knobs: KPhaseKnobs, context: TrialContext) -> Lane:
+    instruments, methods = prepared(knobs, context)
+    samples = len(instruments.problem.train)
+    return Lane(
+        index=index,
+        instruments=instruments,
+        calendar=_calendar(knobs, samples),
+        descent=_descent(knobs),
+        methods=methods,
+        steps=knobs.steps,
+        measured_steps=logarithmic_steps(knobs.steps, knobs.measurements_per_decade),
+        measured_rounds=knobs.measured_rounds,
+        batch=lambda step: batch_indices(knobs.seed, step, samples, knobs.batch_size, context.device),
+    )
 
 
 def _calendar(knobs: KPhaseKnobs, samples: int) -> Calendar:
@@ -245,3 +252,6 @@ def _beginning(
         return 0, at_initialisation(instruments.problem, instruments.initial, descent, methods), Past()
     state: Any = saved.state
     return saved.step, restored(instruments.problem, state["training"], methods, saved.step), past_from(state["past"])
+
+
+TOGETHER = Together(run=run_many, key=together_key, most=16)

@@ -74,7 +74,10 @@ class Weighted(Protocol):
 
 @dataclass(frozen=True)
 class Linear:
-    """x -> W x + b, without b if `bias` is false."""
+    """x -> W x + b, without b if `bias` is false.
+
+    Parameters and inputs may have a first axis over trials, (trials, ...): each trial's own in one call.
+    """
 
     name: str
     fan_in: int
@@ -86,14 +89,14 @@ class Linear:
         return _shapes(self.name, (self.fan_out, self.fan_in), self.bias)
 
     def outputs(self, parameters: Parameters, inputs: Float[Tensor, "batch inputs"]) -> Tensor:
-        return linear(inputs, parameters[f"{self.name}.weight"], parameters.get(f"{self.name}.bias"))
+        return _affine(inputs, parameters[f"{self.name}.weight"], parameters.get(f"{self.name}.bias"))
 
     def opened(self, parameters: Parameters, inputs: Float[Tensor, "batch inputs"]) -> tuple[Tensor, Kept]:
         return self.outputs(parameters, inputs), (inputs,)
 
     def tangent(self, anchor: Parameters, kept: Kept, displacement: Parameters, moved: Tensor | None) -> Tensor | None:
-        own = linear(kept[0], displacement[f"{self.name}.weight"], displacement.get(f"{self.name}.bias"))
-        return own if moved is None else own + linear(moved, anchor[f"{self.name}.weight"])
+        own = _affine(kept[0], displacement[f"{self.name}.weight"], displacement.get(f"{self.name}.bias"))
+        return own if moved is None else own + _affine(moved, anchor[f"{self.name}.weight"], None)
 
     @property
     def kernel_width(self) -> int:
@@ -212,6 +215,12 @@ class Flatten(_Parameterless):
 
     def tangent(self, anchor: Parameters, kept: Kept, displacement: Parameters, moved: Tensor | None) -> Tensor | None:
         return None if moved is None else moved.flatten(1)
+
+
+def _affine(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    if weight.ndim == 2:
+        return linear(inputs, weight, bias)
+    return torch.bmm(inputs, weight.mT) if bias is None else torch.baddbmm(bias[:, None], inputs, weight.mT)
 
 
 def _shapes(name: str, weight: tuple[int, ...], bias: bool) -> dict[str, tuple[int, ...]]:

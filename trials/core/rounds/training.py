@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from trials.core.checkpoints import State
-    from trials.core.optimisers.rules import Rule
+    from trials.core.optimisers.rules import Memory, Rule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +65,16 @@ class Descent:
 
     def step(self, place: Place, gradient: Parameters) -> Place:
         """Return the place after one step."""
+        direction, memory = self.direction(place.point, gradient, place.memory)
+        return Place(sgd_step(place.point, direction, self.learning_rate), memory)
+
+    def direction(self, point: Parameters, gradient: Parameters, memory: Memory) -> tuple[Parameters, Memory]:
+        """Return the direction of a step, against which it goes, and what the rule remembers of it."""
         if self.weight_decay:
             gradient = {
-                name: torch.add(value, place.point[name], alpha=self.weight_decay) for name, value in gradient.items()
+                name: torch.add(value, point[name], alpha=self.weight_decay) for name, value in gradient.items()
             }
-        direction, memory = self.rule.direction(gradient, place.memory)
-        return Place(sgd_step(place.point, direction, self.learning_rate), memory)
+        return self.rule.direction(gradient, memory)
 
 
 @dataclass(frozen=True, kw_only=True)
