@@ -9,8 +9,8 @@ Source: Goldwaser and Ge, arXiv 2211.12345.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -171,7 +171,8 @@ def run(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[Row]:
 
 def run_many(knobs: Sequence[KPhaseKnobs], context: TrialContext) -> Iterator[tuple[int, Row | Diverged]]:
     """Train trials of equal `together_key` at once, and yield (index into knobs, row) as rows arise."""
-    return trained_together([_lane(index, each, context) for index, each in enumerate(knobs)])
+    shared = replace(context, arrays=cache(context.arrays))
+    return trained_together([_lane(index, each, shared) for index, each in enumerate(knobs)])
 
 
 def together_key(knobs: KPhaseKnobs) -> Hashable | None:

@@ -111,7 +111,8 @@ class _Stack:
         inputs, labels = batch
         leaves = {name: value.requires_grad_() for name, value in difference(self.point, self.anchor).items()}
         outputs = chain.displaced(self.anchor, leaves, inputs)
-        total = torch.vmap(loss)(outputs, labels).sum()
+        # A loss is a mean over samples, and every lane has as many: this is the sum of the lanes' losses.
+        total = loss(outputs.flatten(0, 1), labels.flatten()) * len(labels)
         gradient = dict(zip(leaves, torch.autograd.grad(total, list(leaves.values())), strict=True))
         direction, memory = descent.direction(self.point, gradient, self.memory)
         scaled = {name: _along(self.rates, value) * value for name, value in direction.items()}
