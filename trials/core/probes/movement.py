@@ -25,6 +25,12 @@ def lengths(displacement: Parameters) -> Float[Tensor, " parts"]:
     return (_parts(tuple(displacement), squares.dtype, squares.device) @ squares).sqrt()
 
 
+def lengths_of_each(displacements: Parameters) -> Float[Tensor, "displacements parts"]:
+    """Return `lengths` of several displacements, the first axis of every tensor over them."""
+    squares = torch.stack([value.flatten(1).square().sum(1) for value in displacements.values()])
+    return (_parts(tuple(displacements), squares.dtype, squares.device) @ squares).sqrt().T
+
+
 @lru_cache(maxsize=16)
 def _parts(names: tuple[str, ...], dtype: torch.dtype, device: torch.device) -> Float[Tensor, "parts names"]:
     """Return which of the parameters belong to all, to the first layer and to the last layer."""

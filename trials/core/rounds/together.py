@@ -19,7 +19,7 @@ from trials.core.networks.chain import Chain
 from trials.core.networks.layers import Flatten, Linear, Relu
 from trials.core.optimisers.sgd import sgd_step
 from trials.core.parameters import Parameters, difference
-from trials.core.probes.movement import lengths
+from trials.core.probes.movement import lengths_of_each
 from trials.core.rounds.measuring import Past
 from trials.core.rounds.parameter_space import TangentRound, chain_of
 from trials.core.rounds.round import Place
@@ -100,7 +100,7 @@ class _Stack:
     def linearised_anew(self, due: list[bool]) -> _Stack:
         """Return the stack after some lanes have begun a round."""
         mask = torch.tensor(due, device=self.rates.device)
-        moved = torch.vmap(lengths)(difference(self.point, self.anchor))
+        moved = lengths_of_each(difference(self.point, self.anchor))
         anchor = {
             name: torch.where(_along(mask, value), value, self.anchor[name]) for name, value in self.point.items()
         }
