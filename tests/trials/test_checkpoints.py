@@ -13,6 +13,7 @@ import torch
 
 from trials.core.checkpoints import Saved, State, as_arrays, as_state
 from trials.core.context import TrialContext
+from trials.core.data.arrays import Arrays
 from trials.core.data.examples import DataKnobs
 from trials.k_phase_diagram import KPhaseKnobs, run
 
@@ -48,10 +49,11 @@ class Memory:
             raise BrokenOff
 
 
-def rows_until_broken(knobs: KPhaseKnobs, checkpoints: Memory) -> list[Any]:
+def rows_until_broken(knobs: KPhaseKnobs, checkpoints: Memory, arrays: Arrays | None = None) -> list[Any]:
     rows: list[Any] = []
+    sources = {} if arrays is None else {"arrays": lambda name: arrays}
     with contextlib.suppress(BrokenOff):
-        rows.extend(run(knobs, TrialContext(checkpoints=checkpoints)))
+        rows.extend(run(knobs, TrialContext(checkpoints=checkpoints, **sources)))
     return rows
 
 
