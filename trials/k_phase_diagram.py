@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -30,17 +30,17 @@ from trials.core.probes.feature_measurements import FEATURE_MEASUREMENTS
 from trials.core.probes.features import feature_probe
 from trials.core.rounds.choice import METHODS, Methods, chosen_methods
 from trials.core.rounds.measurements import ROUND_MEASUREMENTS
-from trials.core.rounds.measuring import Instruments, Past, past_from
+from trials.core.rounds.measuring import Instruments
 from trials.core.rounds.round import Problem
+from trials.core.rounds.survival import beginning, saved
 from trials.core.rounds.together import Lane, trained_together
-from trials.core.rounds.training import Calendar, Descent, Training, at_initialisation, restored
+from trials.core.rounds.training import Calendar, Descent
 from trials.core.rows import Diverged, Row
 from trials.core.schedule import logarithmic_steps
 from trials.core.streams import batch_indices, generator
 from trials.core.together import Together
 
 if TYPE_CHECKING:
-    from trials.core.checkpoints import State
     from trials.core.context import TrialContext
 
 NETWORKS: Mapping[str, Callable[[tuple[int, ...], int, KPhaseKnobs], Network]] = MappingProxyType(
@@ -146,10 +146,10 @@ def run(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[Row]:
     instruments, methods = prepared(knobs, context)
     problem, calendar, descent = instruments.problem, _calendar(knobs, len(instruments.problem.train)), _descent(knobs)
     measured_steps = logarithmic_steps(knobs.steps, knobs.measurements_per_decade)
-    start, training, past = _beginning(instruments, descent, methods, context)
+    start, training, past = beginning(instruments, descent, methods, context)
     for step in range(start, knobs.steps + 1):
         last = step == knobs.steps
-        context.checkpoints.offer(step, partial(_state, training, past), last=last)
+        context.checkpoints.offer(step, partial(saved, training, past), last=last)
         checked, measured = calendar.is_checked(step, training.begun), step in measured_steps
         converged = None
         if checked or (measured and knobs.round_tolerance > 0):
@@ -237,22 +237,6 @@ def _descent(knobs: KPhaseKnobs) -> Descent:
         weight_decay=knobs.weight_decay,
         forgets=knobs.reset_optimizer_on_relinearisation,
     )
-
-
-def _state(training: Training, past: Past) -> State:
-    """Return all that the steps and rows to come depend on."""
-    return {"training": training.state(), "past": past.state()}
-
-
-def _beginning(
-    instruments: Instruments, descent: Descent, methods: Methods, context: TrialContext
-) -> tuple[int, Training, Past]:
-    """Return the step to begin with, where training is then, and what the rows before it left."""
-    saved = context.checkpoints.restored(context.device)
-    if saved is None:
-        return 0, at_initialisation(instruments.problem, instruments.initial, descent, methods), Past()
-    state: Any = saved.state
-    return saved.step, restored(instruments.problem, state["training"], methods, saved.step), past_from(state["past"])
 
 
 TOGETHER = Together(run=run_many, key=together_key, most=16)
