@@ -1,4 +1,4 @@
-"""A whole K diagram (the space `parity`: 21 trials) by one command, beside the same trials written plainly for Ray Tune.
+"""A whole K diagram (the space `parity`, 21 trials) by one command, beside the same trials written plainly for Tune.
 
 The plain arm is what one writes in an afternoon: a function trainable for `tune.Tuner` over a grid, each step a
 `torch.func.jvp` for the outputs and a `torch.func.vjp` for the gradient, a report at log-spaced steps. It measures less
@@ -63,7 +63,7 @@ def trial(config):
 
 
 if __name__ == "__main__":
-    ray.init(num_cpus=CPUS, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(address="local", num_cpus=CPUS, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     grid = {"K": tune.grid_search([1, 10, 30, 100, 300, 1000, 3000]), "seed": tune.grid_search([0, 1, 2])}
     results = tune.Tuner(trial, param_space=grid, run_config=tune.RunConfig(verbose=0)).fit()
     assert len(results) == 21 and not results.errors
