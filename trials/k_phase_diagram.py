@@ -1,6 +1,6 @@
-"""How often must a network's features change? SGD on a linearisation that is renewed every K steps.
+"""How often must a network's features change? Training on a linearisation that is renewed every K steps.
 
-At K = 1 this is plain SGD; at K = `steps` the network is linearised once, at its initialisation, and trained with
+At K = 1 this is plain training; at K = `steps` the network is linearised once, at its initialisation, and trained with
 its features fixed. In between, the diagram of accuracy against K and training time.
 
 Source: Goldwaser and Ge, arXiv 2211.12345.
@@ -8,30 +8,37 @@ Source: Goldwaser and Ge, arXiv 2211.12345.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
-from trials.core.checkpoints import State
-from trials.core.data.examples import DataKnobs, Examples
-from trials.core.divergence import refuse_divergence
+from trials.core.data.examples import DataKnobs
+from trials.core.data.generated import LAWS, relevant_directions
 from trials.core.knobs import TrialKnobs, knob
-from trials.core.linearisation import Linearised, linearised
-from trials.core.losses.classification import LOSSES, Loss
+from trials.core.losses.classification import LOSSES
 from trials.core.networks.cnn import cnn_large, cnn_small
 from trials.core.networks.mlp import mlp
 from trials.core.networks.network import Network
-from trials.core.optimisers.sgd import sgd_step
-from trials.core.parameters import Parameters, moved_to
-from trials.core.probes.fit import fit
-from trials.core.probes.movement import relative_distance
-from trials.core.rows import Measurement, Row
+from trials.core.networks.resnet import resnet18
+from trials.core.optimisers.rules import LINEAR, RULES
+from trials.core.parameters import moved_to
+from trials.core.probes.feature_measurements import FEATURE_MEASUREMENTS
+from trials.core.probes.features import feature_probe
+from trials.core.rounds.choice import METHODS, Methods, chosen_methods
+from trials.core.rounds.measurements import ROUND_MEASUREMENTS
+from trials.core.rounds.measuring import Instruments
+from trials.core.rounds.round import Problem
+from trials.core.rounds.survival import beginning, saved
+from trials.core.rounds.together import Lane, trained_together
+from trials.core.rounds.training import Calendar, Descent
+from trials.core.rows import Diverged, Row
 from trials.core.schedule import logarithmic_steps
 from trials.core.streams import batch_indices, generator
+from trials.core.together import Together
 
 if TYPE_CHECKING:
     from trials.core.context import TrialContext
@@ -41,6 +48,7 @@ NETWORKS: Mapping[str, Callable[[tuple[int, ...], int, KPhaseKnobs], Network]] =
         "mlp": lambda shape, classes, knobs: mlp(shape, classes, width=knobs.width, depth=knobs.depth),
         "cnn_s": lambda shape, classes, knobs: cnn_small(shape, classes),
         "cnn_l": lambda shape, classes, knobs: cnn_large(shape, classes),
+        "resnet18": lambda shape, classes, knobs: resnet18(shape, classes),
     }
 )
 PRECISIONS: Mapping[str, torch.dtype] = MappingProxyType({"float32": torch.float32, "float64": torch.float64})
@@ -51,7 +59,8 @@ _DATA = DataKnobs(train_size=500)
 class KPhaseKnobs(TrialKnobs):
     """All that decides the outcome of one training.
 
-    An infinite interval, or any above `steps`, is recorded as `steps`: they are the same training.
+    An infinite interval, or any that does not end before `steps`, is recorded as `steps`, and a warm start that does
+    not end before `steps` as an interval of 1: they are the same training.
     """
 
     steps: int = knob("SGD steps (the paper's T)", 4000, unit="steps", at_least=1)
@@ -61,43 +70,70 @@ class KPhaseKnobs(TrialKnobs):
         unit="steps",
         at_least=1,
     )
+    warm_steps: int = knob("plain steps before the first interval, re-linearised at each", 0, unit="steps", at_least=0)
+    round_tolerance: float = knob(
+        "norm of the training set's gradient at which a round ends before its interval is over, 0 = never",
+        0.0,
+        at_least=0,
+    )
     learning_rate: float = knob("step length along the gradient", 0.1, above=0)
+    inner_optimizer: str = knob("how a step follows from the gradient", "sgd", choices=tuple(RULES))
+    momentum: float = knob("share of the last step kept; momentum only", 0.9, at_least=0, at_most=1)
+    weight_decay: float = knob("multiple of the parameters added to the gradient", 0.0, at_least=0)
+    reset_optimizer_on_relinearisation: bool = knob("forget the optimiser's state at each re-linearisation", False)
     batch_size: int = knob("samples a step", 32, unit="samples", at_least=1)
     loss: str = knob("what is minimised", "cross_entropy", choices=tuple(LOSSES))
     network: str = knob("architecture", "mlp", choices=tuple(NETWORKS))
     width: int = knob("units in a hidden layer; mlp only", 128, unit="units", at_least=1)
     depth: int = knob("hidden layers, 0 = linear classifier; mlp only", 2, unit="layers", at_least=0)
     precision: str = knob("floating-point numbers of the training", "float32", choices=tuple(PRECISIONS))
+    round_method: str = knob(
+        "how a round's steps are computed; all agree to rounding", "auto", choices=("auto", *METHODS)
+    )
+    probe_size: int = knob(
+        "training inputs on which kernels and features are compared, 0 = not at all", 64, unit="inputs", at_least=0
+    )
     measurements_per_decade: int = knob("rows a factor of ten in steps", 6, at_least=1)
+    measured_rounds: int = knob("rounds, the first ones, that have a row at their end", 0, unit="rounds", at_least=0)
     data: DataKnobs = _DATA
 
     def __post_init__(self) -> None:
-        if _is_number(self.feature_update_interval) and _is_number(self.steps):
-            object.__setattr__(self, "feature_update_interval", min(self.feature_update_interval, self.steps))
+        lengths = (self.feature_update_interval, self.steps, self.warm_steps)
+        if all(isinstance(value, int | float) and not isinstance(value, bool) for value in lengths):
+            self._unify()
+        if isinstance(self.network, str) and "bn" in self.network.lower().replace("batchnorm", "bn"):
+            raise ValueError(
+                f"network={self.network!r}: with batch normalisation the Jacobian of a sample depends on its batch, "
+                "and no fixed features exist; take resnet18, which normalises groups of channels"
+            )
         super().__post_init__()
         if 0 < self.data.train_size < self.batch_size:
             raise ValueError(f"batch_size={self.batch_size} exceeds data_train_size={self.data.train_size}")
+        if self.round_method == "function_space" and self.inner_optimizer not in LINEAR:
+            raise ValueError(
+                f"round_method='function_space' needs inner_optimizer to be one of {', '.join(LINEAR)}, "
+                f"got {self.inner_optimizer!r}, which scales each parameter by itself"
+            )
+
+    def _unify(self) -> None:
+        """Give knobs that mean the same training the same values; what is not allowed stays as it is."""
+        if self.feature_update_interval < 1 or self.warm_steps < 0:
+            return
+        if self.feature_update_interval == 1 or self.warm_steps >= self.steps:
+            object.__setattr__(self, "feature_update_interval", 1)
+            object.__setattr__(self, "warm_steps", 0)
+        elif self.warm_steps + self.feature_update_interval >= self.steps:
+            object.__setattr__(self, "feature_update_interval", self.steps)
 
 
-_LINEARISED = "the linearisation being trained (that of the round of the row's last step)"
-_NETWORK = "the network itself at the same parameters"
-
-MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
-    {
-        "round": Measurement(meaning="round of the row's last step, from 0", type=int),
-        "num_linearisations": Measurement(meaning="linearisations so far, that at initialisation included", type=int),
-        "num_feature_updates": Measurement(meaning="linearisations after that at initialisation", type=int),
-        "train_loss_lin": Measurement(meaning=f"training loss of {_LINEARISED}", unit="nats or squared outputs"),
-        "train_acc_lin": Measurement(meaning=f"training accuracy of {_LINEARISED}"),
-        "test_loss_lin": Measurement(meaning=f"test loss of {_LINEARISED}", unit="nats or squared outputs"),
-        "test_acc_lin": Measurement(meaning=f"test accuracy of {_LINEARISED}"),
-        "train_loss_net": Measurement(meaning=f"training loss of {_NETWORK}", unit="nats or squared outputs"),
-        "train_acc_net": Measurement(meaning=f"training accuracy of {_NETWORK}"),
-        "test_loss_net": Measurement(meaning=f"test loss of {_NETWORK}", unit="nats or squared outputs"),
-        "test_acc_net": Measurement(meaning=f"test accuracy of {_NETWORK}"),
-        "param_dist": Measurement(meaning="distance of the parameters from initialisation over their initial norm"),
-    }
+MEASUREMENTS = MappingProxyType({**ROUND_MEASUREMENTS, **FEATURE_MEASUREMENTS})
+# What may differ among trials that train together; beyond these sizes their arithmetic costs more than its overhead, or
+# they last long enough to need checkpoints.
+MAY_DIFFER = frozenset(
+    {"seed", "learning_rate", "feature_update_interval", "warm_steps", "steps", "measurements_per_decade"}
+    | {"measured_rounds", "probe_size"}
 )
+WIDEST_TOGETHER, LONGEST_TOGETHER = 256, 20_000
 
 
 def run(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[Row]:
@@ -107,74 +143,100 @@ def run(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[Row]:
         Diverged: A measurement is not finite, or the training loss stays far above its initial value.
         ValueError: The data do not suit the knobs.
     """
-    dtype = PRECISIONS[knobs.precision]
-    train, test = (examples.to(dtype) for examples in context.data(knobs.data))
-    network = NETWORKS[knobs.network](tuple(train.inputs.shape[1:]), train.classes, knobs)
-    loss = LOSSES[knobs.loss]
+    instruments, methods = prepared(knobs, context)
+    problem, calendar, descent = instruments.problem, _calendar(knobs, len(instruments.problem.train)), _descent(knobs)
     measured_steps = logarithmic_steps(knobs.steps, knobs.measurements_per_decade)
-
-    initial = moved_to(network.initial(generator(knobs.seed, "initialisation")), context.device, dtype)
-    start, parameters, anchor, training_losses = _beginning(context, initial)
-    model = linearised(network.forward, anchor)
+    start, training, past = beginning(instruments, descent, methods, context)
     for step in range(start, knobs.steps + 1):
         last = step == knobs.steps
-        context.checkpoints.offer(step, partial(_state, parameters, model.anchor, training_losses), last=last)
+        context.checkpoints.offer(step, partial(saved, training, past), last=last)
+        checked, measured = calendar.is_checked(step, training.begun), step in measured_steps
+        converged = None
+        if checked or (measured and knobs.round_tolerance > 0):
+            converged = training.converged(knobs.round_tolerance, len(problem.train))
+        ends = calendar.is_over(step, training.begun) or (checked and bool(converged))
         # Before re-anchoring: a row describes the function that the last step trained.
-        if step in measured_steps:
-            row = {
-                "step": step,
-                **_rounds(step, knobs.feature_update_interval),
-                **_fits(model, parameters, train, test, loss),
-                "param_dist": relative_distance(parameters, initial),
-            }
-            training_losses.append(row["train_loss_lin"])
-            refuse_divergence(row, training_losses, last=last)
+        if measured or (ends and training.linearisations <= knobs.measured_rounds):
+            row, past = instruments.row(step, training, past, converged=converged, begins=ends, last=last)
             yield row
         if last:
             return
-        if step % knobs.feature_update_interval == 0:
-            model = linearised(network.forward, anchor=parameters)
-        batch = batch_indices(knobs.seed, step, len(train), knobs.batch_size, context.device)
-        gradient = model.gradient(parameters, train.inputs[batch], train.labels[batch], loss)
-        parameters = sgd_step(parameters, gradient, knobs.learning_rate)
+        if ends:
+            training = training.linearised_anew(problem, descent, methods.at(0), step)
+        elif methods.at(step - training.begun) != training.method:
+            training = training.carried_on(problem, methods.at(step - training.begun))
+        batch = batch_indices(knobs.seed, step, len(problem.train), knobs.batch_size, context.device)
+        training = training.stepped(descent, batch)
 
 
-def _state(parameters: Parameters, anchor: Parameters, training_losses: list[float]) -> State:
-    """Return all that the steps to come depend on. Without the anchor a resumed trial would silently re-linearise."""
-    losses = torch.tensor(training_losses, dtype=torch.float64)
-    return {"parameters": parameters, "anchor": anchor, "training_losses": losses}
+def run_many(knobs: Sequence[KPhaseKnobs], context: TrialContext) -> Iterator[tuple[int, Row | Diverged]]:
+    """Train trials of equal `together_key` at once, and yield (index into knobs, row) as rows arise."""
+    shared = replace(context, arrays=cache(context.arrays))
+    return trained_together([_lane(index, each, shared) for index, each in enumerate(knobs)])
 
 
-def _beginning(context: TrialContext, initial: Parameters) -> tuple[int, Parameters, Parameters, list[float]]:
-    """Return the step to begin with, the parameters, the anchor and the losses measured so far."""
-    saved = context.checkpoints.restored(context.device)
-    if saved is None:
-        return 0, initial, initial, []
-    state: Any = saved.state
-    return saved.step, state["parameters"], state["anchor"], state["training_losses"].tolist()
+def together_key(knobs: KPhaseKnobs) -> Hashable | None:
+    """Return what trials that train together have in common; None for one that trains by itself."""
+    alone = knobs.reset_optimizer_on_relinearisation or knobs.round_tolerance > 0 or knobs.round_method != "auto"
+    if alone or knobs.network != "mlp" or knobs.width > WIDEST_TOGETHER or knobs.steps > LONGEST_TOGETHER:
+        return None
+    return tuple((name, value) for name, value in knobs.columns().items() if name not in MAY_DIFFER)
 
 
-def _rounds(step: int, interval: int) -> dict[str, int]:
-    """Return the columns that count rounds after `step` steps: the next round begins only with its first step."""
-    linearisations = max(1, -(-step // interval))
-    return {
-        "round": linearisations - 1,
-        "num_linearisations": linearisations,
-        "num_feature_updates": linearisations - 1,
-    }
+def prepared(knobs: KPhaseKnobs, context: TrialContext) -> tuple[Instruments, Methods]:
+    """Return what a trial's rows are measured with, and how its steps are computed."""
+    dtype = PRECISIONS[knobs.precision]
+    train, test = (examples.to(dtype) for examples in context.data(knobs.data))
+    network = NETWORKS[knobs.network](tuple(train.inputs.shape[1:]), train.classes, knobs)
+    problem = Problem(network=network, train=train, loss=LOSSES[knobs.loss])
+    methods = chosen_methods(knobs.round_method, problem, knobs.batch_size, knobs.inner_optimizer)
+    initial = moved_to(network.initial(generator(knobs.seed, "initialisation")), context.device, dtype)
+    known = knobs.data.name in LAWS
+    instruments = Instruments(
+        problem=problem,
+        test=test,
+        initial=initial,
+        probe=feature_probe(network, initial, train, knobs.loss, size=knobs.probe_size, seed=knobs.seed),
+        directions=torch.from_numpy(relevant_directions(knobs.data.name)).to(context.device) if known else None,
+        learning_rate=knobs.learning_rate,
+        interval=knobs.feature_update_interval,
+        warm_steps=knobs.warm_steps,
+    )
+    return instruments, methods
 
 
-def _fits(model: Linearised, parameters: Parameters, train: Examples, test: Examples, loss: Loss) -> dict[str, float]:
-    """Return loss and accuracy of the trained function and of the network, on both splits."""
-    functions = {"lin": partial(model, parameters), "net": partial(model.forward, parameters)}
-    columns: dict[str, float] = {}
-    for function_name, function in functions.items():
-        for split, examples in {"train": train, "test": test}.items():
-            columns[f"{split}_loss_{function_name}"], columns[f"{split}_acc_{function_name}"] = fit(
-                function, examples, loss
-            )
-    return columns
+def _lane(index: int, knobs: KPhaseKnobs, context: TrialContext) -> Lane:
+    instruments, methods = prepared(knobs, context)
+    samples = len(instruments.problem.train)
+    return Lane(
+        index=index,
+        instruments=instruments,
+        calendar=_calendar(knobs, samples),
+        descent=_descent(knobs),
+        methods=methods,
+        steps=knobs.steps,
+        measured_steps=logarithmic_steps(knobs.steps, knobs.measurements_per_decade),
+        measured_rounds=knobs.measured_rounds,
+        batch=lambda step: batch_indices(knobs.seed, step, samples, knobs.batch_size, context.device),
+    )
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _calendar(knobs: KPhaseKnobs, samples: int) -> Calendar:
+    return Calendar(
+        interval=knobs.feature_update_interval,
+        warm_steps=knobs.warm_steps,
+        tolerance=knobs.round_tolerance,
+        check_every=max(1, samples // knobs.batch_size),
+    )
+
+
+def _descent(knobs: KPhaseKnobs) -> Descent:
+    return Descent(
+        rule=RULES[knobs.inner_optimizer](knobs.momentum),
+        learning_rate=knobs.learning_rate,
+        weight_decay=knobs.weight_decay,
+        forgets=knobs.reset_optimizer_on_relinearisation,
+    )
+
+
+TOGETHER = Together(run=run_many, key=together_key, most=16)

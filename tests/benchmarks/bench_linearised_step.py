@@ -1,8 +1,9 @@
-"""Time of one training step of the linearised network over one plain SGD step of the same network.
+"""What a step on a linearisation costs, beside a plain SGD step on the same network and batch, by every method.
 
-A network of matrix products does three products a layer in a plain step (forward, and two backward) and five in a
-linearised one (forward, two for the tangent, two backward): 5/3 is the floor. The arms take turns, so that a busy
-machine slows all of them, and what is timed is the processor's time.
+A plain step makes three passes' worth of products a layer (one forward, two backward). A step that passes through the
+anchor anew makes five, 5/3 at best (`jvp`); one that reads what that pass kept makes four, 4/3 (`cached`); one in
+function space reads rows of a kernel. `forward AD` is the first by PyTorch's dual numbers, which serves networks that
+are no chains. Arms take turns, so that a busy machine slows all of them; what is timed is the processor's time.
 
 Run: python tests/benchmarks/bench_linearised_step.py
 """
@@ -19,71 +20,92 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import torch
 
-from trials.core.linearisation import Linearised, linearised
+from trials.core.data.examples import Examples
+from trials.core.linearisation import linearised
 from trials.core.losses.classification import cross_entropy
 from trials.core.networks.cnn import cnn_large, cnn_small
 from trials.core.networks.mlp import mlp
 from trials.core.networks.network import Network
 from trials.core.optimisers.sgd import sgd_step
 from trials.core.parameters import Parameters
-from trials.core.streams import generator
+from trials.core.rounds.choice import METHODS
+from trials.core.rounds.round import Place, Problem
+from trials.core.streams import batch_indices, generator
 
-FLOOR = 5 / 3
 REPEATS = 15
 SECONDS_PER_REPEAT = 0.1
 LEARNING_RATE = 1e-3
 
-CASES: dict[str, tuple[Network, tuple[int, ...], int]] = {
-    "MLP 64-128-128-10 (digits), batch 32": (mlp((1, 8, 8), 10, width=128, depth=2), (1, 8, 8), 32),
-    "MLP 784-512-512-10 (MNIST), batch 128": (mlp((1, 28, 28), 10, width=512, depth=2), (1, 28, 28), 128),
-    "MLP 3072-1024-1024-10, batch 256": (mlp((3, 32, 32), 10, width=1024, depth=2), (3, 32, 32), 256),
-    "CNN-S 16x16, batch 32": (cnn_small((3, 16, 16), 10), (3, 16, 16), 32),
-    "CNN-S 32x32, batch 128": (cnn_small((3, 32, 32), 10), (3, 32, 32), 128),
-    "CNN-L 32x32, batch 32": (cnn_large((3, 32, 32), 10), (3, 32, 32), 32),
-    "CNN-L 32x32, batch 128": (cnn_large((3, 32, 32), 10), (3, 32, 32), 128),
+# Name -> network, shape of an input, training samples, batch size.
+CASES: dict[str, tuple[Network, tuple[int, ...], int, int]] = {
+    "MLP 40-128-2 (parity), 800, batch 32": (mlp((40,), 2, width=128, depth=1), (40,), 800, 32),
+    "MLP 64-128-128-10 (digits), 250, batch 32": (mlp((1, 8, 8), 10, width=128, depth=2), (1, 8, 8), 250, 32),
+    "MLP 784-512-512-10, 1000, batch 128": (mlp((1, 28, 28), 10, width=512, depth=2), (1, 28, 28), 1000, 128),
+    "CNN-S 16x16, 250, batch 32": (cnn_small((3, 16, 16), 10), (3, 16, 16), 250, 32),
+    "CNN-S 16x16, 500, batch 32": (cnn_small((3, 16, 16), 10), (3, 16, 16), 500, 32),
+    "CNN-S 32x32, 500, batch 128": (cnn_small((3, 32, 32), 10), (3, 32, 32), 500, 128),
+    "CNN-L 32x32, 250, batch 32": (cnn_large((3, 32, 32), 10), (3, 32, 32), 250, 32),
+    "CNN-L 32x32, 250, batch 128": (cnn_large((3, 32, 32), 10), (3, 32, 32), 250, 128),
 }
+SMALL_ENOUGH_FOR_A_KERNEL = 500
 
 
 def main() -> None:
-    """Print a line for each network, slowest arms included."""
+    """Print a line for each network and method: ratios to the plain step, and what building costs in plain steps."""
     torch.set_num_threads(1)
-    print(f"torch {torch.__version__}, one thread, CPU time, {REPEATS} interleaved repeats; floor {FLOOR:.2f}")
-    print(f"{'network':40} {'plain step':>13} {'ratio of min':>13} {'of median':>10} {'torch.optim step / plain':>25}")
-    for name, (network, shape, batch_size) in CASES.items():
-        times = _times(_arms(network, shape, batch_size))
-        ratio, median_ratio = (
-            measure(times["linearised"]) / measure(times["plain"]) for measure in (min, statistics.median)
-        )
-        module_ratio = min(times["torch.optim"]) / min(times["plain"])
-        plain = f"{min(times['plain']) * 1e6:,.0f} us"
-        print(f"{name:40} {plain:>13} {ratio:>13.2f} {median_ratio:>10.2f} {module_ratio:>25.2f}", flush=True)
+    print(f"torch {torch.__version__}, one thread, CPU time, {REPEATS} interleaved repeats; ratios to a plain step")
+    for name, (network, shape, samples, batch_size) in CASES.items():
+        arms, built = _arms(network, shape, samples, batch_size)
+        times = _times(arms)
+        plain = times.pop("plain")
+        print(f"{name}: plain step {min(plain) * 1e6:,.0f} us")
+        for method, seconds in times.items():
+            ratios = [measure(seconds) / measure(plain) for measure in (min, statistics.median)]
+            build = f", built in {built[method] / min(plain):,.0f} steps" if method in built else ""
+            print(f"    {method:15} {ratios[0]:6.2f} (min) {ratios[1]:6.2f} (median){build}", flush=True)
 
 
-def _arms(network: Network, shape: tuple[int, ...], batch_size: int) -> dict[str, Callable[[], object]]:
-    """Return one step of each kind, at parameters that differ from the anchor."""
+def _arms(
+    network: Network, shape: tuple[int, ...], samples: int, batch_size: int
+) -> tuple[dict[str, Callable[[], object]], dict[str, float]]:
+    """Return one step of each kind, away from the anchor, and the seconds to build what some need."""
     random = generator(0, "inputs")
-    inputs = torch.randn(batch_size, *shape, generator=random)
-    labels = torch.randint(10, (batch_size,), generator=random)
+    classes = next(reversed(network.shapes.values()))[0]
+    labels = torch.randint(classes, (samples,), generator=random)
+    train = Examples(inputs=torch.randn(samples, *shape, generator=random), labels=labels, classes=classes)
+    problem = Problem(network=network, train=train, loss=cross_entropy)
     anchor = network.initial(generator(0, "initialisation"))
     moved = {name: value * 1.01 for name, value in anchor.items()}
-
-    def step(model: Linearised, point: Parameters) -> Parameters:
-        return sgd_step(point, model.gradient(point, inputs, labels, cross_entropy), LEARNING_RATE)
-
-    leaves = {name: value.clone().requires_grad_() for name, value in anchor.items()}
-    optimiser = torch.optim.SGD(leaves.values(), lr=LEARNING_RATE)
-
-    def optimiser_step() -> None:
-        optimiser.zero_grad()
-        cross_entropy(network.forward(leaves, inputs), labels).backward()
-        optimiser.step()
-
+    batch = batch_indices(0, 0, samples, batch_size)
     model = linearised(network.forward, anchor)
-    return {
-        "plain": lambda: step(model, anchor),
-        "torch.optim": optimiser_step,
-        "linearised": lambda: step(model, moved),
+    by_dual_numbers = linearised(lambda parameters, inputs: network.forward(parameters, inputs), anchor)
+
+    def step(point: Parameters, gradient: Callable[[Parameters], Parameters]) -> Parameters:
+        return sgd_step(point, gradient(point), LEARNING_RATE)
+
+    def direct(linear: object) -> Callable[[Parameters], Parameters]:
+        return lambda point: linear.gradient(point, train.inputs[batch], labels[batch], cross_entropy)  # type: ignore[attr-defined]
+
+    arms: dict[str, Callable[[], object]] = {
+        "plain": lambda: step(anchor, direct(model)),
+        "forward AD": lambda: step(moved, direct(by_dual_numbers)),
     }
+    built: dict[str, float] = {}
+    for method, begin in METHODS.items():
+        if method == "function_space" and samples > SMALL_ENOUGH_FOR_A_KERNEL and classes > 2:
+            continue
+        round_ = begin(problem, model, Place(anchor, {}))
+        point = moved if method != "function_space" else _displaced(round_.start.point)
+        start = time.process_time()
+        round_.gradient(point, batch)
+        built[method] = time.process_time() - start
+        arms[method] = lambda round_=round_, point=point: step(point, lambda here: round_.gradient(here, batch))
+    del built["jvp"]
+    return arms, built
+
+
+def _displaced(start: Parameters) -> Parameters:
+    return {name: value + 0.01 for name, value in start.items()}
 
 
 def _times(arms: dict[str, Callable[[], object]]) -> dict[str, list[float]]:

@@ -13,11 +13,18 @@ import torch
 
 from trials.core.checkpoints import Saved, State, as_arrays, as_state
 from trials.core.context import TrialContext
+from trials.core.data.arrays import Arrays
 from trials.core.data.examples import DataKnobs
 from trials.k_phase_diagram import KPhaseKnobs, run
 
 KNOBS = KPhaseKnobs(
-    steps=60, feature_update_interval=7, width=8, depth=1, batch_size=16, data=DataKnobs(train_size=64, test_size=64)
+    steps=60,
+    feature_update_interval=7,
+    width=8,
+    depth=1,
+    batch_size=16,
+    probe_size=8,
+    data=DataKnobs(train_size=64, test_size=64),
 )
 
 
@@ -42,10 +49,11 @@ class Memory:
             raise BrokenOff
 
 
-def rows_until_broken(knobs: KPhaseKnobs, checkpoints: Memory) -> list[Any]:
+def rows_until_broken(knobs: KPhaseKnobs, checkpoints: Memory, arrays: Arrays | None = None) -> list[Any]:
     rows: list[Any] = []
+    sources = {} if arrays is None else {"arrays": lambda name: arrays}
     with contextlib.suppress(BrokenOff):
-        rows.extend(run(knobs, TrialContext(checkpoints=checkpoints)))
+        rows.extend(run(knobs, TrialContext(checkpoints=checkpoints, **sources)))
     return rows
 
 
@@ -67,8 +75,8 @@ def test_without_the_anchor_the_rows_would_differ() -> None:
     rows = rows_until_broken(KNOBS, first)
     assert first.saved is not None
     step, arrays = first.saved
-    forged = {name.replace("anchor", "parameters"): value for name, value in arrays.items() if "anchor" not in name}
-    forged |= {name.replace("parameters", "anchor"): value for name, value in forged.items() if "parameters" in name}
+    forged = {name: value for name, value in arrays.items() if "/anchor/" not in name}
+    forged |= {name.replace("/now/point/", "/anchor/"): value for name, value in forged.items() if "/point/" in name}
     rows += list(run(KNOBS, TrialContext(checkpoints=Memory(saved=(step, forged)))))
     assert rows != list(run(KNOBS, TrialContext()))
 

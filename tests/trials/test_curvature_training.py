@@ -14,7 +14,6 @@ from trials.core.context import TrialContext
 from trials.core.curvature import damped_training, solver_choice
 from trials.core.curvature.solver_choice import Sizes, choose_solver
 from trials.core.data import cat_dog, cifar10
-from trials.core.data.arrays import load_arrays
 from trials.core.data.examples import DataKnobs
 from trials.gauss_newton_damping import NETWORKS, DampingKnobs, run
 
@@ -119,17 +118,6 @@ def test_a_probe_that_does_not_fit_is_refused(monkeypatch):
         next(run(knobs(network="cnn_xs", solver="cg"), two_classes()))
 
 
-def test_parity_says_whether_two_signs_agree():
-    arrays = load_arrays("sparse_parity")
-    signs = 2.0 * arrays.train_inputs[:, 0, 0] - 1
-    assert np.array_equal(arrays.train_labels, signs[:, 0] * signs[:, 1] > 0)
-    assert 0.45 < arrays.test_labels.mean() < 0.55
-    train, _ = TrialContext().data(DataKnobs(name="sparse_parity"))
-    assert set(train.inputs.unique().tolist()) == {-1.0, 1.0}
-    with pytest.raises(ValueError, match="takes no path"):
-        load_arrays("sparse_parity", "here")
-
-
 def test_cats_and_dogs_are_two_classes_of_the_ten(monkeypatch):
     labels = np.array([3, 0, 5, 9, 3])
     images = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((5, 3, 32, 32), np.uint8)
@@ -141,13 +129,13 @@ def test_cats_and_dogs_are_two_classes_of_the_ten(monkeypatch):
 
 
 def test_the_networks_have_the_sizes_of_the_measured_settings():
-    assert NETWORKS["mlp"]((1, 1, 40), 1, knobs(width=128)).parameter_count == 5377
+    assert NETWORKS["mlp"]((40,), 1, knobs(width=128)).parameter_count == 5377
     assert NETWORKS["mlp"]((1, 8, 8), 10, knobs(width=32)).parameter_count == 2410
     assert NETWORKS["cnn_xs"]((3, 16, 16), 1, knobs()).parameter_count == 4313
 
 
 def parity(**changes):
-    data = DataKnobs(name="sparse_parity", train_size=800)
+    data = DataKnobs(name="sparse_parity", train_size=800, test_size=4000)
     return DampingKnobs(**{"width": 128, "target_coding": "sign", "probe_size": 0, "data": data, **changes})
 
 

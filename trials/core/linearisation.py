@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.autograd import forward_ad
 
+from trials.core.networks.chain import Chain
 from trials.core.parameters import Parameters, difference
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ class Linearised:
     ) -> Parameters:
         """Return the gradient of `loss(f_lin(inputs), labels)` in the parameters: J^T times the residual at f_lin.
 
-        The displacement enters as the tangent of a forward-mode pass, and the reverse-mode pass runs through that
-        tangent alone. The two share one primal pass: five matrix products a layer against the three of a plain step.
+        The displacement enters as the tangent of a forward pass, and the reverse pass runs through that tangent alone.
+        The two share one pass at the anchor: five matrix products a layer against the three of a plain step.
         """
         at_anchor = parameters is self.anchor
         point = parameters if at_anchor else difference(parameters, self.anchor)
@@ -59,6 +60,8 @@ class Linearised:
     def _displaced(
         self, displacement: Parameters, inputs: Float[Tensor, "batch ..."]
     ) -> Float[Tensor, "batch classes"]:
+        if isinstance(self.forward, Chain):
+            return self.forward.displaced(self.anchor, displacement, inputs)
         # torch.func.jvp computes the same at two to three times the overhead, which is what small networks pay.
         load_forward_mode()
         with forward_ad.dual_level():

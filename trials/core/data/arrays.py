@@ -1,4 +1,4 @@
-"""Raw data sets: uint8 images and labels on the host, as an executor shares them among processes."""
+"""Raw data sets on the host, as executors share them among processes: uint8 images or float32 vectors, and labels."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trials.core.data import cat_dog, cifar10, digits, mnist, sparse_parity
+from trials.core.data import cat_dog, cifar10, digits, generated, mnist
 
 if TYPE_CHECKING:
-    from jaxtyping import Int64, UInt8
+    from jaxtyping import Float32, Int64, UInt8
 
 Source = Callable[["str | None"], Mapping[str, np.ndarray]]
 
@@ -24,21 +24,25 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         "cifar10": cifar10.read,
         "mnist": mnist.read,
         "cat_dog": cat_dog.read,
-        "sparse_parity": sparse_parity.read,
+        **generated.READERS,
     }
 )
 
 
+# Images are bytes of shape (N, channels, height, width), vectors are floats of shape (N, dimensions).
+_KINDS = frozenset({(4, "uint8"), (2, "float32")})
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Arrays:
-    """A labelled image data set as plain contiguous arrays, possibly read-only.
+    """A labelled data set as plain contiguous arrays, possibly read-only.
 
     Two objects are equal only if they are the same object, which is what caches of prepared examples go by.
     """
 
-    train_inputs: UInt8[np.ndarray, "train channels height width"]
+    train_inputs: UInt8[np.ndarray, "train channels height width"] | Float32[np.ndarray, "train dimensions"]
     train_labels: Int64[np.ndarray, " train"]
-    test_inputs: UInt8[np.ndarray, "test channels height width"]
+    test_inputs: UInt8[np.ndarray, "test channels height width"] | Float32[np.ndarray, "test dimensions"]
     test_labels: Int64[np.ndarray, " test"]
 
     def digest(self) -> str:
@@ -57,7 +61,7 @@ def load_arrays(name: str, path: str | None = None) -> Arrays:
     Args:
         name: One of `SOURCES`.
         path: Folder or URL of the data set's files; none means the data set's own place: the installed scikit-learn
-            for digits, a generator for sparse_parity, a download by torchvision for the others.
+            for digits, a generator for sparse_parity and single_index, a download by torchvision for the others.
 
     Raises:
         ValueError: The name is unknown, the path cannot be read, or its files are not this data set's.
@@ -71,7 +75,7 @@ def load_arrays(name: str, path: str | None = None) -> Arrays:
 
 
 def _check_split(name: str, split: str, inputs: np.ndarray, labels: np.ndarray) -> None:
-    if inputs.ndim != 4 or inputs.dtype != np.uint8 or not len(inputs):
-        raise ValueError(f"{name} has {split} images of shape {inputs.shape} and type {inputs.dtype}")
+    if (inputs.ndim, inputs.dtype.name) not in _KINDS or not len(inputs):
+        raise ValueError(f"{name} has {split} inputs of shape {inputs.shape} and type {inputs.dtype}")
     if len(inputs) != len(labels):
-        raise ValueError(f"{name} has {len(inputs)} {split} images but {len(labels)} {split} labels")
+        raise ValueError(f"{name} has {len(inputs)} {split} inputs but {len(labels)} {split} labels")

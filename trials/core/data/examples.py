@@ -16,7 +16,7 @@ from trials.core.data.arrays import SOURCES, Arrays
 from trials.core.knobs import Knobs, knob
 
 if TYPE_CHECKING:
-    from jaxtyping import Float32, Int64, UInt8
+    from jaxtyping import Float32, Int64, Shaped
     from torch import Tensor
 
 
@@ -25,8 +25,10 @@ class DataKnobs(Knobs):
     """Which data a trial sees. Where they lie is not a knob: it decides no outcome."""
 
     name: str = knob("data set", "digits", choices=tuple(SOURCES))
-    train_size: int = knob("first training images used, 0 = all", 0, unit="images", at_least=0)
-    test_size: int = knob("first test images used, 0 = all", 0, unit="images", at_least=0)
+    train_size: int = knob("training samples used, 0 = all", 0, unit="images", at_least=0)
+    test_size: int = knob("test samples used, 0 = all", 0, unit="images", at_least=0)
+    train_offset: int = knob("training samples skipped before the first used", 0, unit="images", at_least=0)
+    test_offset: int = knob("test samples skipped before the first used", 0, unit="images", at_least=0)
     average_pool: int = knob("side of the squares averaged into one pixel, 1 = none", 1, unit="pixels", at_least=1)
 
 
@@ -34,12 +36,16 @@ class DataKnobs(Knobs):
 class Examples:
     """Labelled inputs on one device."""
 
-    inputs: Float32[Tensor, "samples channels height width"]
+    inputs: Float32[Tensor, "samples ..."]
     labels: Int64[Tensor, " samples"]
     classes: int
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def at(self, samples: Int64[Tensor, " chosen"]) -> Examples:
+        """Return some of the examples."""
+        return replace(self, inputs=self.inputs[samples], labels=self.labels[samples])
 
     def to(self, dtype: torch.dtype) -> Examples:
         """Return the examples with inputs of another precision."""
@@ -47,22 +53,23 @@ class Examples:
 
 
 class _Scaling(NamedTuple):
-    """Inputs are (byte / largest - mean) / deviation."""
+    """Inputs are (value / largest - mean) / deviation."""
 
     largest: float
     mean: float
     deviation: float
 
 
-# One mean and one deviation for all pixels and channels, of the training images and rounded. Digits stay in [0, 1],
-# and parity has signs.
+# One mean and one deviation for all pixels and channels, of the training images and rounded. Digits stay in [0, 1], and
+# what is generated stays as its law has it.
 _SCALINGS: Mapping[str, _Scaling] = MappingProxyType(
     {
         "digits": _Scaling(16, 0, 1),
         "cifar10": _Scaling(255, 0.47, 0.25),
         "cat_dog": _Scaling(255, 0.47, 0.25),
         "mnist": _Scaling(255, 0.13, 0.31),
-        "sparse_parity": _Scaling(1, 0.5, 0.5),
+        "sparse_parity": _Scaling(1, 0, 1),
+        "single_index": _Scaling(1, 0, 1),
     }
 )
 
@@ -73,13 +80,22 @@ def refuse_misfit(arrays: Arrays, knobs: DataKnobs) -> None:
     Raises:
         ValueError: More images are asked for than there are, or squares that do not tile the images.
     """
-    for split, size in (("train", knobs.train_size), ("test", knobs.test_size)):
-        images = getattr(arrays, f"{split}_inputs")
-        if size > len(images):
-            raise ValueError(f"data_{split}_size={size} exceeds the {len(images)} {split} images of {knobs.name}")
+    _refuse_too_many("train", len(arrays.train_inputs), knobs.train_size, knobs.train_offset, knobs.name)
+    _refuse_too_many("test", len(arrays.test_inputs), knobs.test_size, knobs.test_offset, knobs.name)
+    if knobs.average_pool == 1:
+        return
+    if arrays.train_inputs.ndim != 4:
+        raise ValueError(f"data_average_pool={knobs.average_pool} needs images, and {knobs.name} has vectors")
     height, width = arrays.train_inputs.shape[2:]
     if height % knobs.average_pool or width % knobs.average_pool:
         raise ValueError(f"data_average_pool={knobs.average_pool} does not divide images of {height}x{width} pixels")
+
+
+def _refuse_too_many(split: str, available: int, size: int, offset: int, name: str) -> None:
+    if size > available:
+        raise ValueError(f"data_{split}_size={size} exceeds the {available} {split} images of {name}")
+    if offset + max(size, 1) > available:
+        raise ValueError(f"data_{split}_offset={offset} leaves too few of the {available} {split} images of {name}")
 
 
 @lru_cache(maxsize=4)
@@ -94,8 +110,12 @@ def prepared(arrays: Arrays, knobs: DataKnobs, device: torch.device) -> tuple[Ex
     """
     refuse_misfit(arrays, knobs)
     classes = int(max(arrays.train_labels.max(), arrays.test_labels.max())) + 1
-    train = _inputs_and_labels(knobs, knobs.train_size, arrays.train_inputs, arrays.train_labels)
-    test = _inputs_and_labels(knobs, knobs.test_size, arrays.test_inputs, arrays.test_labels)
+    train_chosen, test_chosen = (
+        _chosen(knobs.train_offset, knobs.train_size),
+        _chosen(knobs.test_offset, knobs.test_size),
+    )
+    train = _inputs_and_labels(knobs, arrays.train_inputs[train_chosen], arrays.train_labels[train_chosen])
+    test = _inputs_and_labels(knobs, arrays.test_inputs[test_chosen], arrays.test_labels[test_chosen])
     train_examples, test_examples = (
         Examples(inputs=inputs.to(device), labels=labels.to(device), classes=classes)
         for inputs, labels in (train, test)
@@ -103,20 +123,19 @@ def prepared(arrays: Arrays, knobs: DataKnobs, device: torch.device) -> tuple[Ex
     return train_examples, test_examples
 
 
+def _chosen(offset: int, size: int) -> slice:
+    return slice(offset, offset + size if size else None)
+
+
 def _inputs_and_labels(
-    knobs: DataKnobs,
-    size: int,
-    images: UInt8[np.ndarray, "all channels height width"],
-    labels: Int64[np.ndarray, " all"],
+    knobs: DataKnobs, inputs: Shaped[np.ndarray, "samples ..."], labels: Int64[np.ndarray, " samples"]
 ) -> tuple[Tensor, Tensor]:
-    count = size or len(images)
     # A copy: arrays from shared memory are read-only, which tensors cannot express.
-    return _normalised(images[:count].astype(np.float32), knobs), torch.from_numpy(labels[:count].astype(np.int64))
+    return _normalised(inputs.astype(np.float32), knobs), torch.from_numpy(labels.astype(np.int64))
 
 
-def _normalised(
-    images: Float32[np.ndarray, "samples channels height width"], knobs: DataKnobs
-) -> Float32[Tensor, "samples channels pooled_height pooled_width"]:
+def _normalised(inputs: Float32[np.ndarray, "samples ..."], knobs: DataKnobs) -> Float32[Tensor, "samples ..."]:
     scaling = _SCALINGS[knobs.name]
-    pooled = avg_pool2d(torch.from_numpy(images), knobs.average_pool)
+    values = torch.from_numpy(inputs)
+    pooled = avg_pool2d(values, knobs.average_pool) if knobs.average_pool > 1 else values
     return (pooled / scaling.largest - scaling.mean) / scaling.deviation

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -35,3 +36,19 @@ def accuracy(outputs: Float[Tensor, "batch classes"], labels: Int64[Tensor, " ba
 
 
 LOSSES: Mapping[str, Loss] = MappingProxyType({"cross_entropy": cross_entropy, "mse": mean_squared_error})
+
+
+def cross_entropy_curvature(outputs: Float[Tensor, "batch classes"]) -> Float[Tensor, "batch classes classes"]:
+    """Return the Hessian of one sample's cross-entropy in its outputs, diag(p) - p p^T with p = softmax(outputs)."""
+    probabilities = outputs.softmax(1)
+    return torch.diag_embed(probabilities) - probabilities[:, :, None] * probabilities[:, None, :]
+
+
+def squared_error_curvature(outputs: Float[Tensor, "batch classes"]) -> Float[Tensor, "batch classes classes"]:
+    """Return the Hessian of one sample's squared error in its outputs, the identity."""
+    return torch.diag_embed(torch.ones_like(outputs))
+
+
+CURVATURES: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
+    {"cross_entropy": cross_entropy_curvature, "mse": squared_error_curvature}
+)

@@ -5,32 +5,23 @@ Batch normalisation would make the Jacobian of one sample depend on the others i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from torch.nn.functional import avg_pool2d, conv2d, linear, max_pool2d, relu
-
-from trials.core.networks.network import Network, layer_shapes
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor
-
-    from trials.core.parameters import Parameters
+from trials.core.networks.chain import chain
+from trials.core.networks.layers import AveragePool, Convolution, Flatten, Linear, MaxPool, Relu
+from trials.core.networks.network import Network
 
 
 def cnn_small(input_shape: tuple[int, ...], classes: int, *, second_channels: int = 32) -> Network:
     """Return CNN-S: two convolutions, of 16 and 32 channels, each halved by average pooling, and a linear readout.
 
     Raises:
-        ValueError: The images are smaller than 4x4.
+        ValueError: The inputs are no images of at least 4x4 pixels.
     """
     channels, pixels = _pooled_twice(input_shape)
-    shapes = {
-        **layer_shapes("conv1", (16, channels, 3, 3)),
-        **layer_shapes("conv2", (second_channels, 16, 3, 3)),
-        **layer_shapes("readout", (classes, second_channels * pixels)),
-    }
-    return Network(shapes=shapes, forward=_forward_small)
+    return chain(
+        *(Convolution("conv1", channels, 16), Relu(), AveragePool()),
+        *(Convolution("conv2", 16, second_channels), Relu(), AveragePool(), Flatten()),
+        Linear("readout", second_channels * pixels, classes),
+    )
 
 
 def cnn_large(input_shape: tuple[int, ...], classes: int) -> Network:
@@ -39,45 +30,22 @@ def cnn_large(input_shape: tuple[int, ...], classes: int) -> Network:
     467,030 parameters on 3x32x32 images with 10 classes.
 
     Raises:
-        ValueError: The images are smaller than 4x4.
+        ValueError: The inputs are no images of at least 4x4 pixels.
     """
     channels, pixels = _pooled_twice(input_shape)
-    shapes = {
-        **layer_shapes("conv1", (32, channels, 3, 3)),
-        **layer_shapes("conv2", (64, 32, 3, 3)),
-        **layer_shapes("conv3", (64, 64, 3, 3)),
-        **layer_shapes("hidden", (100, 64 * pixels)),
-        **layer_shapes("readout", (classes, 100)),
-    }
-    return Network(shapes=shapes, forward=_forward_large)
-
-
-def _forward_small(
-    parameters: Parameters, images: Float[Tensor, "batch channels height width"]
-) -> Float[Tensor, "batch classes"]:
-    features = avg_pool2d(relu(_convolved(parameters, "conv1", images)), 2)
-    features = avg_pool2d(relu(_convolved(parameters, "conv2", features)), 2)
-    return linear(features.flatten(1), parameters["readout.weight"], parameters["readout.bias"])
-
-
-def _forward_large(
-    parameters: Parameters, images: Float[Tensor, "batch channels height width"]
-) -> Float[Tensor, "batch classes"]:
-    features = max_pool2d(relu(_convolved(parameters, "conv1", images)), 2)
-    features = max_pool2d(relu(_convolved(parameters, "conv2", features)), 2)
-    features = relu(_convolved(parameters, "conv3", features)).flatten(1)
-    hidden = relu(linear(features, parameters["hidden.weight"], parameters["hidden.bias"]))
-    return linear(hidden, parameters["readout.weight"], parameters["readout.bias"])
-
-
-def _convolved(
-    parameters: Parameters, layer: str, images: Float[Tensor, "batch channels height width"]
-) -> Float[Tensor, "batch outputs height width"]:
-    return conv2d(images, parameters[f"{layer}.weight"], parameters[f"{layer}.bias"], padding=1)
+    return chain(
+        *(Convolution("conv1", channels, 32), Relu(), MaxPool()),
+        *(Convolution("conv2", 32, 64), Relu(), MaxPool()),
+        *(Convolution("conv3", 64, 64), Relu(), Flatten()),
+        *(Linear("hidden", 64 * pixels, 100), Relu()),
+        Linear("readout", 100, classes),
+    )
 
 
 def _pooled_twice(input_shape: tuple[int, ...]) -> tuple[int, int]:
     """Return the channels of an image and its number of pixels after halving height and width twice."""
+    if len(input_shape) != 3:
+        raise ValueError(f"a convolutional network needs images, got inputs of shape {input_shape}")
     channels, height, width = input_shape
     if min(height, width) < 4:
         raise ValueError(f"a convolutional network needs images of at least 4x4 pixels, got {height}x{width}")

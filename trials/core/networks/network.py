@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -25,10 +25,14 @@ class Network:
     Attributes:
         shapes: Name of each parameter -> its shape; a layer's `weight` stands before its `bias`.
         forward: (parameters, inputs (batch, ...)) -> outputs (batch, classes).
+        features: (parameters, inputs (batch, ...)) -> what the last layer sees (batch, ...); None where nobody said.
+        constants: Name of each parameter that begins at one value -> that value.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
     forward: Forward
+    features: Forward | None = None
+    constants: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def parameter_count(self) -> int:
@@ -36,7 +40,7 @@ class Network:
         return sum(math.prod(shape) for shape in self.shapes.values())
 
     def initial(self, generator: torch.Generator) -> Parameters:
-        """Return float32 parameters drawn as PyTorch's own layers draw theirs.
+        """Return float32 parameters drawn as PyTorch's own layers draw theirs, but for the network's `constants`.
 
         Weights and biases are uniform in +-1/sqrt(fan_in), which is what `torch.nn.Linear` and `torch.nn.Conv2d` do
         (Kaiming's uniform law with a = sqrt(5)).
@@ -46,11 +50,8 @@ class Network:
         return {name: self._drawn(name, generator) for name in self.shapes}
 
     def _drawn(self, name: str, generator: torch.Generator) -> Float[Tensor, " ..."]:
+        if name in self.constants:
+            return torch.full(self.shapes[name], self.constants[name])
         layer = name.rpartition(".")[0]
         bound = 1 / math.sqrt(math.prod(self.shapes[f"{layer}.weight"][1:]))
         return torch.empty(self.shapes[name]).uniform_(-bound, bound, generator=generator)
-
-
-def layer_shapes(name: str, weight: tuple[int, ...], bias: bool = True) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of one layer's weight (outputs, inputs, ...) and, with `bias`, of its bias (outputs,)."""
-    return {f"{name}.weight": weight} | ({f"{name}.bias": weight[:1]} if bias else {})

@@ -1,0 +1,99 @@
+"""A whole K diagram (the space `parity`, 21 trials) by one command, beside the same trials written plainly for Tune.
+
+The plain arm is what one writes in an afternoon: a function trainable for `tune.Tuner` over a grid, each step a
+`torch.func.jvp` for the outputs and a `torch.func.vjp` for the gradient, a report at log-spaced steps. It measures less
+(one accuracy and no figure). Both arms are whole processes, their setup included; what is timed is the wall clock, so
+nothing else should run. Arms take turns.
+
+Run: python tests/benchmarks/bench_k_diagram.py [repeats]
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "raysweep.k_phase_diagram", "space=parity"]
+
+PLAIN = """
+import os
+os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+import ray
+from ray import tune
+
+
+def trial(config):
+    import torch
+    from torch import nn
+    from torch.func import functional_call, jvp, vjp
+
+    torch.set_num_threads(1)
+    data = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 2, (4800, 40), generator=data).float() * 2 - 1
+    y = (x[:, 0] * x[:, 1] > 0).long()
+    train_x, train_y, test_x, test_y = x[:800], y[:800], x[800:], y[800:]
+    torch.manual_seed(config["seed"])
+    network = nn.Sequential(nn.Linear(40, 128), nn.ReLU(), nn.Linear(128, 2))
+    theta = {name: value.detach().clone() for name, value in network.named_parameters()}
+    logged = {round(10 ** (index / 6)) for index in range(21)} | {3000}
+    for step in range(1, 3001):
+        if (step - 1) % config["K"] == 0:
+            anchor = dict(theta)
+
+        def linearised(inputs):
+            moved = {name: theta[name] - anchor[name] for name in theta}
+            outputs, tangent = jvp(lambda p: functional_call(network, p, (inputs,)), (anchor,), (moved,))
+            return outputs + tangent
+
+        batch = torch.randperm(800)[:32]
+        outputs = linearised(train_x[batch]).detach().requires_grad_()
+        (residual,) = torch.autograd.grad(nn.functional.cross_entropy(outputs, train_y[batch]), outputs)
+        _, pull = vjp(lambda p: functional_call(network, p, (train_x[batch],)), anchor)
+        (gradient,) = pull(residual)
+        theta = {name: value - 0.05 * gradient[name] for name, value in theta.items()}
+        if step in logged:
+            accuracy = (linearised(test_x).argmax(1) == test_y).float().mean().item()
+            tune.report({"step": step, "test_acc_lin": accuracy})
+
+
+if __name__ == "__main__":
+    ray.init(address="local", num_cpus=CPUS, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    grid = {"K": tune.grid_search([1, 10, 30, 100, 300, 1000, 3000]), "seed": tune.grid_search([0, 1, 2])}
+    results = tune.Tuner(trial, param_space=grid, run_config=tune.RunConfig(verbose=0)).fit()
+    assert len(results) == 21 and not results.errors
+"""
+
+
+def main() -> None:
+    """Print the seconds of both arms and their ratio."""
+    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 1
+    cpus = os.cpu_count() or 1
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    times: dict[str, list[float]] = {"raysweep": [], "plain Tune": []}
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "plain.py"
+        script.write_text(PLAIN.replace("CPUS", str(cpus)), encoding="utf-8")
+        for repeat in range(repeats):
+            command = [*COMMAND, f"results={folder}/results-{repeat}"]
+            times["raysweep"].append(_seconds(command, environment))
+            times["plain Tune"].append(_seconds([sys.executable, str(script)], environment))
+    for name, seconds in times.items():
+        print(f"{name:12} {min(seconds):7.1f} s (min) {statistics.median(seconds):7.1f} s (median)")
+    ratios = [measure(times["plain Tune"]) / measure(times["raysweep"]) for measure in (min, statistics.median)]
+    print(f"ratio        {ratios[0]:7.1f}   (min) {ratios[1]:7.1f}   (median), {cpus} cores")
+
+
+def _seconds(command: list[str], environment: dict[str, str]) -> float:
+    start = time.perf_counter()
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""What it costs to train several perceptrons together, beside one after another, rows included.
+
+Run: python tests/benchmarks/bench_training_together.py
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+import time
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import torch
+
+from trials.core.context import TrialContext
+from trials.core.data.arrays import load_arrays
+from trials.core.data.examples import DataKnobs
+from trials.k_phase_diagram import KPhaseKnobs, run, run_many
+
+REPEATS = 3
+STEPS = 1000
+CASES = {
+    "MLP 40-128-2 on sparse parity": {
+        "depth": 1,
+        "learning_rate": 0.05,
+        "data": DataKnobs(name="sparse_parity", train_size=800, test_size=4000),
+    },
+    "MLP 64-128-128-10 on digits": {},
+}
+
+
+def main() -> None:
+    """Print a line for each network and number of trials."""
+    torch.set_num_threads(1)
+    context = TrialContext(arrays=cache(load_arrays))
+    print(f"torch {torch.__version__}, one thread, CPU time, {REPEATS} interleaved repeats, {STEPS} steps a trial")
+    for name, knobs in CASES.items():
+        for trials in (8, 16, 32):
+            listed = [_trial(index, knobs) for index in range(trials)]
+            alone, together = [], []
+            for _ in range(REPEATS):
+                alone.append(_seconds(row for each in listed for row in run(each, context)))
+                together.append(_seconds(run_many(listed, context)))
+            ratios = [measure(alone) / measure(together) for measure in (min, statistics.median)]
+            print(
+                f"{name:30} {trials:3} trials: {min(alone) / trials:.3f} s each alone, "
+                f"{min(together) / trials:.3f} s together; ratio {ratios[0]:.2f} (min) {ratios[1]:.2f} (median)",
+                flush=True,
+            )
+
+
+def _trial(index: int, knobs: dict[str, object]) -> KPhaseKnobs:
+    interval = (1, 10, 100, math.inf)[index % 4]
+    return KPhaseKnobs(steps=STEPS, feature_update_interval=interval, seed=index // 4, **knobs)  # type: ignore[arg-type]
+
+
+def _seconds(rows: Iterable[object]) -> float:
+    start = time.process_time()
+    for _ in rows:
+        pass
+    return time.process_time() - start
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,229 @@
+"""The tangent kernel and what is read off it and off the last layer's inputs, against dense computations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.autograd.functional import hessian
+from torch.func import jacrev
+
+from trials.core.context import TrialContext
+from trials.core.data.examples import DataKnobs, Examples
+from trials.core.data.generated import LAWS, POOL, read, relevant_directions
+from trials.core.losses.classification import CURVATURES, LOSSES
+from trials.core.networks.chain import Chain
+from trials.core.networks.cnn import cnn_large, cnn_small
+from trials.core.networks.mlp import mlp
+from trials.core.networks.resnet import resnet18
+from trials.core.parameters import moved_to
+from trials.core.probes.feature_history import FeatureHistory, history_from
+from trials.core.probes.features import alignment, feature_probe
+from trials.core.probes.movement import lengths, lengths_of_each, movement
+from trials.core.probes.tangent_kernel import (
+    centred_alignment,
+    kernel_distance,
+    largest_gauss_newton_eigenvalue,
+    tangent_kernel,
+    trace_kernel,
+)
+from trials.core.rows import checked
+from trials.core.streams import generator
+from trials.k_phase_diagram import MEASUREMENTS, KPhaseKnobs, run
+
+SHAPE, CLASSES, SAMPLES = (2, 8, 8), 3, 6
+NETWORKS = {
+    "mlp": mlp(SHAPE, CLASSES, width=7, depth=2),
+    "mlp without bias": mlp(SHAPE, CLASSES, width=7, depth=1, bias=False),
+    "linear": mlp(SHAPE, CLASSES, width=1, depth=0),
+    "cnn_s": cnn_small(SHAPE, CLASSES),
+    "cnn_l": cnn_large(SHAPE, CLASSES),
+}
+
+
+def _normal(*shape, seed=0):
+    return torch.randn(*shape, generator=generator(seed, "normal"), dtype=torch.float64)
+
+
+def _initial(network):
+    return moved_to(network.initial(generator(0, "initialisation")), torch.device("cpu"), torch.float64)
+
+
+def _dense_jacobian(network, parameters, inputs):
+    blocks = jacrev(lambda point: network.forward(point, inputs))(parameters)
+    return torch.cat([blocks[name].flatten(2) for name in parameters], 2).flatten(0, 1)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_tangent_kernel_is_the_dense_one(name):
+    network, inputs = NETWORKS[name], _normal(SAMPLES, *SHAPE)
+    parameters = _initial(network)
+    jacobian = _dense_jacobian(network, parameters, inputs)
+    assert isinstance(network.forward, Chain)
+    kernel = tangent_kernel(network.forward, parameters, inputs)
+    torch.testing.assert_close(kernel, jacobian @ jacobian.T, rtol=0, atol=1e-10)
+    traced = torch.einsum("icjc->ij", kernel.view(SAMPLES, CLASSES, SAMPLES, CLASSES)) / CLASSES
+    torch.testing.assert_close(trace_kernel(kernel, CLASSES), traced)
+
+
+def test_inputs_that_need_no_gradient_still_need_none_afterwards():
+    network, inputs = mlp((4,), 2, width=3, depth=1), _normal(5, 4)
+    tangent_kernel(network.forward, _initial(network), inputs)
+    assert not inputs.requires_grad
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_largest_gauss_newton_eigenvalue_is_the_dense_one(loss):
+    network, inputs = NETWORKS["cnn_s"], _normal(SAMPLES, *SHAPE)
+    parameters, labels = _initial(network), torch.arange(SAMPLES) % CLASSES
+    outputs = network.forward(parameters, inputs)
+    curvature = CURVATURES[loss](outputs)
+    for sample in range(SAMPLES):
+        label = labels[sample : sample + 1]
+        of_sample = hessian(lambda row, label=label: LOSSES[loss](row[None], label), outputs[sample])
+        torch.testing.assert_close(curvature[sample], of_sample)
+    jacobian = _dense_jacobian(network, parameters, inputs)
+    gauss_newton = jacobian.T @ torch.block_diag(*curvature) @ jacobian / SAMPLES
+    expected = float(torch.linalg.eigvalsh(gauss_newton)[-1])
+    kernel = jacobian @ jacobian.T
+    assert float(largest_gauss_newton_eigenvalue(kernel, curvature, 200)) == pytest.approx(expected, rel=1e-9)
+    assert float(largest_gauss_newton_eigenvalue(kernel, curvature)) == pytest.approx(expected, rel=0.05)
+
+
+def test_kernels_are_compared_as_defined():
+    first, second = (matrix @ matrix.T for matrix in (_normal(5, 5), _normal(5, 5, seed=1)))
+    cosine = np.vdot(first.numpy(), second.numpy()) / np.linalg.norm(first.numpy()) / np.linalg.norm(second.numpy())
+    assert float(kernel_distance(first, second)) == pytest.approx(1 - cosine)
+    assert float(kernel_distance(first, 3 * first)) == pytest.approx(0, abs=1e-12)
+    centring = np.eye(5) - np.ones((5, 5)) / 5
+    centred = [centring @ matrix.numpy() @ centring for matrix in (first, second)]
+    expected = np.vdot(*centred) / np.linalg.norm(centred[0]) / np.linalg.norm(centred[1])
+    assert float(centred_alignment(first, second)) == pytest.approx(expected)
+    assert float(centred_alignment(first, first + 7)) == pytest.approx(1), (
+        "a constant added to a kernel changes nothing"
+    )
+
+
+def _probe(network, size=4):
+    train = Examples(inputs=_normal(10, *SHAPE), labels=torch.arange(10) % CLASSES, classes=CLASSES)
+    return feature_probe(network, _initial(network), train, "cross_entropy", size=size, seed=0)
+
+
+def test_features_at_initialisation_have_not_moved():
+    network = NETWORKS["cnn_s"]
+    probe = _probe(network)
+    columns = probe.compared(probe.features(_initial(network)), learning_rate=0.1)
+    assert columns["rep_change"] == 0
+    assert columns["ntk_distance"] == pytest.approx(0, abs=1e-12)
+    assert columns["ntk_cka_init"] == pytest.approx(1)
+    assert columns["rep_cka"] == pytest.approx(1)
+    assert len(probe.examples) == 4
+
+
+def test_the_representation_is_what_the_last_layer_sees():
+    network = NETWORKS["mlp"]
+    probe, initial = _probe(network), _initial(network)
+    weight, bias = initial["readout.weight"], initial["readout.bias"]
+    now = probe.features(initial)
+    torch.testing.assert_close(now.representation @ weight.T + bias, now.outputs)
+    doubled = {name: value * (2 if name.startswith("hidden1") else 1) for name, value in initial.items()}
+    change = (probe.features(doubled).representation - now.representation).norm() / now.representation.norm()
+    assert probe.compared(probe.features(doubled), 0.1)["rep_change"] == pytest.approx(float(change))
+
+
+def test_a_network_that_is_no_chain_has_a_representation_and_no_kernel():
+    network = resnet18((2, 8, 8), CLASSES)
+    columns = _probe(network).compared(_probe(network).features(_initial(network)), 0.1)
+    assert set(columns) == {"rep_change", "rep_cka"}
+
+
+def test_no_probe_measures_nothing(context):
+    assert _probe(NETWORKS["mlp"], size=0) is None
+    knobs = KPhaseKnobs(steps=5, width=4, batch_size=8, probe_size=0, data=DataKnobs(train_size=40))
+    rows = list(checked(run(knobs, context), MEASUREMENTS))
+    assert {row[name] for row in rows for name in ("ntk_distance", "rep_change", "lin_gap", "lr_stability_ratio")} == {
+        None
+    }
+
+
+def test_lengths_are_of_all_of_the_first_and_of_the_last_layer():
+    displacement = {
+        "a.weight": torch.tensor([[3.0]]),
+        "a.bias": torch.tensor([4.0]),
+        "b.weight": torch.tensor([[12.0]]),
+    }
+    assert lengths(displacement).tolist() == [13, 5, 12]
+    twice = {name: torch.stack([value, 2 * value]) for name, value in displacement.items()}
+    assert lengths_of_each(twice).tolist() == [[13, 5, 12], [26, 10, 24]]
+    initial = {name: torch.ones_like(value) for name, value in displacement.items()}
+    point = {name: initial[name] + value for name, value in displacement.items()}
+    columns = movement(point, point, initial, torch.tensor([30.0, 10.0, 20.0], dtype=torch.float64))
+    assert columns["param_dist"] == pytest.approx(13 / 3**0.5)
+    assert columns["param_path_first"] == pytest.approx(10 / 2**0.5)
+    assert columns["param_path_last"] == 20
+
+
+def test_effective_updates_count_equal_moves_and_discount_small_ones():
+    """Three moves of equal length are three updates; kernels that stand still add none."""
+    angles = [0, 0.1, 0.2, 0.3, 0.3]
+    kernels = [torch.tensor([[np.cos(angle), 0], [0, np.sin(angle)]]) for angle in angles]
+    history = FeatureHistory()
+    for step, kernel in enumerate(kernels):
+        columns = history.columns(kernel, step, updates=max(1, step) - 1)
+        history = history.after(kernel, step, rounds_begun=step, begins=True)
+        history = history_from(history.state())
+    assert columns["num_feature_updates_effective"] == pytest.approx(3)
+    assert columns["ntk_velocity"] == pytest.approx(0, abs=1e-12)
+    assert history.updates == 4
+    assert "num_feature_updates_effective" not in history.columns(kernels[0], 9, updates=5), "a move was missed"
+
+
+def test_effective_updates_are_told_where_every_round_is_measured(context):
+    changes = {
+        "steps": 40,
+        "feature_update_interval": 10,
+        "width": 8,
+        "batch_size": 8,
+        "data": DataKnobs(train_size=40),
+    }
+    rows = list(checked(run(KPhaseKnobs(**changes, measured_rounds=4), context), MEASUREMENTS))
+    assert {10, 20, 30} < {row["step"] for row in rows}
+    assert rows[0]["num_feature_updates_effective"] == 0
+    assert 1 < rows[-1]["num_feature_updates_effective"] <= rows[-1]["num_feature_updates"] == 3
+    without = list(checked(run(KPhaseKnobs(**changes), context), MEASUREMENTS))
+    assert without[-1]["num_feature_updates_effective"] is None
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_generated_labels_depend_on_the_relevant_directions_alone(name):
+    arrays, directions = read(name), relevant_directions(name)
+    inputs, labels = arrays["train_inputs"], arrays["train_labels"]
+    assert inputs.shape == (POOL, 40)
+    assert 0.45 < labels.mean() < 0.55
+    np.testing.assert_allclose(directions.T @ directions, np.eye(directions.shape[1]), atol=1e-12)
+    irrelevant = inputs - 2 * (inputs - inputs @ directions @ directions.T)
+    np.testing.assert_array_equal(LAWS[name][1](irrelevant @ directions), labels)
+    best_linear = np.abs(np.corrcoef(inputs.T, labels)[-1, :-1]).max()
+    assert best_linear < 0.04, "no single input may tell anything of the label"
+
+
+def test_alignment_is_the_share_of_the_relevant_directions():
+    directions = torch.from_numpy(relevant_directions("sparse_parity"))
+    weight = torch.zeros(3, 40)
+    weight[0, 0], weight[1, 1], weight[2, 7] = 1.0, 2.0, 2.0
+    assert alignment(weight, directions)["param_alignment"] == pytest.approx(5 / 9)
+    assert alignment(weight, None)["param_alignment"] is None
+
+
+def test_offsets_choose_other_samples_of_a_generated_pool():
+    knobs = {"name": "sparse_parity", "train_size": 100, "test_size": 50}
+    first, _ = TrialContext().data(DataKnobs(**knobs))
+    second, _ = TrialContext().data(DataKnobs(**knobs, train_offset=60))
+    assert torch.equal(first.inputs[60:], second.inputs[:40])
+    assert first.inputs.abs().unique().tolist() == [1.0]
+    with pytest.raises(ValueError, match="data_train_offset=15950 leaves too few of the 16000 train images"):
+        TrialContext().data(DataKnobs(**knobs, train_offset=15950))
+    with pytest.raises(ValueError, match="data_average_pool=2 needs images, and sparse_parity has vectors"):
+        TrialContext().data(DataKnobs(**knobs, average_pool=2))
+    with pytest.raises(ValueError, match="needs images, got inputs of shape"):
+        cnn_small((40,), 2)

@@ -1,0 +1,227 @@
+"""Layers of networks that are chains: what each computes, its derivative, and its part of the tangent kernel.
+
+The derivative of a layer at one sample needs a few tensors of that sample alone, which `opened` returns. Kept for a
+whole training set they make every later step of a round cheaper, since the pass through the anchor is not repeated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, conv2d, linear, max_pool2d, relu, unfold
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from trials.core.parameters import Parameters
+
+Kept = tuple[Tensor, ...]
+"""What a layer's derivative needs, the first axis of each tensor over samples."""
+
+
+class Layer(Protocol):
+    """One layer: a function of the parameters and of its inputs (batch, ...)."""
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Name of each parameter of this layer -> its shape."""
+
+    def outputs(self, parameters: Parameters, inputs: Tensor) -> Tensor:
+        """Return the outputs."""
+
+    def opened(self, parameters: Parameters, inputs: Tensor) -> tuple[Tensor, Kept]:
+        """Return the outputs and what the derivative at these inputs needs."""
+
+    def tangent(self, anchor: Parameters, kept: Kept, displacement: Parameters, moved: Tensor | None) -> Tensor | None:
+        """Return how the outputs move, to first order.
+
+        Args:
+            anchor: Where the derivative is taken.
+            kept: What opening the layer at the anchor kept.
+            displacement: How the parameters move.
+            moved: How the inputs move; None if they do not.
+        """
+
+
+@runtime_checkable
+class Weighted(Protocol):
+    """A layer with parameters."""
+
+    @property
+    def kernel_width(self) -> int:
+        """Numbers of each sample and class whose products the kernel consists of."""
+
+    def multiplications(self, kept: Kept) -> int:
+        """Return those of one sample's outputs.
+
+        Args:
+            kept: What opening the layer kept.
+        """
+
+    def kernel(self, kept: Kept, sensitivity: Tensor) -> Tensor:
+        """Return this layer's part of the tangent kernel, (samples * classes, samples * classes).
+
+        Args:
+            kept: What opening the layer kept.
+            sensitivity: Derivative of each network output in this layer's outputs, (samples, classes, ...).
+        """
+
+
+@dataclass(frozen=True)
+class Linear:
+    """x -> W x + b, without b if `bias` is false.
+
+    Parameters and inputs may have a first axis over trials, (trials, ...): each trial's own in one call.
+    """
+
+    name: str
+    fan_in: int
+    fan_out: int
+    bias: bool = True
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        return _shapes(self.name, (self.fan_out, self.fan_in), self.bias)
+
+    def outputs(self, parameters: Parameters, inputs: Float[Tensor, "batch inputs"]) -> Tensor:
+        return _affine(inputs, parameters[f"{self.name}.weight"], parameters.get(f"{self.name}.bias"))
+
+    def opened(self, parameters: Parameters, inputs: Float[Tensor, "batch inputs"]) -> tuple[Tensor, Kept]:
+        return self.outputs(parameters, inputs), (inputs,)
+
+    def tangent(self, anchor: Parameters, kept: Kept, displacement: Parameters, moved: Tensor | None) -> Tensor | None:
+        own = _affine(kept[0], displacement[f"{self.name}.weight"], displacement.get(f"{self.name}.bias"))
+        return own if moved is None else own + _affine(moved, anchor[f"{self.name}.weight"], None)
+
+    @property
+    def kernel_width(self) -> int:
+        return self.fan_out
+
+    def multiplications(self, kept: Kept) -> int:
+        return self.fan_in * self.fan_out
+
+    def kernel(self, kept: Kept, sensitivity: Float[Tensor, "samples classes outputs"]) -> Tensor:
+        """Return (g_i . g_j) (x_i . x_j + 1): the gradient in W is an outer product, so none is ever formed."""
+        samples, classes, _ = sensitivity.shape
+        rows = sensitivity.flatten(0, 1)
+        overlaps = kept[0] @ kept[0].T + float(self.bias)
+        products = (rows @ rows.T).view(samples, classes, samples, classes)
+        return (products * overlaps[:, None, :, None]).view(len(rows), len(rows))
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution with 3x3 filters and a border of zeros, which keeps height and width."""
+
+    name: str
+    channels_in: int
+    channels_out: int
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        return _shapes(self.name, (self.channels_out, self.channels_in, 3, 3), True)
+
+    def outputs(self, parameters: Parameters, inputs: Float[Tensor, "batch inputs h w"]) -> Tensor:
+        return conv2d(inputs, parameters[f"{self.name}.weight"], parameters[f"{self.name}.bias"], padding=1)
+
+    def opened(self, parameters: Parameters, inputs: Float[Tensor, "batch inputs h w"]) -> tuple[Tensor, Kept]:
+        return self.outputs(parameters, inputs), (inputs,)
+
+    def tangent(self, anchor: Parameters, kept: Kept, displacement: Parameters, moved: Tensor | None) -> Tensor | None:
+        weight, bias = displacement[f"{self.name}.weight"], displacement[f"{self.name}.bias"]
+        own = conv2d(kept[0], weight, bias, padding=1)
+        return own if moved is None else own + conv2d(moved, anchor[f"{self.name}.weight"], padding=1)
+
+    @property
+    def kernel_width(self) -> int:
+        return self.channels_out * (9 * self.channels_in + 1)
+
+    def multiplications(self, kept: Kept) -> int:
+        return 9 * self.channels_in * self.channels_out * math.prod(kept[0].shape[-2:])
+
+    def kernel(self, kept: Kept, sensitivity: Float[Tensor, "samples classes outputs h w"]) -> Tensor:
+        """Return the products of the samples' gradients, each a sum over the places of the image."""
+        patches = unfold(kept[0], 3, padding=1).mT
+        places = sensitivity.flatten(3)
+        weights = torch.matmul(places.flatten(1, 2), patches).unflatten(1, places.shape[1:3])
+        gradients = torch.cat([weights.flatten(2), places.sum(3)], 2).flatten(0, 1)
+        return gradients @ gradients.T
+
+
+class _Parameterless:
+    shapes: ClassVar[Mapping[str, tuple[int, ...]]] = {}
+
+    def outputs(self, parameters: Parameters, inputs: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def opened(self, parameters: Parameters, inputs: Tensor) -> tuple[Tensor, Kept]:
+        return self.outputs(parameters, inputs), ()
+
+
+@dataclass(frozen=True)
+class Relu(_Parameterless):
+    """x -> max(x, 0), with derivative 0 at 0."""
+
+    def outputs(self, parameters: Parameters, inputs: Tensor) -> Tensor:
+        return relu(inputs)
+
+    def opened(self, parameters: Parameters, inputs: Tensor) -> tuple[Tensor, Kept]:
+        outputs = relu(inputs)
+        return outputs, (outputs > 0,)
+
+    def tangent(self, anchor: Parameters, kept: Kept, displacement: Parameters, moved: Tensor | None) -> Tensor | None:
+        return None if moved is None else moved * kept[0]
+
+
+@dataclass(frozen=True)
+class AveragePool(_Parameterless):
+    """Means of 2x2 squares."""
+
+    def outputs(self, parameters: Parameters, inputs: Tensor) -> Tensor:
+        return avg_pool2d(inputs, 2)
+
+    def tangent(self, anchor: Parameters, kept: Kept, displacement: Parameters, moved: Tensor | None) -> Tensor | None:
+        return None if moved is None else avg_pool2d(moved, 2)
+
+
+@dataclass(frozen=True)
+class MaxPool(_Parameterless):
+    """Maxima of 2x2 squares; of equal ones the first, in its value and in its derivative."""
+
+    def outputs(self, parameters: Parameters, inputs: Tensor) -> Tensor:
+        return max_pool2d(inputs, 2)
+
+    def opened(self, parameters: Parameters, inputs: Tensor) -> tuple[Tensor, Kept]:
+        outputs, places = max_pool2d(inputs, 2, return_indices=True)
+        return outputs, (places.to(torch.int32),)
+
+    def tangent(self, anchor: Parameters, kept: Kept, displacement: Parameters, moved: Tensor | None) -> Tensor | None:
+        if moved is None:
+            return None
+        return moved.flatten(-2).gather(-1, kept[0].flatten(-2).long()).view(kept[0].shape)
+
+
+@dataclass(frozen=True)
+class Flatten(_Parameterless):
+    """Every sample as one vector."""
+
+    def outputs(self, parameters: Parameters, inputs: Tensor) -> Tensor:
+        return inputs.flatten(1)
+
+    def tangent(self, anchor: Parameters, kept: Kept, displacement: Parameters, moved: Tensor | None) -> Tensor | None:
+        return None if moved is None else moved.flatten(1)
+
+
+def _affine(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    if weight.ndim == 2:
+        return linear(inputs, weight, bias)
+    return torch.bmm(inputs, weight.mT) if bias is None else torch.baddbmm(bias[:, None], inputs, weight.mT)
+
+
+def _shapes(name: str, weight: tuple[int, ...], bias: bool) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": weight} | ({f"{name}.bias": weight[:1]} if bias else {})

@@ -1,0 +1,103 @@
+"""The empirical tangent kernel of a chain, exact, layer by layer, without ever forming the Jacobian of the whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from trials.core.networks.layers import Weighted
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from trials.core.networks.chain import Chain
+    from trials.core.parameters import Parameters
+
+
+def tangent_kernel(
+    network: Chain, parameters: Parameters, inputs: Float[Tensor, "samples ..."]
+) -> Float[Tensor, "samples*classes samples*classes"]:
+    """Return J J^T at the parameters, rows and columns ordered by sample and then by class.
+
+    Layer l adds the products of (d output / d z_l) (d z_l / d theta_l), z_l what the layer returns. The first factor
+    takes a reverse pass for each class, of all samples at once, since no sample's output depends on another sample.
+
+    Source: Jacot et al., arXiv 1806.07572, section 4; Novak et al., arXiv 2206.08720, section 3.3.
+    """
+    layers, kept, returned = [], [], []
+    with torch.enable_grad():
+        for layer in network.layers:
+            inputs, of_layer = layer.opened(parameters, inputs)
+            if isinstance(layer, Weighted):
+                # The first of these begins the graph; the parameters themselves are no part of it.
+                inputs = inputs if inputs.requires_grad else inputs.requires_grad_()
+                layers.append(layer)
+                kept.append(of_layer)
+                returned.append(inputs)
+        passes = [torch.autograd.grad(outputs.sum(), returned, retain_graph=True) for outputs in inputs.unbind(1)]
+    with torch.no_grad():
+        sensitivities = (torch.stack(of_classes, 1) for of_classes in zip(*passes, strict=True))
+        parts = (layer.kernel(own, seen) for layer, own, seen in zip(layers, kept, sensitivities, strict=True))
+        total = next(parts)
+        for part in parts:
+            total += part
+    return total
+
+
+def trace_kernel(kernel: Float[Tensor, "n*c n*c"], classes: int) -> Float[Tensor, "n n"]:
+    """Return the kernel of samples: the mean over classes c of the entries ((i, c), (j, c))."""
+    samples = len(kernel) // classes
+    blocks = kernel.view(samples, classes, samples, classes)
+    return blocks.diagonal(dim1=1, dim2=3).mean(2)
+
+
+def cosine(kernel: Float[Tensor, "n n"], other: Float[Tensor, "n n"]) -> Float[Tensor, ""]:
+    """Return <A, B> / (||A|| ||B||) of two matrices."""
+    return (kernel * other).sum() / (kernel.norm() * other.norm())
+
+
+def kernel_distance(kernel: Float[Tensor, "n n"], other: Float[Tensor, "n n"]) -> Float[Tensor, ""]:
+    """Return 1 - cosine of two matrices.
+
+    Source: Fort et al., arXiv 2010.15110, who use it for tangent kernels.
+    """
+    return 1 - cosine(kernel, other)
+
+
+def centred_alignment(kernel: Float[Tensor, "n n"], other: Float[Tensor, "n n"]) -> Float[Tensor, ""]:
+    """Return the cosine of H A H and H B H, H = I - 1 1^T / n.
+
+    Source: Cortes, Mohri, Rostamizadeh, arXiv 1203.0550, definition 4; Kornblith et al., arXiv 1905.00414, section 3.
+    """
+    return cosine(_centred(kernel), _centred(other))
+
+
+def largest_gauss_newton_eigenvalue(
+    kernel: Float[Tensor, "n*c n*c"], curvature: Float[Tensor, "n c c"], iterations: int = 15
+) -> Float[Tensor, ""]:
+    """Return the largest eigenvalue of J^T H J / n by power iteration on Theta H / n, which has the same.
+
+    Args:
+        kernel: Theta = J J^T.
+        curvature: H, the Hessian of the loss in each sample's outputs.
+        iterations: Steps of the power iteration.
+    """
+    samples, classes, _ = curvature.shape
+
+    def weighted(vector: Tensor) -> Tensor:
+        return torch.einsum("icd,id->ic", curvature, vector.view(samples, classes)).flatten()
+
+    random = torch.Generator().manual_seed(0)
+    vector = torch.randn(len(kernel), generator=random).to(kernel)
+    for _ in range(iterations):
+        vector = kernel @ weighted(vector)
+        vector = vector / vector.norm()
+    beside = weighted(vector)
+    # The quotient in the inner product of H, in which Theta H is symmetric.
+    return (beside @ kernel @ beside) / (vector @ beside) / samples
+
+
+def _centred(kernel: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
+    return kernel - kernel.mean(0) - kernel.mean(1, keepdim=True) + kernel.mean()

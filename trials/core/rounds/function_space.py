@@ -1,0 +1,132 @@
+"""Rounds in function space: steps on dual weights, one for each training sample and class, and no pass at all.
+
+Within a round every gradient is J^T r with residuals r. Plain steps, momentum and weight decay add and scale vectors,
+so that the parameters and the velocity stay combinations of where the round began and of the rows of J:
+
+    theta = a theta_b + b v_b + J^T w,    f_lin = f_b + (a - 1) J theta_b + b J v_b + Theta w.
+
+A step needs the rows of Theta = J J^T that belong to its batch and changes (a, b, w). Adam divides entry by entry and
+leaves this space.
+
+Source: Jacot et al., arXiv 1806.07572, section 4 (training of the outputs by the kernel).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from trials.core.linearisation import Linearised
+from trials.core.networks.chain import Opened
+from trials.core.parameters import Parameters, difference
+from trials.core.probes.tangent_kernel import tangent_kernel
+from trials.core.rounds.parameter_space import chain_of, opened_everywhere
+from trials.core.rounds.round import Place, Problem, Vector
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int64
+
+    from trials.core.checkpoints import State
+
+LARGEST_KERNEL_BYTES = 2**30
+_GIBIBYTE = 2**30
+
+
+def refuse_large_kernel(samples: int, classes: int, bytes_per_number: int) -> None:
+    """Compare the kernel's size with what a trial may take.
+
+    Raises:
+        ValueError: The kernel of all training samples would be larger than 1 GiB.
+    """
+    size = (samples * classes) ** 2 * bytes_per_number
+    if size > LARGEST_KERNEL_BYTES:
+        raise ValueError(
+            f"round_method=function_space needs a kernel of {samples} samples x {classes} classes squared, "
+            f"{size / _GIBIBYTE:.1f} GiB; at most {LARGEST_KERNEL_BYTES / _GIBIBYTE:.0f} GiB is allowed: "
+            "lower data_train_size or take round_method=cached"
+        )
+
+
+@dataclass(frozen=True)
+class FunctionSpaceRound:
+    """Steps on dual weights. Coordinates: `basis`, the share of each basis vector, and `dual`, (samples, classes).
+
+    Attributes:
+        problem: What is trained on what.
+        model: The linearisation.
+        begun: Where the coordinates begin, in parameter space: its vectors are the basis.
+    """
+
+    problem: Problem
+    model: Linearised
+    begun: Place
+
+    @property
+    def start(self) -> Place:
+        """The basis vectors themselves."""
+        return Place(self._unit(0), {name: self._unit(index) for index, name in enumerate(self.begun.memory, start=1)})
+
+    def gradient(self, point: Vector, batch: Int64[Tensor, " batch"]) -> Vector:
+        """Return the gradient on a batch: its residuals, over the size of the batch, as dual weights."""
+        train = self.problem.train
+        moved = point["basis"] - self.start.point["basis"]
+        by_kernel = (self._kernel[batch].flatten(0, 1) @ point["dual"].flatten()).view(len(batch), -1)
+        by_basis = torch.tensordot(moved, self._pushed[:, batch], 1)
+        outputs = (self._outputs[batch] + by_kernel + by_basis).requires_grad_()
+        (residuals,) = torch.autograd.grad(self.problem.loss(outputs, train.labels[batch]), outputs)
+        dual = torch.zeros_like(point["dual"]).index_copy_(0, batch, residuals)
+        return {"basis": torch.zeros_like(moved), "dual": dual}
+
+    def parameters(self, vector: Vector) -> Parameters:
+        """Return a theta_b + b v_b + J^T w, by one reverse pass over the training samples."""
+        pulled = self._pulled_back(vector["dual"])
+        shares = list(zip(vector["basis"], self._basis, strict=True))
+        return {name: value + sum(share * each[name] for share, each in shares) for name, value in pulled.items()}
+
+    def state(self) -> State:
+        """Return the basis."""
+        return self.begun.state()
+
+    @property
+    def _basis(self) -> tuple[Parameters, ...]:
+        return (self.begun.point, *self.begun.memory.values())
+
+    def _unit(self, index: int) -> Vector:
+        train, first = self.problem.train, next(iter(self.begun.point.values()))
+        basis = first.new_zeros(1 + len(self.begun.memory))
+        basis[index] = 1
+        return {"basis": basis, "dual": first.new_zeros(len(train), train.classes)}
+
+    @cached_property
+    def _opened(self) -> Opened:
+        return opened_everywhere(chain_of(self.model), self.model.anchor, self.problem.train.inputs)
+
+    @cached_property
+    def _kernel(self) -> Float[Tensor, "samples classes samples*classes"]:
+        train = self.problem.train
+        kernel = tangent_kernel(chain_of(self.model), self.model.anchor, train.inputs)
+        return kernel.view(len(train), train.classes, -1)
+
+    @cached_property
+    def _outputs(self) -> Float[Tensor, "samples classes"]:
+        """What the linearisation returns where the round began."""
+        return self._opened.outputs + self._push(difference(self.begun.point, self.model.anchor))
+
+    @cached_property
+    def _pushed(self) -> Float[Tensor, "basis samples classes"]:
+        """J times each basis vector."""
+        return torch.stack([self._push(vector) for vector in self._basis])
+
+    def _push(self, vector: Parameters) -> Float[Tensor, "samples classes"]:
+        with torch.no_grad():
+            return chain_of(self.model).tangent(self.model.anchor, self._opened.kept, vector)
+
+    def _pulled_back(self, dual: Float[Tensor, "samples classes"]) -> Parameters:
+        """Return J^T dual: the tangent of a vector, as a function of the vector, in reverse."""
+        leaves = {name: torch.zeros_like(value).requires_grad_() for name, value in self.model.anchor.items()}
+        pushed = chain_of(self.model).tangent(self.model.anchor, self._opened.kept, leaves)
+        return dict(zip(leaves, torch.autograd.grad(pushed, list(leaves.values()), dual), strict=True))
