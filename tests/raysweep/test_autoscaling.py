@@ -41,7 +41,13 @@ def configuration(port: int) -> dict[str, object]:
         "max_workers": 3,
         "upscaling_speed": 4.0,
         "idle_timeout_minutes": 0.1,
-        "provider": {"type": "fake_multinode", "gcs_address": f"127.0.0.2:{port}"},
+        "provider": {
+            "type": "fake_multinode",
+            "gcs_address": f"127.0.0.2:{port}",
+            "use_node_id_as_ip": True,  # all nodes have this machine's
+            "disable_node_updaters": True,  # nothing to log in to
+            "disable_launch_config_check": True,
+        },
         "available_node_types": {
             "ray.head.default": {**node, "resources": {"CPU": 1}, "max_workers": 0},
             "gpu": {**node, "resources": {"CPU": 2, "GPU": 1}, "max_workers": 3},
