@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.k_phase_diagram import draw
 from raysweep.service.command import main
 from raysweep.service.study import Study
-from trials.k_phase_diagram import MEASUREMENTS, run
+from trials.k_phase_diagram import MEASUREMENTS, TOGETHER, run
 
 STUDY = Study(
     name="k_phase_diagram",
@@ -16,6 +16,7 @@ STUDY = Study(
     across="feature_update_interval",
     headline="final_test_acc_lin",
     extendable="steps",
+    together=TOGETHER,
 )
 
 if __name__ == "__main__":
