@@ -103,9 +103,13 @@ def at_work(nodes: list[Node]) -> list[Node]:
     return found
 
 
-def kill_raylet(node: Node) -> None:
-    """Kill the node's raylet, without which its workers end as well."""
-    next(process for process in processes(node) if process.name() == "raylet").kill()
+def raylet(node: Node) -> psutil.Process | None:
+    """Return the node's raylet, without which its workers end as well; None once it has ended."""
+    for process in processes(node):
+        with contextlib.suppress(psutil.Error):
+            if process.name() == "raylet" and process.status() != psutil.STATUS_ZOMBIE:
+                return process
+    return None
 
 
 def test_nothing_is_lost_when_raylets_are_killed(diary: Path, tmp_path: Path) -> None:
@@ -119,7 +123,9 @@ def test_nothing_is_lost_when_raylets_are_killed(diary: Path, tmp_path: Path) ->
             until(lambda: lines(diary) > marked or sweeping.poll() is not None, "the hikes have come so far")  # noqa: B023
             until(lambda: bool(at_work(nodes)), "a trial runs")  # noqa: B023
             lost = dice.choice(at_work(nodes))
-            kill_raylet(lost)
+            victim = raylet(lost)
+            assert victim is not None
+            victim.kill()
             nodes = [*(node for node in nodes if node is not lost), add_node()]
         assert sweeping.wait(LONGEST_SECONDS) == 0
     share = recomputed_share(diary, TRIALS, STEPS)
@@ -142,7 +148,7 @@ def test_a_drained_node_hands_its_trials_over(diary: Path, tmp_path: Path) -> No
         command = [sys.executable, "-c", drain, head.address, "spot notice", leaving.ip]
         subprocess.run(command, env=dict(head.environment), check=True, timeout=60)
         add_node()
-        until(lambda: not processes(leaving), "the drained node has ended, as its actors have left it", 60)
+        until(lambda: raylet(leaving) is None, "the drained node has ended, as its actors have left it", 60)
         assert sweeping.wait(LONGEST_SECONDS) == 0
     share = recomputed_share(diary, TRIALS, STEPS)
     print(f"a node drained in the midst of a trial; {share:.1%} of the trials' seconds computed twice")
