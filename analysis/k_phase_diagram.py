@@ -135,7 +135,8 @@ def at_loss(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
 
 def movement(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     """Return how far features and parameters have moved by the end of training, against K."""
-    measured = {name: label for name, label in _MOVEMENT.items() if present(rows, name)}
+    ends = at_the_end(trials, rows)
+    measured = {name: label for name, label in _MOVEMENT.items() if present(ends, name)}
     return _ends(trials, rows, measured, INTERVAL, draw_interval_axis, _INTERVAL, "movement")
 
 

@@ -71,12 +71,12 @@ def filled(rows: pd.DataFrame, intervals: Sequence[int]) -> pd.DataFrame:
 
 
 def at_the_end(trials: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the last value of each column of every trial as long as the longest, unless it was stopped.
+    """Return the last row of every trial as long as the longest, unless it was stopped.
 
-    A trial that diverged is there too, as its `outcome` says: with its last values before.
+    A trial that diverged is there too, as its `outcome` says: with its last row before.
     """
     whole = trials[trials["outcome"].isin(["finished", "diverged"]) & (trials["steps"] == trials["steps"].max())]
-    return rows[rows["trial_id"].isin(whole["trial_id"])].groupby("trial_id", as_index=False).last()
+    return rows[rows["trial_id"].isin(whole["trial_id"])].groupby("trial_id", as_index=False).tail(1)
 
 
 def interval_cells(
