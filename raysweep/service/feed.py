@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from ray import cloudpickle
 from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
 
@@ -158,12 +160,22 @@ class PackReports(TrialProgressCallback):
             self._feed.reported(trial.trial_id, result["reports"], result["refusal"])
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        error = trial.get_pickled_error()
+        error, text = _error_of(trial)
         if getattr(error, "actor_init_failed", False):
             *_, reason = str(error).strip().splitlines()
             self._feed.not_started(trial.trial_id, re.sub(r"^[\w.]+Error: ", "", reason))
         else:
-            self._feed.lost(trial.trial_id, loss_of(error, str(trial.get_error() or "")))
+            self._feed.lost(trial.trial_id, loss_of(error, text))
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self._feed.tick()
+
+
+def _error_of(trial: Any) -> tuple[BaseException | None, str]:
+    """Return the error that ended a Tune trial, where it could be pickled, and its text.
+
+    Tune's own accessors look where it copies these files to, which it does later if at all.
+    """
+    pickled, written = (Path(file) if file else None for file in (trial.pickled_error_file, trial.error_file))
+    error = cloudpickle.loads(pickled.read_bytes()) if pickled and pickled.exists() else None
+    return error, written.read_text(encoding="utf-8") if written and written.exists() else ""
