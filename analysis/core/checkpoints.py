@@ -72,7 +72,12 @@ class Checkpoints:
 def _encoded(checkpoint: Checkpoint) -> bytes:
     from safetensors.numpy import save
 
-    progress = {"step": checkpoint.step, "rows": list(checkpoint.rows), "seconds": checkpoint.seconds}
+    progress = {
+        "step": checkpoint.step,
+        "rows": list(checkpoint.rows),
+        "seconds": checkpoint.seconds,
+        "names": list(checkpoint.arrays),  # in the order given, which the format does not keep
+    }
     arrays = {name: np.array(array, order="C") for name, array in checkpoint.arrays.items()}
     return save(arrays, metadata={"progress": json.dumps(progress)})
 
@@ -89,4 +94,5 @@ def _decoded(content: bytes) -> Checkpoint:
     length = int.from_bytes(content[:_HEADER_LENGTH_BYTES], "little")
     header = json.loads(content[_HEADER_LENGTH_BYTES : _HEADER_LENGTH_BYTES + length])
     progress = json.loads(header["__metadata__"]["progress"])
-    return Checkpoint(progress["step"], arrays, progress["rows"], progress["seconds"])
+    in_order = {name: arrays[name] for name in progress["names"]}
+    return Checkpoint(progress["step"], in_order, progress["rows"], progress["seconds"])

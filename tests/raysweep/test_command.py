@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -83,7 +84,7 @@ def test_help_explains_the_study(capsys: pytest.CaptureFixture[str]) -> None:
     assert left.value.code == 0
     printed = capsys.readouterr().out
     assert STUDY.question in printed
-    assert "feature_update_interval  steps between re-linearisations" in printed
+    assert re.search(r"feature_update_interval +steps between re-linearisations", printed)
 
 
 @pytest.mark.parametrize(

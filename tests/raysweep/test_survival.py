@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.core.checkpoints import Checkpoint
 from analysis.core.results import Results
-from raysweep.k_phase_diagram import STUDY
+from raysweep.k_phase_diagram import STUDY as TRAINED_TOGETHER
 from raysweep.service import survival
 from raysweep.service.command import main
 from raysweep.service.execution import Worker
@@ -25,6 +26,7 @@ from trials.core.knobs import Knobs
 from trials.core.rows import Row
 from trials.k_phase_diagram import KPhaseKnobs
 
+STUDY = dataclasses.replace(TRAINED_TOGETHER, together=None)  # trials that train together leave no checkpoints
 SERIAL = ("executor=serial", "space=smoke")
 
 
@@ -57,6 +59,16 @@ def test_a_process_told_to_end_leaves_a_checkpoint_and_another_goes_on(asked: in
     Worker(work).run_pack(left)
     pd.testing.assert_frame_equal(rows(tmp_path / "disturbed"), rows(tmp_path / "undisturbed"))
     assert not Results(work.results).checkpoints(STUDY.name).ids(), "a finished short trial leaves no checkpoint"
+
+
+def test_the_parts_of_a_state_keep_their_order(tmp_path: Path) -> None:
+    """The first layer of a network is the first of its parameters, after a resumption too."""
+    arrays = {name: np.zeros(2) for name in ("hidden/weight", "a/bias", "readout/weight", "b")}
+    checkpoints = Results(tmp_path).checkpoints(STUDY.name)
+    checkpoints.write("t", Checkpoint(3, arrays, [], 1.0))
+    found = checkpoints.read("t")
+    assert found is not None
+    assert list(found.arrays) == list(arrays)
 
 
 def test_a_checkpoint_that_cannot_be_read_means_starting_over(tmp_path: Path) -> None:
