@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from trials.core.context import TrialContext
 
 FLAT_PHASES = ("steps", "closed_form")
-LARGEST_GROWTH = 0.1  # of the noise in a step, relative: beyond it the discrete steps overshoot
+# Relative growth of the noise in a step, at a projection of 1, beyond which discrete steps overshoot. At q = 4 a flat
+# phase of 1e5 units of time needs long steps, and only the last of them before 1 are as coarse.
+LARGEST_GROWTH: Mapping[int, float] = MappingProxyType({1: math.inf, 2: 0.1, 3: 0.1, 4: 1.0})
 _FLAT_BELOW = 0.1  # largest projection at which the closed form is left, at most a fifth of the threshold
 _CHECKED_EVERY = 10  # steps between looks at the loss
 _RATES: Mapping[int, float] = MappingProxyType({1: 0.02, 2: 0.2, 3: 1.0, 4: 20.0})
@@ -94,7 +96,7 @@ class MultiViewKnobs(PatchKnobs):
     @property
     def _stable_rate(self) -> float:
         growth = self.noise_magnitude**2 * self.noise_scale**2 * (self.exponent - 1) / self.samples
-        return LARGEST_GROWTH / growth if growth else float("inf")
+        return LARGEST_GROWTH[self.exponent] / growth if growth else math.inf
 
 
 _TIME = "learning rate x steps"
@@ -155,7 +157,7 @@ def run(knobs: MultiViewKnobs, context: TrialContext) -> Iterator[Row]:
 def run_many(knobs: Sequence[MultiViewKnobs], context: TrialContext) -> Iterator[tuple[int, Row | Diverged]]:
     """Train several at once; their knobs are alike in all that `_alike` returns."""
     first = knobs[0]
-    geometries = [geometry(each.noise, _drawn(each)) for each in knobs]
+    geometries = [geometry(each.noise, drawn(each)) for each in knobs]
     sets = [patch_set(each) for each in knobs]
     rates, scales = [each.learning_rate for each in knobs], [each.initial_scale for each in knobs]
     descent, start = stacked(sets, geometries, scales, rates, first.exponent, context.device)
@@ -225,7 +227,8 @@ def _of_view(value: Any, view: int) -> Value:
     return None if isinstance(chosen, float) and math.isnan(chosen) else chosen
 
 
-def _drawn(knobs: MultiViewKnobs) -> Drawn:
+def drawn(knobs: MultiViewKnobs) -> Drawn:
+    """Return what decides the directions and the first weights of a trial."""
     return Drawn(knobs.seed, knobs.channels, knobs.dimension, knobs.samples, knobs.shape)
 
 
@@ -233,7 +236,7 @@ def _alike(knobs: MultiViewKnobs) -> Hashable:
     """Return what decides the shapes and the code of a training; normal noise also shares its directions."""
     course = (knobs.flat_phase, knobs.steps, knobs.threshold, knobs.measurements_per_decade)
     shapes = (knobs.exponent, knobs.channels, knobs.views, knobs.shape, knobs.samples, knobs.noise)
-    return (*course, *shapes, _drawn(knobs) if knobs.noise == "gaussian" else None)
+    return (*course, *shapes, drawn(knobs) if knobs.noise == "gaussian" else None)
 
 
 TOGETHER = Together(run=run_many, key=_alike, most=64, tolerance=1e-11)

@@ -114,8 +114,8 @@ class Forecast:
 
 def forecast(descent: Descent, start: Projections) -> Forecast:
     """Return the closed forms of trainings that start there."""
-    frequencies = descent.alignments.mean((1, 2))
-    noise_frequency = 1 / descent.alignments.shape[1]
+    frequencies = descent.alignments.mean((2, 3))
+    noise_frequency = 1 / descent.alignments.shape[2]
     dominant = descent.noise_magnitudes[:, :1]
     return Forecast(
         start=start,

