@@ -9,7 +9,7 @@ from trials.multi_view import MEASUREMENTS, TOGETHER, run
 
 STUDY = Study(
     name="multi_view",
-    question="Which feature does gradient descent learn first: rare good ones, the noise of a sample, or a spurious one?",
+    question="Which feature does gradient descent learn first: a rare good one, a sample's noise, or a spurious one?",
     trial=run,
     measurements=MEASUREMENTS,
     draw=draw,

@@ -1,7 +1,7 @@
 """Which feature does gradient descent learn first: the good ones, the noise of each sample, or a spurious one?
 
-A patchwise network is trained by full-batch gradient descent on a model of patches whose features have a frequency and a
-magnitude, and everything has a closed form beside it. Frequency times magnitude^q decides who wins, q being the
+A patchwise network is trained by full-batch gradient descent on a model of patches whose features have a frequency and
+a magnitude, and everything has a closed form beside it. Frequency times magnitude^q decides who wins, q being the
 exponent of the activation; augmentation changes frequencies, pretraining magnitudes.
 
 Many trials train at once in one process (`run_many`): what they cost alone is almost all the time of its calls.
@@ -121,7 +121,8 @@ MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
         "time_view_half": Measurement(meaning="time at which proj_view_max reached the threshold, or inf", unit=_TIME),
         "time_view_half_pred": Measurement(meaning="time_view_half as the closed form has it", unit=_TIME),
         "time_noise_half_median": Measurement(
-            meaning="median over samples of when the noise's largest projection reached the threshold, or inf", unit=_TIME
+            meaning="median over samples of when the noise's largest projection reached the threshold, or inf",
+            unit=_TIME,
         ),
         "time_noise_half_median_pred": Measurement(meaning="the same as the closed form has it", unit=_TIME),
         "time_spurious_half": Measurement(
@@ -144,9 +145,9 @@ MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
 
 
 def run(knobs: MultiViewKnobs, context: TrialContext) -> Iterator[Row]:
-    """Train until the loss is small, and yield a row for each view at log-spaced steps, the first and the last included.
+    """Train until the loss is small, and yield a row for each view at log-spaced steps, the first and last included.
 
-    Where the closed form takes the place of the flat phase, rows begin at its end, and log-spaced are the steps from there.
+    Where the closed form takes the place of the flat phase, rows begin at its end: the steps from there are log-spaced.
     """
     for _, row in run_many([knobs], context):
         if isinstance(row, Diverged):

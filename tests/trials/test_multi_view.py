@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -99,7 +100,7 @@ def test_rare_views_are_learned_above_the_boundary_and_not_below_it() -> None:
             assert accuracy[noise] > 0.95 if ratio >= 4 else True
             assert accuracy[noise] < 0.65 if ratio <= 0.15 else True
         values = list(accuracy.values())
-        assert all(later <= earlier + 0.05 for earlier, later in zip(values[:-1], values[1:], strict=True))
+        assert all(later <= earlier + 0.05 for earlier, later in itertools.pairwise(values))
         assert values[0] > 0.95
         assert values[-1] < 0.65
 
@@ -232,8 +233,8 @@ def test_the_step_length_follows_the_rule_and_no_arm_of_augmentation() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"rare_share": 0.3}, "rare_share=0.3 of samples=200 leaves a view of views=5 no sample"),
-        ({"rare_share": 0.001}, "rare_share=0.001 of samples=200 leaves a view of views=5 no sample"),
+        ({"rare_share": 0.3}, "rare_share=0.3 of samples=200 leaves one of views=5 no sample"),
+        ({"rare_share": 0.001}, "rare_share=0.001 of samples=200 leaves one of views=5 no sample"),
         ({"dimension": 100}, "dimension=100 has no room for 205 orthonormal directions"),
         ({"dimension": 3, "noise": "gaussian"}, "dimension=3 has no room for 5 orthonormal features"),
         ({"noise": "gaussian", "flat_phase": "closed_form"}, "flat_phase=closed_form needs noise=orthonormal"),

@@ -1,1 +1,1 @@
-"""Which feature does gradient descent learn first: patches with features and noise, and closed forms of their growth."""
+"""Which feature does gradient descent learn first: patches of features and noise, closed forms of their growth."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch.nn.functional import softplus
 
-from trials.core.feature_learning.growth import growth_rate, grown, importance_ratio, learning_time
+from trials.core.feature_learning.growth import grown, growth_rate, importance_ratio, learning_time
 from trials.core.feature_learning.projections import Descent, Projections
 
 if TYPE_CHECKING:

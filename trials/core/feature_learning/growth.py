@@ -3,8 +3,8 @@
 While the outputs are small, each sample pulls with a weight of 1/2, and a projection z of a channel grows by
 dz/dt = r psi'(z), whatever the other features do. The rate r is half of frequency times squared magnitude.
 
-Source of the growth law: Shen, Bubeck and Gunasekar, arXiv 2203.01572. Its integrals and the importance ratio are derived
-from it here.
+Source of the growth law: Shen, Bubeck and Gunasekar, arXiv 2203.01572. Its integrals and the importance ratio are
+derived from it here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Noise and initialisation: unit directions of all patches, and the channels' first projections on them.
 
-Weights start as normal numbers of variance sigma_0^2; all tensors here are for sigma_0 = 1 and patches of norm 1, so that
-trials that differ in magnitudes alone share them. By rotation invariance the features are the first coordinate axes.
+Weights start as normal numbers of variance sigma_0^2. All tensors here are for sigma_0 = 1 and patches of norm 1, so
+that trials that differ in magnitudes alone share them. By rotation invariance the features are the first coordinate
+axes.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def gaussian(drawn: Drawn) -> Geometry:
 
 
 def orthonormal_directions(drawn: Drawn) -> tuple[Tensor, Tensor]:
-    """Return directions (directions, dimension) and weights (channels, dimension) with the projections of `orthonormal`.
+    """Return directions (directions, dimension) and weights (channels, dimension) that project as `orthonormal` says.
 
     Nothing but its check needs them.
     """

@@ -1,8 +1,8 @@
 """The patch model's training set: which features each sample carries, how often, how large.
 
 Each sample has one patch y m v_k with a view k, one patch of noise, and where the model has a spurious feature a patch
-a m_u u whose attribute a is the label but for a minority. The rest is background. The network sees patches alike and psi is
-odd, so a label enters only through alignments: y times the sign with which a sample carries a feature.
+a m_u u whose attribute a is the label but for a minority. The rest is background. The network sees patches alike and
+psi is odd, so a label enters only through alignments: y times the sign with which a sample carries a feature.
 
 Source: Shen, Bubeck and Gunasekar, arXiv 2203.01572; counts, positions and the attribute's law are choices made here.
 """
@@ -80,11 +80,13 @@ class PatchKnobs(TrialKnobs):
         if self.patches < 2 + self.has_spurious:
             raise ValueError(f"patches={self.patches} leaves no room for view, noise and spurious feature")
         if AUGMENTATIONS[self.augmentation].shifts_views and self.augmentation_copies > self.views:
-            raise ValueError(f"augmentation_copies={self.augmentation_copies} exceeds views={self.views}: copies repeat")
+            raise ValueError(
+                f"augmentation_copies={self.augmentation_copies} exceeds views={self.views}: copies repeat"
+            )
         common = 1 - (self.views - 1) * self.rare_share
         if self.views > 1 and min(common, self.rare_share) * self.samples < 0.5:
             raise ValueError(
-                f"rare_share={self.rare_share:g} of samples={self.samples} leaves a view of views={self.views} no sample"
+                f"rare_share={self.rare_share:g} of samples={self.samples} leaves one of views={self.views} no sample"
             )
 
     @property

@@ -5,9 +5,9 @@ and of psi at that of its noise. Gradient descent on the mean logistic loss move
 
     z_r <- z_r + (eta/n) m_r sum_s G_rs m_s psi'(z_s) sum over the samples i that have patch s of alignment_is g_i
 
-where g_i = sigmoid(-margin_i), m are the patches' norms, and G has the inner products of their directions. That is exact;
-where the directions are orthonormal, G is the identity and costs nothing. Several trainings stand side by side in one
-tensor each: the time of a step is the time of its calls.
+where g_i = sigmoid(-margin_i), m are the patches' norms, and G has the inner products of their directions. That is
+exact; where the directions are orthonormal, G is the identity and costs nothing. Several trainings stand side by side
+in one tensor each: the time of a step is the time of its calls.
 
 Source: derived from the model of Shen, Bubeck and Gunasekar, arXiv 2203.01572.
 """
