@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from analysis.core.boundary_lines import crossings, power_law
+from analysis.core.boundary_lines import crossings, label_values, power_law
 from analysis.core.curves import draw_band, seed_band
 from analysis.core.feature_diagrams import FITTED, LEVEL, draw_plane, spans
 from analysis.core.feature_scores import (
@@ -33,8 +32,8 @@ from analysis.core.feature_scores import (
 )
 from analysis.core.figures import COLOURS, Drawing, ordered_colours, style
 from analysis.core.learning_times import draw_learning_times, learned_points
-from analysis.core.pages import axes_grid, page_of_panels
-from analysis.core.panels import Panel, Panels, panels, subject
+from analysis.core.pages import axes_grid
+from analysis.core.panels import Panels, panels, spread, subject
 from analysis.core.results import Results
 
 STUDY = "multi_view"
@@ -87,44 +86,46 @@ def boundary(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     """Return the noise at which rare views are lost against nρ, with the fitted power beside the predicted 1/q."""
     fitted = trials[(trials["final_train_acc"] >= FITTED) & (trials[EXPONENT] > 1) & (trials[ARM] == "none")]
     fitted = fitted.assign(count=fitted[SAMPLES] * fitted[SHARE])
-    cells = fitted.groupby([EXPONENT, "count", NOISE])[RARE].mean().rename("mean").reset_index()
-    points = [crossings(part, NOISE, "count", LEVEL).assign(exponent=q) for q, part in cells.groupby(EXPONENT)]
-    found = pd.concat(points) if points else pd.DataFrame()
-    if not len(found) or found["count"].nunique() < 3:
-        return None
     figure, grid = axes_grid(1, 1, size=(4.6, 3.6), title="noise at which rare views are half lost")
-    axes, colours, numbers = grid[0, 0], ordered_colours(found[EXPONENT]), []
-    for exponent, part in found.groupby(EXPONENT):
-        law = power_law(part["count"], part[NOISE])
-        text = (
-            f"q = {exponent}: measured power {law.power:.2f}, predicted {1 / exponent:.2f}"
-            if law
-            else f"q = {exponent}"
-        )
-        axes.plot(part["count"], part[NOISE], "o", color=colours[exponent], label=text)
-        axes.plot(part["count"], part["count"] ** (1 / exponent), color=colours[exponent], linestyle="--", linewidth=1)
-        numbers.append(part.assign(measured_power=law.power if law else np.nan, predicted_power=1 / exponent))
-    axes.set(xscale="log", yscale="log", xlabel="samples of each rare view nρ", ylabel=f"{_LABELS[NOISE]} at {LEVEL:g}")
+    axes, colours, numbers = grid[0, 0], ordered_colours(fitted[EXPONENT]), []
+    for exponent, colour in colours.items():
+        cells = fitted[fitted[EXPONENT] == exponent].groupby(["count", NOISE])[RARE].mean().rename("mean").reset_index()
+        found = crossings(cells, NOISE, "count", LEVEL)
+        law = power_law(found["count"], found[NOISE])
+        if law is None:
+            continue
+        label = f"q = {exponent:g}: power {law.power:.2f} measured, {1 / exponent:.2f} predicted"
+        axes.plot(found["count"], found[NOISE], "o", color=colour, label=label)
+        axes.plot(found["count"], found["count"] ** (1 / exponent), color=colour, linestyle="--", linewidth=1)
+        numbers.append(found.assign(exponent=exponent, measured_power=law.power, predicted_power=1 / exponent))
+    if not numbers:
+        return None
+    points = pd.concat(numbers, ignore_index=True)
+    label_values(axes, "x", points["count"])
+    label_values(axes, "y", points[NOISE])
+    axes.set(xlabel="samples of each rare view nρ", ylabel=f"{_LABELS[NOISE]} where accuracy is {LEVEL:g}")
     axes.legend(title="dashed: σ^q = nρ (derived)", fontsize=8)
-    return Drawing(figure, pd.concat(numbers, ignore_index=True), "boundary")
+    return Drawing(figure, points, "boundary")
 
 
 def transition(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
-    """Return the accuracy of rare views against the noise, and against the importance ratio."""
+    """Return the accuracy of rare views against the noise, at the commonest set, and against the importance ratio."""
     chosen = trials[(trials[ARM] == "none") & trials[RARE].notna()]
     if chosen[NOISE].nunique() < 2:
         return None
-    colours, numbers = ordered_colours(chosen[EXPONENT]), []
-    figure, grid = axes_grid(1, 2, size=(4.2, 3.2), title=_subject(chosen, "mean and range"))
-    for axes, across in zip(grid[0], (NOISE, RATIO), strict=True):
-        for exponent, part in chosen.groupby(EXPONENT):
-            band = seed_band(part.assign(**{across: part[across].round(9)}), across, RARE)
-            draw_band(axes, band, across, colour=colours[exponent], label=f"q = {exponent}")
-            numbers.append(band.rename(columns={across: "value"}).assign(across=across, exponent=exponent))
-        axes.set(xscale="log", xlabel=_LABELS[across], ylabel=_LABELS[RARE])
+    counts = chosen.groupby([SAMPLES, SHARE])["trial_id"].transform("count")
+    common = chosen[counts == counts.max()].drop_duplicates([EXPONENT, NOISE, "seed"])
+    figure, grid = axes_grid(1, 2, size=(4.2, 3.2), title=_subject(chosen, "mean and range of trials"))
+    numbers = []
+    for axes, across, shown in zip(grid[0], (NOISE, RATIO), (common, chosen), strict=True):
+        rounded = shown.assign(**{across: shown[across].map("{:.6g}".format).astype(float)})
+        numbers.append(_lines(axes, rounded, across, RARE, EXPONENT))
         axes.axhline(0.5, color="#999999", linewidth=0.8, linestyle=":")
+        axes.set_ylim(0.45, 1.02)
+    label_values(grid[0, 0], "x", common[NOISE])
+    grid[0, 1].set_xscale("log")
     grid[0, 1].axvline(1, color="#555555", linewidth=1, linestyle="--", label="predicted boundary\n(derived)")
-    grid[0, 1].legend(loc="lower right", fontsize=8)
+    grid[0, 1].legend(loc="lower right", fontsize=8, title="exponent q")
     return Drawing(figure, pd.concat(numbers, ignore_index=True), "transition")
 
 
@@ -147,9 +148,10 @@ def augmentation(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     numbers = []
     for axes, response, view in zip(grid[0], (RARE, COMMON), (None, 1), strict=True):
         numbers.append(_lines(axes, arms, NOISE, response, ARM))
-        for colour, (_, part) in zip(COLOURS, arms.groupby(ARM), strict=False):
-            axes.axvline(_noise_of_balance(part, rows, view), color=colour, linestyle=":", linewidth=1.2)
-        axes.set(xscale="log")
+        for colour, arm in zip(COLOURS, sorted(arms[ARM].unique()), strict=False):
+            balance = _noise_of_balance(arms[arms[ARM] == arm], rows, view)
+            axes.axvline(balance, color=colour, linestyle=":", linewidth=1.2)
+        label_values(axes, "x", arms[NOISE])
     grid[0, 0].legend(fontsize=8)
     return Drawing(figure, pd.concat(numbers, ignore_index=True), "augmentation")
 
@@ -183,18 +185,20 @@ def pretraining(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
 
 
 def trajectories(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing:
-    """Return projections against time in the trials of one seed: features, noise, and the closed forms of both."""
-    one = trials[trials["seed"] == trials["seed"].min()]
-    found = _panels(one, rows[(rows["trial_id"].isin(one["trial_id"])) & (rows["time"] > 0)], across=[NOISE])
-    figure, numbers = page_of_panels(
-        found,
-        _draw_course,
-        title=_subject(one, "dashed: closed form of the flat phase"),
-        across="time (learning rate × steps)",
-        up="largest projection over channels",
-        legend=[Line2D([], [], color=colour, label=name) for name, colour in zip(_COURSES, COLOURS, strict=False)],
-    )
-    return Drawing(figure, numbers, "trajectories")
+    """Return projections against time, in a trial of a large, a medium and a small importance ratio."""
+    ordered = trials[trials["seed"] == trials["seed"].min()].sort_values(RATIO, ascending=False, kind="stable")
+    chosen = [ordered.iloc[at] for at in spread(range(len(ordered)), 3)]
+    names = zip(_COURSES, COLOURS, strict=False)
+    legend = [Line2D([], [], color=colour, label=name) for name, colour in names]
+    legend += [Line2D([], [], color="#555555", linestyle="--", label="closed form")]
+    figure, grid = axes_grid(1, len(chosen), legend=legend, title=_subject(ordered, "largest projection over channels"))
+    numbers = []
+    for axes, trial in zip(grid[0], chosen, strict=True):
+        numbers.append(_draw_course(axes, rows[(rows["trial_id"] == trial["trial_id"]) & (rows["time"] > 0)]))
+        axes.set(xlabel="time (learning rate × steps)", xscale="log", yscale="log")
+        axes.set_title(f"q = {trial[EXPONENT]}, σ = {trial[NOISE]:.3g}: nρ/σ^q = {trial[RATIO]:.2g}")
+    grid[0, 0].set_ylabel("projection")
+    return Drawing(figure, pd.concat(numbers, ignore_index=True), "trajectories")
 
 
 _COURSES: Mapping[str, tuple[str, str | None]] = MappingProxyType(
@@ -208,24 +212,21 @@ _COURSES: Mapping[str, tuple[str, str | None]] = MappingProxyType(
 FIGURES = (phase_diagram, trajectories, boundary, transition, learning_times, augmentation, copies, pretraining)
 
 
-def _draw_course(axes: Axes, panel: Panel) -> pd.DataFrame:
+def _draw_course(axes: Axes, rows: pd.DataFrame) -> pd.DataFrame:
     for colour, (measured, predicted) in zip(COLOURS, _COURSES.values(), strict=False):
-        for _, course in panel.rows.groupby(["trial_id", "view"]):
+        for _, course in rows.groupby("view"):
             axes.plot(course["time"], course[measured], color=colour, linewidth=1.2)
             if predicted:
                 small = course[course[predicted].between(0, 1)]
-                axes.plot(small["time"], small[predicted], color=colour, linewidth=0.8, linestyle="--")
-    axes.set(xscale="log", yscale="log")
-    return panel.rows[
-        ["trial_id", "step", "time", "view", *(name for pair in _COURSES.values() for name in pair if name)]
-    ]
+                axes.plot(small["time"], small[predicted], color=colour, linewidth=0.9, linestyle="--")
+    return rows[["trial_id", "step", "time", "view", *(name for pair in _COURSES.values() for name in pair if name)]]
 
 
 def _lines(axes: Axes, trials: pd.DataFrame, across: str, response: str, by: str) -> pd.DataFrame:
     """Draw the mean and the range of a response, a line each value of `by`, and return them."""
     drawn = []
-    for colour, (value, part) in zip(COLOURS, trials.groupby(by), strict=False):
-        band = seed_band(part, across, response)
+    for colour, value in zip(COLOURS, sorted(trials[by].unique()), strict=False):
+        band = seed_band(trials[trials[by] == value], across, response)
         draw_band(axes, band, across, colour=colour, label=str(value).replace("_", " "))
         drawn.append(band.rename(columns={across: "value"}).assign(across=across, response=response, line=str(value)))
     axes.set(xlabel=_LABELS[across], ylabel=_LABELS[response], ylim=(-0.03, 1.03))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.core.panels import spread
+
 _MESH = 200
+_TICKS = 7
 _MEASURED: Mapping[str, Any] = {"color": "white", "markeredgecolor": "black", "markeredgewidth": 0.5, "linewidth": 0.8}
 
 
@@ -50,6 +53,15 @@ def power_law(x: pd.Series, y: pd.Series) -> PowerLaw | None:
         return None
     power, logarithm = np.polyfit(np.log(x), np.log(y), 1)
     return PowerLaw(float(power), float(np.exp(logarithm)))
+
+
+def label_values(axes: Axes, direction: Literal["x", "y"], values: pd.Series) -> None:
+    """Make an axis logarithmic, with plain numbers as ticks: some of the values."""
+    axes.set(**{f"{direction}scale": "log"})
+    axis = {"x": axes.xaxis, "y": axes.yaxis}[direction]
+    shown = spread(sorted(values.unique()), _TICKS)
+    axis.set_ticks(shown, [f"{value:.3g}" for value in shown])
+    axis.set_ticks([], minor=True)
 
 
 def draw_measured_boundary(axes: Axes, points: pd.DataFrame, across: str, along: str) -> None:

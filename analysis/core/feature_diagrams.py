@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.core.boundary_lines import crossings, draw_measured_boundary, draw_predicted_boundary
+from analysis.core.boundary_lines import crossings, draw_measured_boundary, draw_predicted_boundary, label_values
 from analysis.core.diagrams import Labels, draw_diagrams
 from analysis.core.feature_scores import Plane, Ratio
 from analysis.core.figures import Drawing
@@ -46,6 +46,7 @@ def draw_plane(panels: Panels, plane: Plane, title: str, names: Mapping[str, str
             predicted = partial(_with_settings, ratio, settings)
             look = {"colors": _COLOUR, "linewidths": 2.0, "linestyles": line}
             draw_predicted_boundary(axes, predicted, across, up, **look)
+        label_values(axes, "x", cells[across])
         draw_measured_boundary(axes, crossings(cells, across, up, LEVEL), across, up)
     return Drawing(figure, panels.numbered(tables))
 

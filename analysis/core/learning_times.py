@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,7 @@ from analysis.core.feature_scores import EXPONENT, NOISE
 from analysis.core.figures import ordered_colours
 
 _SHAPES: Mapping[str, str] = MappingProxyType({"view": "o", "noise": "s"})
+_FACES: Mapping[bool, str] = MappingProxyType({True: "", False: "none"})  # by whether it was learned first
 _COLUMNS = ["trial_id", EXPONENT, NOISE, "seed", "feature", "view", "first", "measured", "predicted"]
 
 
@@ -36,10 +39,10 @@ def learned_points(last: pd.DataFrame) -> pd.DataFrame:
 def draw_learning_times(axes: Axes, points: pd.DataFrame) -> None:
     """Draw the table of `learned_points` with the identity; what was learned first in its trial is filled."""
     colours = ordered_colours(points[EXPONENT])
-    for (exponent, feature, first), part in points.groupby([EXPONENT, "feature", "first"]):
-        colour = colours[exponent]
-        look = {"marker": _SHAPES[feature], "markeredgecolor": colour, "color": colour if first else "none"}
-        axes.plot(part["predicted"], part["measured"], linestyle="none", markersize=5, **look)
+    for (exponent, colour), (feature, shape), first in itertools.product(colours.items(), _SHAPES.items(), _FACES):
+        part = points[(points[EXPONENT] == exponent) & (points["feature"] == feature) & (points["first"] == first)]
+        look: dict[str, Any] = {"marker": shape, "color": colour, "linestyle": "none", "markersize": 5}
+        axes.plot(part["predicted"], part["measured"], markerfacecolor=_FACES[first] or colour, **look)
     times = points[["measured", "predicted"]].to_numpy()
     axes.plot([times.min(), times.max()], [times.min(), times.max()], color="#555555", linewidth=0.8)
     axes.set(xscale="log", yscale="log", xlabel="predicted time", ylabel="measured time")

@@ -74,8 +74,8 @@ class Forecast:
 
     def only(self, kept: Int64[Tensor, " kept"]) -> Forecast:
         """Return the forecast of some of the trainings."""
-        own = (self.feature_rates, self.noise_rates, self.ratios)
-        return Forecast(self.start.only(kept), *(tensor[kept] for tensor in own), exponent=self.exponent)
+        rates = self.feature_rates[kept], self.noise_rates[kept]
+        return Forecast(self.start.only(kept), *rates, self.ratios[kept], self.exponent)
 
     def arrivals(self, threshold: float) -> Arrivals:
         """Return when the largest projection over the channels reaches the threshold."""

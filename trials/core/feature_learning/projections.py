@@ -69,8 +69,8 @@ class Descent:
 
     def only(self, kept: Int64[Tensor, " kept"]) -> Descent:
         """Return the descent of some of the trainings."""
-        own = (self.alignments, self.feature_magnitudes, self.noise_magnitudes, self.learning_rates)
-        return Descent(*(tensor[kept] for tensor in own), exponent=self.exponent, gram=self.gram)
+        norms = self.feature_magnitudes[kept], self.noise_magnitudes[kept]
+        return Descent(self.alignments[kept], *norms, self.learning_rates[kept], self.exponent, self.gram)
 
     def margins(self, at: Projections) -> Float[Tensor, "trials draws sharing"]:
         """Return label times output of every sample."""
