@@ -17,13 +17,18 @@ from analysis.core.boundary_lines import crossings, label_values, power_law
 from analysis.core.curves import draw_band, seed_band
 from analysis.core.feature_diagrams import FITTED, LEVEL, draw_plane, spans
 from analysis.core.feature_scores import (
+    ARM,
+    COMMON,
+    COPIES,
     EXPONENT,
+    LABELS,
     MINORITY,
     MINORITY_ACC,
     NOISE,
     NOISE_SCALE,
     PLANES,
     RARE,
+    RATIO,
     SAMPLES,
     SHARE,
     SPURIOUS_SCALE,
@@ -37,26 +42,8 @@ from analysis.core.panels import Panels, panels, spread, subject
 from analysis.core.results import Results
 
 STUDY = "multi_view"
-ARM, COPIES = "augmentation", "augmentation_copies"
-COMMON, RATIO = "final_test_acc_common", "final_importance_ratio"
 _SUBJECT = (EXPONENT, SAMPLES, SHARE, NOISE, "channels", "initial_scale", "noise", ARM)
 _PASSIVE = ("seed", "flat_phase", "steps", "threshold", "patches", "dimension", "test_samples")
-_LABELS: Mapping[str, str] = MappingProxyType(
-    {
-        NOISE: "norm of the noise σ",
-        SHARE: "share of each rare view ρ",
-        SAMPLES: "training samples n",
-        EXPONENT: "exponent q",
-        NOISE_SCALE: "scale of the noise after pretraining",
-        SPURIOUS_SCALE: "scale of the spurious feature after pretraining",
-        MINORITY: "share of the minority α",
-        RARE: "test accuracy of rare views",
-        COMMON: "test accuracy of the common view",
-        MINORITY_ACC: "test accuracy of the minority",
-        RATIO: "importance ratio nρ/σ^q",
-        COPIES: "copies of the training set",
-    }
-)
 
 
 def draw(results: Results) -> Sequence[Drawing]:
@@ -79,7 +66,7 @@ def phase_diagram(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
         return None
     found = _panels(trials, trials, across=[EXPONENT], inside=(plane.horizontal, plane.vertical))
     remarks = "diamonds: measured boundary", "lines: predicted (derived)"
-    return draw_plane(found, plane, _subject(trials, *remarks), _LABELS)
+    return draw_plane(found, plane, _subject(trials, *remarks), LABELS)
 
 
 def boundary(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
@@ -103,7 +90,7 @@ def boundary(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     points = pd.concat(numbers, ignore_index=True)
     label_values(axes, "x", points["count"])
     label_values(axes, "y", points[NOISE])
-    axes.set(xlabel="samples of each rare view nρ", ylabel=f"{_LABELS[NOISE]} where accuracy is {LEVEL:g}")
+    axes.set(xlabel="samples of each rare view nρ", ylabel=f"{LABELS[NOISE]} where accuracy is {LEVEL:g}")
     axes.legend(title="dashed: σ^q = nρ (derived)", fontsize=8)
     return Drawing(figure, points, "boundary")
 
@@ -144,6 +131,8 @@ def augmentation(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     arms = trials[trials[NOISE].groupby(trials[ARM]).transform("nunique") > 1]
     if arms[ARM].nunique() < 2:
         return None
+    if arms[EXPONENT].nunique() > 1:
+        arms = arms.assign(**{ARM: arms[ARM] + ", q = " + arms[EXPONENT].astype(str)})
     figure, grid = axes_grid(1, 2, size=(4.2, 3.3), title=_subject(arms, "dotted: predicted boundary (derived)"))
     numbers = []
     for axes, response, view in zip(grid[0], (RARE, COMMON), (None, 1), strict=True):
@@ -229,7 +218,7 @@ def _lines(axes: Axes, trials: pd.DataFrame, across: str, response: str, by: str
         band = seed_band(trials[trials[by] == value], across, response)
         draw_band(axes, band, across, colour=colour, label=str(value).replace("_", " "))
         drawn.append(band.rename(columns={across: "value"}).assign(across=across, response=response, line=str(value)))
-    axes.set(xlabel=_LABELS[across], ylabel=_LABELS[response], ylim=(-0.03, 1.03))
+    axes.set(xlabel=LABELS[across], ylabel=LABELS[response], ylim=(-0.03, 1.03))
     return pd.concat(drawn, ignore_index=True)
 
 

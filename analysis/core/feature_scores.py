@@ -6,15 +6,37 @@ of Shen, Bubeck and Gunasekar, arXiv 2203.01572.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
 NOISE, SHARE, SAMPLES, EXPONENT = "noise_magnitude", "rare_share", "samples", "exponent"
 NOISE_SCALE, SPURIOUS_SCALE, MINORITY = "noise_scale", "spurious_scale", "minority_share"
-RARE, MINORITY_ACC = "final_test_acc_rare_mean", "final_minority_acc"
+CHANNELS, SCALE, ARM, COPIES = "channels", "initial_scale", "augmentation", "augmentation_copies"
+RARE, COMMON, MINORITY_ACC = "final_test_acc_rare_mean", "final_test_acc_common", "final_minority_acc"
+RATIO = "final_importance_ratio"
+
+LABELS: Mapping[str, str] = MappingProxyType(
+    {
+        NOISE: "norm of the noise σ",
+        SHARE: "share of each rare view ρ",
+        SAMPLES: "training samples n",
+        EXPONENT: "exponent q",
+        NOISE_SCALE: "scale of the noise after pretraining",
+        SPURIOUS_SCALE: "scale of the spurious feature after pretraining",
+        MINORITY: "share of the minority α",
+        RARE: "test accuracy of rare views",
+        COMMON: "test accuracy of the common view",
+        MINORITY_ACC: "test accuracy of the minority",
+        RATIO: "importance ratio nρ/σ^q",
+        COPIES: "copies of the training set",
+        CHANNELS: "channels C",
+        SCALE: "scale of the first weights σ₀",
+    }
+)
 
 Ratio = Callable[[pd.DataFrame], Any]
 
@@ -59,6 +81,8 @@ PLANES = (
     Plane(NOISE, SHARE, RARE, _RARE),
     Plane(NOISE, SAMPLES, RARE, _RARE),
     Plane(SHARE, EXPONENT, RARE, _RARE),
+    Plane(NOISE, CHANNELS, RARE, _RARE),
+    Plane(NOISE, SCALE, RARE, _RARE),
     Plane(NOISE_SCALE, SPURIOUS_SCALE, MINORITY_ACC, _SPURIOUS),
     Plane(NOISE_SCALE, MINORITY, MINORITY_ACC, _SPURIOUS),
 )

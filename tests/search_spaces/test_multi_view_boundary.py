@@ -15,7 +15,7 @@ from trials.multi_view import TOGETHER, MultiViewKnobs, run_many
 RESPONSE, LEVEL = "final_test_acc_rare_mean", 0.75
 OVER = {"noise_magnitude": "log(0.7, 8, 13)", "rare_share": "log(0.025, 0.2, 7)"}
 FIXED = {"channels": 4, "views": 4, "samples": 120, "flat_phase": "closed_form", "initial_scale": 0.03}
-SEEDS, TRUTH = range(3), range(10, 18)
+SEEDS, TRUTH = range(3), range(10, 16)
 
 
 def accuracies(trials: Iterable[MultiViewKnobs]) -> dict[MultiViewKnobs, float]:
