@@ -167,12 +167,11 @@ def run_many(knobs: Sequence[MultiViewKnobs], context: TrialContext) -> Iterator
         trainings = past_flat_phase(trainings, min(_FLAT_BELOW, first.threshold / 5), first.steps)
 
     measured = logarithmic_steps(first.steps, first.measurements_per_decade)
-    limits = frozenset((first.steps - trainings.steps).tolist())
     targets = torch.tensor([each.target_loss for each in knobs], dtype=torch.float64, device=context.device)
     for step in itertools.count():
         trainings = trainings.noted()
         ended = trainings.steps == first.steps
-        if step % _CHECKED_EVERY == 0 or step in limits:
+        if step % _CHECKED_EVERY == 0:
             ended |= trainings.losses < targets[trainings.indices]
         shown = torch.ones_like(ended) if step in measured else ended
         if shown.any():

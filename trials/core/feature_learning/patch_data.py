@@ -65,7 +65,7 @@ class PatchKnobs(TrialKnobs):
     noise_scale: float = knob("factor by which pretraining shrinks the noise", 1.0, above=0)
     spurious_magnitude: float = knob("norm of the spurious patch before pretraining, 0 = none", 0.0, at_least=0)
     spurious_scale: float = knob("factor by which pretraining shrinks the spurious feature", 1.0, above=0)
-    minority_share: float = knob("share of samples whose spurious feature has the wrong sign", 0.05, at_least=0)
+    minority_share: float = knob("share of samples whose spurious feature is wrong", 0.05, at_least=0, at_most=0.5)
     patches: int = knob("patches of an input, the background's included", 2, at_least=2)
     background_magnitude: float = knob("norm of a background patch, 0 = none", 0.0, at_least=0)
     augmentation: str = knob("what copies of the training set change", "none", choices=tuple(AUGMENTATIONS))
@@ -75,8 +75,6 @@ class PatchKnobs(TrialKnobs):
         if self.augmentation == "none":
             object.__setattr__(self, "augmentation_copies", 0)
         super().__post_init__()
-        if self.minority_share > 0.5:
-            raise ValueError(f"minority_share must be at most 0.5, got {self.minority_share!r}")
         if self.patches < 2 + self.has_spurious:
             raise ValueError(f"patches={self.patches} leaves no room for view, noise and spurious feature")
         if AUGMENTATIONS[self.augmentation].shifts_views and self.augmentation_copies > self.views:
