@@ -47,6 +47,7 @@ def draw_plane(panels: Panels, plane: Plane, title: str, names: Mapping[str, str
             look = {"colors": _COLOUR, "linewidths": 2.0, "linestyles": line}
             draw_predicted_boundary(axes, predicted, across, up, **look)
         label_values(axes, "x", cells[across])
+        label_values(axes, "y", cells[up])
         draw_measured_boundary(axes, crossings(cells, across, up, LEVEL), across, up)
     return Drawing(figure, panels.numbered(tables))
 
