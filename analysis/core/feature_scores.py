@@ -42,9 +42,9 @@ Ratio = Callable[[pd.DataFrame], Any]
 
 
 def rare_view_ratio(knobs: pd.DataFrame) -> Any:
-    """Return n ρ m^q / σ^q of rare views without augmentation, from columns of knobs."""
+    """Return n ρ m^q / σ^q of rare views without augmentation, from columns of knobs; none at q = 1, where all grow."""
     norm = knobs[NOISE] * knobs[NOISE_SCALE] / knobs["view_magnitude"]
-    return knobs[SAMPLES] * knobs[SHARE] / norm ** knobs[EXPONENT]
+    return (knobs[SAMPLES] * knobs[SHARE] / norm ** knobs[EXPONENT]).where(knobs[EXPONENT] > 1)
 
 
 def true_over_spurious(knobs: pd.DataFrame) -> Any:
