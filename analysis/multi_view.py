@@ -1,0 +1,241 @@
+"""Figures of the multi-view theory: what is learned first, beside the lines that the theory predicts.
+
+Predicted lines are derived from the published growth law: a feature wins whose frequency times magnitude^q is larger.
+Each figure takes the finished trials and their rows, and is left out where these do not carry it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from analysis.core.boundary_lines import crossings, label_values, power_law
+from analysis.core.curves import draw_band, seed_band
+from analysis.core.feature_diagrams import FITTED, LEVEL, draw_plane, spans
+from analysis.core.feature_scores import (
+    ARM,
+    COMMON,
+    COPIES,
+    EXPONENT,
+    LABELS,
+    MINORITY,
+    MINORITY_ACC,
+    NOISE,
+    NOISE_SCALE,
+    PLANES,
+    RARE,
+    RATIO,
+    SAMPLES,
+    SHARE,
+    SPURIOUS_SCALE,
+    true_over_noise,
+    true_over_spurious,
+)
+from analysis.core.figures import COLOURS, Drawing, ordered_colours, style
+from analysis.core.learning_times import draw_learning_times, learned_points
+from analysis.core.pages import axes_grid
+from analysis.core.panels import Panels, panels, spread, subject
+from analysis.core.results import Results
+
+STUDY = "multi_view"
+_SUBJECT = (EXPONENT, SAMPLES, SHARE, NOISE, "channels", "initial_scale", "noise", ARM)
+_PASSIVE = ("seed", "flat_phase", "steps", "threshold", "patches", "dimension", "test_samples")
+
+
+def draw(results: Results) -> Sequence[Drawing]:
+    """Return every figure that the stored trials carry."""
+    trials = results.trials(STUDY)
+    trials = trials[(trials["outcome"] == "finished") & (trials["revision"] == trials["revision"].max())]
+    if not len(trials):
+        return []
+    rows = results.measurements(STUDY, knobs=True)
+    rows = rows[rows["trial_id"].isin(trials["trial_id"])]
+    with style():
+        drawn = [figure(trials, rows) for figure in FIGURES]
+    return [drawing for drawing in drawn if drawing is not None]
+
+
+def phase_diagram(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
+    """Return the accuracy in question over two knobs, the predicted boundary over the measured one."""
+    plane = next((plane for plane in PLANES if spans(trials, plane)), None)
+    if plane is None:
+        return None
+    found = _panels(trials, trials, across=[EXPONENT], inside=(plane.horizontal, plane.vertical))
+    remarks = "diamonds: measured boundary", "lines: predicted (derived)"
+    return draw_plane(found, plane, _subject(trials, *remarks), LABELS)
+
+
+def boundary(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
+    """Return the noise at which rare views are lost against nρ, with the fitted power beside the predicted 1/q."""
+    # A slow cell that was cut short looks like one whose views are never learned.
+    whole = (trials["final_train_acc"] >= FITTED) & (trials["final_stopped_by"] == "loss")
+    fitted = trials[whole & (trials[EXPONENT] > 1) & (trials[ARM] == "none")]
+    fitted = fitted.assign(count=fitted[SAMPLES] * fitted[SHARE])
+    figure, grid = axes_grid(1, 1, size=(4.6, 3.6), title="noise at which rare views are half lost")
+    axes, colours, numbers = grid[0, 0], ordered_colours(fitted[EXPONENT]), []
+    for exponent, colour in colours.items():
+        cells = fitted[fitted[EXPONENT] == exponent].groupby(["count", NOISE])[RARE].mean().rename("mean").reset_index()
+        found = crossings(cells, NOISE, "count", LEVEL)
+        law = power_law(found["count"], found[NOISE])
+        if law is None:
+            continue
+        label = f"q = {exponent:g}: power {law.power:.2f} measured, {1 / exponent:.2f} predicted"
+        axes.plot(found["count"], found[NOISE], "o", color=colour, label=label)
+        axes.plot(found["count"], found["count"] ** (1 / exponent), color=colour, linestyle="--", linewidth=1)
+        numbers.append(found.assign(exponent=exponent, measured_power=law.power, predicted_power=1 / exponent))
+    if not numbers:
+        return None
+    points = pd.concat(numbers, ignore_index=True)
+    label_values(axes, "x", points["count"])
+    label_values(axes, "y", points[NOISE])
+    axes.set(xlabel="samples of each rare view nρ", ylabel=f"{LABELS[NOISE]} where accuracy is {LEVEL:g}")
+    axes.set_ylim(top=1.6 * axes.get_ylim()[1])  # room for the legend
+    axes.legend(title="dashed: σ^q = nρ (derived)", fontsize=8, loc="upper left")
+    return Drawing(figure, points, "boundary")
+
+
+def transition(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
+    """Return the accuracy of rare views against the noise, at the commonest set, and against the importance ratio."""
+    chosen = trials[(trials[ARM] == "none") & trials[RARE].notna()]
+    if chosen[NOISE].nunique() < 2:
+        return None
+    counts = chosen.groupby([SAMPLES, SHARE])["trial_id"].transform("count")
+    common = chosen[counts == counts.max()].drop_duplicates([EXPONENT, NOISE, "seed"])
+    figure, grid = axes_grid(1, 2, size=(4.2, 3.2), title=_subject(chosen, "mean and range of trials"))
+    numbers = []
+    for axes, across, shown in zip(grid[0], (NOISE, RATIO), (common, chosen), strict=True):
+        rounded = shown.assign(**{across: shown[across].map("{:.6g}".format).astype(float)})
+        numbers.append(_lines(axes, rounded, across, RARE, EXPONENT))
+        axes.axhline(0.5, color="#999999", linewidth=0.8, linestyle=":")
+        axes.set_ylim(0.45, 1.02)
+    label_values(grid[0, 0], "x", common[NOISE])
+    grid[0, 1].set_xscale("log")
+    grid[0, 1].axvline(1, color="#555555", linewidth=1, linestyle="--", label="predicted boundary\n(derived)")
+    grid[0, 1].legend(loc="lower right", fontsize=8, title="exponent q")
+    return Drawing(figure, pd.concat(numbers, ignore_index=True), "transition")
+
+
+def learning_times(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
+    """Return measured learning times against those of the closed forms: each view, and the median noise."""
+    points = learned_points(rows[rows["steps_run"].notna()])
+    if not len(points):
+        return None
+    figure, grid = axes_grid(1, 1, size=(4.6, 4.0), title="learning times: gradient descent against the closed form")
+    draw_learning_times(grid[0, 0], points)
+    return Drawing(figure, points, "learning_times")
+
+
+def augmentation(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
+    """Return accuracies of the rare views and of the common one against the noise, a line each arm."""
+    arms = trials[trials[NOISE].groupby(trials[ARM]).transform("nunique") > 1]
+    if arms[ARM].nunique() < 2:
+        return None
+    if arms[EXPONENT].nunique() > 1:
+        arms = arms.assign(**{ARM: arms[ARM] + ", q = " + arms[EXPONENT].astype(str)})
+    figure, grid = axes_grid(1, 2, size=(4.2, 3.3), title=_subject(arms, "dotted: predicted boundary (derived)"))
+    numbers = []
+    for axes, response, view in zip(grid[0], (RARE, COMMON), (None, 1), strict=True):
+        numbers.append(_lines(axes, arms, NOISE, response, ARM))
+        for colour, arm in zip(COLOURS, sorted(arms[ARM].unique()), strict=False):
+            balance = _noise_of_balance(arms[arms[ARM] == arm], rows, view)
+            axes.axvline(balance, color=colour, linestyle=":", linewidth=1.2)
+        label_values(axes, "x", arms[NOISE])
+    grid[0, 0].legend(fontsize=8)
+    return Drawing(figure, pd.concat(numbers, ignore_index=True), "augmentation")
+
+
+def copies(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
+    """Return accuracies against the number of copies of the training set, a line each arm."""
+    chosen = trials[trials[COPIES] > 0]
+    if chosen[COPIES].nunique() < 2:
+        return None
+    figure, grid = axes_grid(1, 2, size=(4.2, 3.3), title=_subject(chosen, "mean and range of seeds"))
+    numbers = [_lines(axes, chosen, COPIES, shown, ARM) for axes, shown in zip(grid[0], (RARE, COMMON), strict=True)]
+    grid[0, 0].legend(fontsize=8)
+    return Drawing(figure, pd.concat(numbers, ignore_index=True), "copies")
+
+
+def pretraining(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
+    """Return the minority's accuracy against the scale of the noise and of the spurious feature, the other kept."""
+    chosen = trials[trials[MINORITY_ACC].notna()]
+    arms = [(NOISE_SCALE, SPURIOUS_SCALE, true_over_noise), (SPURIOUS_SCALE, NOISE_SCALE, true_over_spurious)]
+    alone = [chosen[chosen[other] == 1] for _, other, _ in arms]
+    if any(part[scale].nunique() < 2 for part, (scale, _, _) in zip(alone, arms, strict=True)):
+        return None
+    figure, grid = axes_grid(1, 2, size=(3.8, 3.2), title="dashed: predicted flip (derived)")
+    numbers = []
+    for axes, part, (scale, _, ratio) in zip(grid[0], alone, arms, strict=True):
+        numbers.append(_lines(axes, part, scale, MINORITY_ACC, MINORITY))
+        one = part.iloc[:1]
+        flip = float(ratio(one.assign(**{scale: 1.0})).iloc[0]) ** (1 / one[EXPONENT].iloc[0])
+        axes.axvline(flip, color="#555555", linestyle="--", linewidth=1)
+    return Drawing(figure, pd.concat(numbers, ignore_index=True), "pretraining")
+
+
+def trajectories(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing:
+    """Return projections against time, in a trial of a large, a medium and a small importance ratio."""
+    ordered = trials[trials["seed"] == trials["seed"].min()].sort_values(RATIO, ascending=False, kind="stable")
+    chosen = [ordered.iloc[at] for at in spread(range(len(ordered)), 3)]
+    names = zip(_COURSES, COLOURS, strict=False)
+    legend = [Line2D([], [], color=colour, label=name) for name, colour in names]
+    legend += [Line2D([], [], color="#555555", linestyle="--", label="closed form")]
+    figure, grid = axes_grid(1, len(chosen), legend=legend, title=_subject(ordered, "largest projection over channels"))
+    numbers = []
+    for axes, trial in zip(grid[0], chosen, strict=True):
+        numbers.append(_draw_course(axes, rows[(rows["trial_id"] == trial["trial_id"]) & (rows["time"] > 0)]))
+        axes.set(xlabel="time (learning rate × steps)", xscale="log", yscale="log")
+        axes.set_title(f"q = {trial[EXPONENT]}, σ = {trial[NOISE]:.3g}: nρ/σ^q = {trial[RATIO]:.2g}")
+    grid[0, 0].set_ylabel("projection")
+    return Drawing(figure, pd.concat(numbers, ignore_index=True), "trajectories")
+
+
+_COURSES: Mapping[str, tuple[str, str | None]] = MappingProxyType(
+    {
+        "view": ("proj_view_max", "ode_view_pred"),
+        "noise": ("proj_noise_max_median", "ode_noise_pred"),
+        "spurious": ("proj_spurious_max", None),
+    }
+)
+# The first is the study's main figure.
+FIGURES = (phase_diagram, trajectories, boundary, transition, learning_times, augmentation, copies, pretraining)
+
+
+def _draw_course(axes: Axes, rows: pd.DataFrame) -> pd.DataFrame:
+    for colour, (measured, predicted) in zip(COLOURS, _COURSES.values(), strict=False):
+        for _, course in rows.groupby("view"):
+            axes.plot(course["time"], course[measured], color=colour, linewidth=1.2)
+            if predicted:
+                small = course[course[predicted].between(0, 1)]
+                axes.plot(small["time"], small[predicted], color=colour, linewidth=0.9, linestyle="--")
+    return rows[["trial_id", "step", "time", "view", *(name for pair in _COURSES.values() for name in pair if name)]]
+
+
+def _lines(axes: Axes, trials: pd.DataFrame, across: str, response: str, by: str) -> pd.DataFrame:
+    """Draw the mean and the range of a response, a line each value of `by`, and return them."""
+    drawn = []
+    for colour, value in zip(COLOURS, sorted(trials[by].unique()), strict=False):
+        band = seed_band(trials[trials[by] == value], across, response)
+        draw_band(axes, band, across, colour=colour, label=str(value).replace("_", " "))
+        drawn.append(band.rename(columns={across: "value"}).assign(across=across, response=response, line=str(value)))
+    axes.set(xlabel=LABELS[across], ylabel=LABELS[response], ylim=(-0.03, 1.03))
+    return pd.concat(drawn, ignore_index=True)
+
+
+def _noise_of_balance(trials: pd.DataFrame, rows: pd.DataFrame, view: int | None) -> float:
+    """Return the noise at which the importance ratio of a view, by default of the last, is 1."""
+    one = trials.iloc[0]
+    own = rows[rows["trial_id"] == one["trial_id"]]
+    ratio = own.loc[own["view"] == (view or own["view"].max()), "importance_ratio"].iloc[-1]
+    return float(one[NOISE] * ratio ** (1 / one[EXPONENT]))
+
+
+def _panels(trials: pd.DataFrame, rows: pd.DataFrame, *, across: Sequence[str], inside: Sequence[str] = ()) -> Panels:
+    return panels(trials, rows, inside=(*inside, *_PASSIVE), across=across)
+
+
+def _subject(trials: pd.DataFrame, *remarks: str) -> str:
+    return subject(trials, Panels(()), _SUBJECT, *remarks)

@@ -1,0 +1,255 @@
+"""The study of the patch model: what is learned first, and what moves the boundary."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import pytest
+import torch
+
+from tests.trials.patch_oracles import descended, written
+from trials.core.context import TrialContext
+from trials.core.feature_learning.fresh_samples import accuracies, fresh_factor
+from trials.core.feature_learning.noise import geometry
+from trials.core.feature_learning.patch_data import patch_set
+from trials.core.feature_learning.patchwise import WEIGHT
+from trials.core.feature_learning.projections import stacked
+from trials.core.feature_learning.trainings import begun
+from trials.core.rows import checked
+from trials.multi_view import MEASUREMENTS, TOGETHER, MultiViewKnobs, drawn, run, run_many
+
+SEEDS = range(5)
+SMALL = {"samples": 40, "rare_share": 0.1, "channels": 4, "dimension": 300, "initial_scale": 0.05, "test_samples": 100}
+SPURIOUS = {"samples": 400, "views": 1, "patches": 3, "spurious_magnitude": 3.0, "noise_magnitude": 4.0}
+
+
+def knobs(**changes: Any) -> MultiViewKnobs:
+    return MultiViewKnobs(**changes)
+
+
+def together(trials: list[MultiViewKnobs]) -> list[list[Mapping[str, Any]]]:
+    """Return the rows of each trial."""
+    rows: list[list[Mapping[str, Any]]] = [[] for _ in trials]
+    for index, row in run_many(trials, TrialContext()):
+        assert isinstance(row, Mapping)
+        rows[index].append(row)
+    return [list(checked(told, MEASUREMENTS)) for told in rows]
+
+
+@lru_cache
+def ends(noise: float, seeds: range = SEEDS, **changes: Any) -> list[Mapping[str, Any]]:
+    """Return the last row of each seed."""
+    return [rows[-1] for rows in together([knobs(noise_magnitude=noise, seed=seed, **changes) for seed in seeds])]
+
+
+def mean(rows: list[Mapping[str, Any]], column: str) -> float:
+    return sum(row[column] for row in rows) / len(rows)
+
+
+@pytest.mark.parametrize(
+    ("exponent", "noise", "threshold", "tolerance"), [(1, 1.0, 0.05, 0.4), (2, 1.0, 0.5, 0.1), (3, 1.0, 0.5, 0.05)]
+)
+def test_what_is_learned_first_is_learned_when_the_closed_form_says(
+    exponent: int, noise: float, threshold: float, tolerance: float
+) -> None:
+    trials = [knobs(exponent=exponent, noise_magnitude=noise, threshold=threshold, seed=seed) for seed in range(3)]
+    for rows in together(trials):
+        last = rows[-5:]
+        first = min(last, key=lambda row: row["time_view_half"])
+        assert first["view"] == 1
+        assert first["time_view_half"] == pytest.approx(first["time_view_half_pred"], rel=tolerance)
+        assert first["time_view_half"] < first["time_noise_half_median"]
+
+
+@pytest.mark.slow
+def test_at_q_4_views_are_learned_when_the_closed_form_says() -> None:
+    rows = list(run(knobs(exponent=4), TrialContext()))[-5:]
+    assert [row["view"] for row in rows] == [1, 2, 3, 4, 5]
+    assert rows[0]["time_view_half"] == pytest.approx(rows[0]["time_view_half_pred"], rel=0.05)
+    for row in rows[1:]:  # no other view nor noise has anything to do with them at this noise
+        assert row["time_view_half"] == pytest.approx(row["time_view_half_pred"], rel=0.02)
+
+
+def test_where_noise_is_learned_first_the_closed_form_says_when() -> None:
+    for row in ends(8.0, range(3)):
+        assert row["time_noise_half_median"] == pytest.approx(row["time_noise_half_median_pred"], rel=0.05)
+        assert math.isinf(row["time_view_half"])
+
+
+def test_projections_follow_the_closed_form_while_it_is_small() -> None:
+    rows = list(run(knobs(seed=1), TrialContext()))
+    errors = [row["ode_rel_err_view"] for row in rows if row["view"] == 1 and row["ode_rel_err_view"] is not None]
+    assert len(errors) > 5
+    assert max(errors) < 0.1
+
+
+@pytest.mark.slow
+def test_rare_views_are_learned_above_the_boundary_and_not_below_it() -> None:
+    for exponent in (3, 4):
+        accuracy = {}
+        for noise in (1.0, 2.0, 3.0, 4.0, 6.0):
+            last = ends(noise, exponent=exponent, flat_phase="closed_form")
+            accuracy[noise] = mean(last, "test_acc_rare_mean")
+            ratio = last[0]["importance_ratio"]
+            assert ratio == pytest.approx(10 / noise**exponent)
+            assert mean(last, "train_acc") >= 0.99
+            assert accuracy[noise] > 0.95 if ratio >= 4 else True
+            assert accuracy[noise] < 0.65 if ratio <= 0.15 else True
+        values = list(accuracy.values())
+        assert all(later <= earlier + 0.05 for earlier, later in itertools.pairwise(values))
+        assert values[0] > 0.95
+        assert values[-1] < 0.65
+
+
+def test_rare_views_are_learned_or_not() -> None:
+    """One exponent of the transition, in seconds."""
+    for noise, least, most in ((1.0, 0.95, 1.0), (6.0, 0.0, 0.65)):
+        last = ends(noise, range(3))
+        assert least <= mean(last, "test_acc_rare_mean") <= most
+        assert mean(last, "train_acc") >= 0.99
+
+
+def test_a_linear_network_learns_all_at_once() -> None:
+    for noise in (0.5, 4.0):
+        assert mean(ends(noise, range(2), exponent=1), "test_acc_rare_mean") > 0.99
+
+
+def test_normal_noise_has_the_same_two_phases() -> None:
+    for noise, least, most in ((1.0, 0.95, 1.0), (4.0, 0.0, 0.65)):
+        last = [
+            rows[-1]
+            for seed in range(2)
+            for rows in together([knobs(samples=100, noise="gaussian", noise_magnitude=noise, seed=seed)])
+        ]
+        assert least <= mean(last, "test_acc_rare_mean") <= most
+
+
+@pytest.mark.slow
+def test_augmentation_moves_the_boundary() -> None:
+    arms = {arm: ends(4.0, range(3), augmentation=arm, dimension=2000) for arm in ("none", "views_fresh_noise")}
+    shared = ends(4.0, range(10), augmentation="views_shared_noise")
+    assert mean(arms["none"], "test_acc_rare_mean") < 0.65
+    assert mean(arms["views_fresh_noise"], "test_acc_rare_mean") > 0.95
+    assert arms["views_fresh_noise"][0]["importance_ratio"] == pytest.approx(3.125)
+    # Equal views over shared noise cost the common view what it had.
+    assert mean(arms["none"], "test_acc_common") > 0.99
+    assert mean(shared, "test_acc_common") < 0.93
+    assert shared[0]["importance_ratio"] == pytest.approx(0.625)
+
+
+@pytest.mark.slow
+def test_pretraining_that_shrinks_noise_or_spurious_features_forces_the_true_one() -> None:
+    arms: list[dict[str, Any]] = [{"noise_scale": 0.5}, {"spurious_scale": 0.25}, {}]
+    noise_shrunk, spurious_shrunk, neither = (
+        [rows[-1] for rows in together([knobs(seed=seed, **SPURIOUS, **arm) for seed in SEEDS])] for arm in arms
+    )
+    assert all(row["minority_acc"] == 1 for row in [*noise_shrunk, *spurious_shrunk])
+    assert mean(neither, "minority_acc") <= 0.6
+    assert all(row["majority_acc"] == 1 for row in [*noise_shrunk, *spurious_shrunk, *neither])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"noise": "gaussian"},
+        {"augmentation": "views_shared_noise"},
+        {"exponent": 2, "flat_phase": "closed_form"},
+        {"views": 1, "patches": 3, "spurious_magnitude": 3.0},
+    ],
+    ids=str,
+)
+def test_trials_together_equal_trials_alone(changes: dict[str, Any]) -> None:
+    trials = [knobs(noise_magnitude=noise, **{**SMALL, **changes}) for noise in (1.0, 2.0, 4.0)]
+    assert len({TOGETHER.key(trial) for trial in trials}) == 1
+    apart = [list(checked(run(trial, TrialContext()), MEASUREMENTS)) for trial in trials]
+    for alone, several in zip(apart, together(trials), strict=True):
+        for one, other in zip(alone, several, strict=True):
+            for name, value in one.items():
+                number = isinstance(value, float)
+                assert other[name] == (pytest.approx(value, rel=1e-12, abs=1e-12) if number else value), name
+
+
+def test_normal_noise_trains_together_only_where_it_is_the_same() -> None:
+    key = TOGETHER.key
+    assert key(knobs(seed=0)) == key(knobs(seed=1))
+    assert key(knobs(seed=0, noise="gaussian")) != key(knobs(seed=1, noise="gaussian"))
+
+
+def test_one_copy_gives_the_rows_of_no_augmentation() -> None:
+    one, none = (list(run(knobs(augmentation=arm, augmentation_copies=1, **SMALL), TrialContext()))
+                 for arm in ("views_fresh_noise", "none"))  # fmt: skip
+    assert one == none
+
+
+@pytest.mark.parametrize("exponent", [2, 3, 4])
+def test_the_closed_form_of_the_flat_phase_leads_to_the_same_end(exponent: int) -> None:
+    plain = knobs(exponent=exponent, **{**SMALL, "initial_scale": 0.02, "noise_magnitude": 0.5})
+    stepped, skipped = (list(run(replace(plain, flat_phase=way), TrialContext())) for way in ("steps", "closed_form"))
+    assert skipped[0]["step"] > 10
+    for one, other in zip(stepped[-5:], skipped[-5:], strict=True):
+        assert one["time_view_half"] == pytest.approx(other["time_view_half"], rel=0.03)
+        assert one["test_acc_view"] == other["test_acc_view"]
+        assert one["proj_view_max"] == pytest.approx(other["proj_view_max"], rel=0.03)
+
+
+def test_normal_fresh_noise_has_the_covariance_of_the_weights() -> None:
+    trial = knobs(**{**SMALL, "noise": "gaussian", "dimension": 400})
+    weights = descended(written(trial), trial, steps=150)[WEIGHT]
+    directions = geometry("gaussian", drawn(trial))
+    rates = [trial.learning_rate]
+    descent, start = stacked([patch_set(trial)], [directions], [trial.initial_scale], rates, 3, torch.device("cpu"))
+    training = begun(descent, start, 0.5)
+    for _ in range(150):
+        training = training.stepped()
+    factor = fresh_factor(directions, training, trial.initial_scale, trial.dimension)
+    torch.testing.assert_close(factor @ factor.T, weights @ weights.T / 400, rtol=1e-9, atol=1e-12)
+
+
+def test_an_output_of_zero_is_an_error() -> None:
+    nothing = torch.zeros(8, 5, dtype=torch.float64)
+    assert accuracies(torch.eye(5, dtype=torch.float64), nothing, torch.zeros(10, 1, 8).double(), 3).eq(0).all()
+
+
+def test_training_that_is_cut_short_says_so() -> None:
+    rows = list(run(knobs(steps=25, **SMALL), TrialContext()))
+    assert rows[-1]["step"] == rows[-1]["steps_run"] == 25
+    assert rows[-1]["stopped_by"] == "steps"
+    assert rows[0]["step"] == 0
+    assert rows[0].get("test_acc_view") is None
+
+
+def test_the_step_length_follows_the_rule_and_no_arm_of_augmentation() -> None:
+    assert knobs(noise_magnitude=6.0).learning_rate == pytest.approx(5 / 36)
+    assert knobs(exponent=2).learning_rate == pytest.approx(0.2)
+    assert knobs(exponent=4).learning_rate == pytest.approx(20)
+    assert knobs(exponent=4, noise_magnitude=3.0).learning_rate == pytest.approx(200 / 27)  # the rule's 11 overshoots
+    assert knobs(augmentation="fresh_noise").learning_rate == knobs().learning_rate
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rare_share": 0.3}, "rare_share=0.3 of samples=200 leaves one of views=5 no sample"),
+        ({"rare_share": 0.001}, "rare_share=0.001 of samples=200 leaves one of views=5 no sample"),
+        ({"dimension": 100}, "dimension=100 has no room for 205 orthonormal directions"),
+        ({"dimension": 3, "noise": "gaussian"}, "dimension=3 has no room for 5 orthonormal features"),
+        ({"noise": "gaussian", "flat_phase": "closed_form"}, "flat_phase=closed_form needs noise=orthonormal"),
+        ({"learning_rate_factor": 100}, "learning_rate_factor=100 overshoots: at most 10 for exponent=3, samples=200"),
+        ({"augmentation": "views_fresh_noise", "augmentation_copies": 6}, "augmentation_copies=6 exceeds views=5"),
+        ({"spurious_magnitude": 1}, "patches=2 leaves no room for view, noise and spurious feature"),
+        ({"minority_share": 0.6}, "minority_share must be at most 0.5, got 0.6"),
+        ({"exponent": 5}, "exponent=5 is not one of 1, 2, 3, 4"),
+        ({"threshold": 2}, "threshold must be at most 1, got 2.0"),
+        ({"noise": "uniform"}, "noise='uniform' is not one of orthonormal, gaussian"),
+    ],
+)
+def test_what_makes_no_training_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as refused:
+        knobs(**changes)
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)

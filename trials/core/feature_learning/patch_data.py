@@ -1,0 +1,204 @@
+"""The patch model's training set: which features each sample carries, how often, how large.
+
+Each sample has one patch y m v_k with a view k, one patch of noise, and where the model has a spurious feature a patch
+a m_u u whose attribute a is the label but for a minority. The rest is background. The network sees patches alike and
+psi is odd, so a label enters only through alignments: y times the sign with which a sample carries a feature.
+
+Source: Shen, Bubeck and Gunasekar, arXiv 2203.01572; counts, positions and the attribute's law are choices made here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch.nn.functional import one_hot
+
+from trials.core.knobs import TrialKnobs, knob
+from trials.core.streams import generator
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int64
+    from torch import Tensor
+
+
+class Augmentation(NamedTuple):
+    """What the copies of a training set change; the first copy is the original.
+
+    Attributes:
+        shifts_views: Copy j carries view k + j (cyclically) where the original carries view k.
+        redraws_noise: Copies have noise of their own.
+    """
+
+    shifts_views: bool
+    redraws_noise: bool
+
+
+AUGMENTATIONS: Mapping[str, Augmentation] = MappingProxyType(
+    {
+        "none": Augmentation(shifts_views=False, redraws_noise=False),
+        "views_fresh_noise": Augmentation(shifts_views=True, redraws_noise=True),
+        "views_shared_noise": Augmentation(shifts_views=True, redraws_noise=False),
+        "fresh_noise": Augmentation(shifts_views=False, redraws_noise=True),
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchKnobs(TrialKnobs):
+    """A training set of patches. Numbers that mean the same set are recorded as one.
+
+    Raises:
+        ValueError: A view has no sample, or there are more copies than they can differ.
+    """
+
+    samples: int = knob("training samples before augmentation (n)", 200, unit="samples", at_least=1)
+    views: int = knob("good features, of which a sample carries one (K)", 5, at_least=1)
+    rare_share: float = knob("share of the samples that carries each view but the first", 0.05, above=0, at_most=1)
+    counts: str = knob("samples of a view: the share rounded, or drawn", "exact", choices=("exact", "multinomial"))
+    view_magnitude: float = knob("norm of a view's patch", 1.0, above=0)
+    noise_magnitude: float = knob("norm of a noise patch before pretraining (sigma)", 1.0, above=0)
+    noise_scale: float = knob("factor by which pretraining shrinks the noise", 1.0, above=0)
+    spurious_magnitude: float = knob("norm of the spurious patch before pretraining, 0 = none", 0.0, at_least=0)
+    spurious_scale: float = knob("factor by which pretraining shrinks the spurious feature", 1.0, above=0)
+    minority_share: float = knob("share of samples whose spurious feature is wrong", 0.05, at_least=0, at_most=0.5)
+    patches: int = knob("patches of an input, the background's included", 2, at_least=2)
+    background_magnitude: float = knob("norm of a background patch, 0 = none", 0.0, at_least=0)
+    augmentation: str = knob("what copies of the training set change", "none", choices=tuple(AUGMENTATIONS))
+    augmentation_copies: int = knob("copies, the original included; 0 = as many as views", 0, at_least=0)
+
+    def __post_init__(self) -> None:
+        if self.augmentation == "none":
+            object.__setattr__(self, "augmentation_copies", 0)
+        super().__post_init__()
+        if self.patches < 2 + self.has_spurious:
+            raise ValueError(f"patches={self.patches} leaves no room for view, noise and spurious feature")
+        if AUGMENTATIONS[self.augmentation].shifts_views and self.augmentation_copies > self.views:
+            raise ValueError(
+                f"augmentation_copies={self.augmentation_copies} exceeds views={self.views}: copies repeat"
+            )
+        common = 1 - (self.views - 1) * self.rare_share
+        if self.views > 1 and min(common, self.rare_share) * self.samples < 0.5:
+            raise ValueError(
+                f"rare_share={self.rare_share:g} of samples={self.samples} leaves one of views={self.views} no sample"
+            )
+
+    @property
+    def has_spurious(self) -> bool:
+        """Whether samples carry a spurious feature."""
+        return self.spurious_magnitude > 0
+
+    @property
+    def copies(self) -> int:
+        """Copies of the training set that are trained on."""
+        return 1 if self.augmentation == "none" else self.augmentation_copies or self.views
+
+    @property
+    def shape(self) -> PatchShape:
+        """The sizes that decide the shapes of tensors."""
+        redrawn = AUGMENTATIONS[self.augmentation].redraws_noise
+        background = self.patches - 2 - self.has_spurious if self.background_magnitude else 0
+        return PatchShape(
+            features=self.views + self.has_spurious,
+            noises=1 + background,
+            draws=self.samples * (self.copies if redrawn else 1),
+            sharing=1 if redrawn else self.copies,
+        )
+
+
+class PatchShape(NamedTuple):
+    """Sizes of a training set.
+
+    Attributes:
+        features: Views, and the spurious feature if there is one.
+        noises: Patches of a sample that are noise: the dominant one and the background.
+        draws: Independent draws of the noise.
+        sharing: Samples that share a draw.
+    """
+
+    features: int
+    noises: int
+    draws: int
+    sharing: int
+
+
+@dataclass(frozen=True, eq=False)
+class PatchSet:
+    """A training set as the network sees it.
+
+    Attributes:
+        alignments: Label times the sign with which a sample carries a feature: -1, 0 or 1.
+        feature_magnitudes: Norm of each feature's patch: the views, then the spurious feature.
+        noise_magnitudes: Norm of the dominant noise, then of background patches.
+    """
+
+    alignments: Float[Tensor, "draws sharing features"]
+    feature_magnitudes: Float[Tensor, " features"]
+    noise_magnitudes: Float[Tensor, " noises"]
+
+    @property
+    def frequencies(self) -> Float[Tensor, " features"]:
+        """Share of the samples that carries each feature; with the wrong sign it counts as negative."""
+        return self.alignments.mean((0, 1))
+
+
+def patch_set(knobs: PatchKnobs) -> PatchSet:
+    """Return the training set."""
+    carried = _carried_views(knobs)
+    copies = range(knobs.copies)
+    shift = int(AUGMENTATIONS[knobs.augmentation].shifts_views)
+    views = torch.stack([one_hot((carried + shift * copy) % knobs.views, knobs.views) for copy in copies])
+    alignments = views.double()
+    if knobs.has_spurious:
+        attributes = _attributes(knobs).expand(knobs.copies, knobs.samples)
+        alignments = torch.cat([alignments, attributes[..., None]], dim=2)
+    shape = knobs.shape
+    # Copies of a sample either follow one another as draws of their own, or stand side by side at one draw.
+    grouped = alignments if shape.sharing == 1 else alignments.transpose(0, 1)
+    spurious = [knobs.spurious_magnitude * knobs.spurious_scale] if knobs.has_spurious else []
+    return PatchSet(
+        alignments=grouped.reshape(shape.draws, shape.sharing, shape.features),
+        feature_magnitudes=_float64([knobs.view_magnitude] * knobs.views + spurious),
+        noise_magnitudes=_float64(noise_magnitudes(knobs)),
+    )
+
+
+def noise_magnitudes(knobs: PatchKnobs) -> list[float]:
+    """Return the norms of a sample's noise patches after pretraining: the dominant one, then the background."""
+    dominant = knobs.noise_magnitude * knobs.noise_scale
+    return [dominant] + [knobs.background_magnitude] * (knobs.shape.noises - 1)
+
+
+def largest_magnitude(knobs: PatchKnobs) -> float:
+    """Return the largest norm of a patch."""
+    return max(knobs.view_magnitude, knobs.spurious_magnitude * knobs.spurious_scale, *noise_magnitudes(knobs))
+
+
+def _carried_views(knobs: PatchKnobs) -> Int64[Tensor, " samples"]:
+    """Return the view of each sample, in ascending order: nothing depends on the order."""
+    rare = knobs.rare_share
+    if knobs.counts == "multinomial":
+        shares = _float64([1 - (knobs.views - 1) * rare] + [rare] * (knobs.views - 1))
+        drawn = torch.multinomial(shares, knobs.samples, replacement=True, generator=generator(knobs.seed, "views"))
+        return drawn.sort().values
+    rare_count = math.floor(rare * knobs.samples + 0.5)  # Python rounds halves to even numbers
+    counts = [knobs.samples - (knobs.views - 1) * rare_count] + [rare_count] * (knobs.views - 1)
+    return torch.arange(knobs.views).repeat_interleave(torch.tensor(counts))
+
+
+def _attributes(knobs: PatchKnobs) -> Float[Tensor, " samples"]:
+    """Return label times attribute: -1 for the minority, 1 for the majority."""
+    random = torch.rand(knobs.samples, generator=generator(knobs.seed, "attributes"), dtype=torch.float64)
+    if knobs.counts == "exact":
+        minority = random.argsort().argsort() < math.floor(knobs.minority_share * knobs.samples + 0.5)
+    else:
+        minority = random < knobs.minority_share
+    return torch.where(minority, -1.0, 1.0).double()
+
+
+def _float64(values: list[float]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)

@@ -1,0 +1,64 @@
+"""The patchwise network: one layer of channels that looks at each patch alike, and its loss.
+
+Source: Shen, Bubeck and Gunasekar, arXiv 2203.01572; the data model descends from Allen-Zhu and Li, arXiv 2012.09816.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn.functional import softplus
+
+from trials.core.networks.network import Network
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from trials.core.parameters import Parameters
+
+WEIGHT = "channels.weight"
+
+# |z|^(q-1) for |z| <= 1. Products: a general power takes ten times as long.
+_POWERS: Mapping[int, Callable[[Tensor], Tensor]] = MappingProxyType(
+    {1: torch.ones_like, 2: torch.abs, 3: torch.square, 4: lambda z: z.abs() * z.square()}
+)
+EXPONENTS = tuple(_POWERS)
+
+
+def patchwise(channels: int, dimension: int, exponent: int) -> Network:
+    """Return f(W, x) = sum over channels c and patches p of psi(w_c . x_p): no biases, output weights of 1.
+
+    Its inputs are (samples, patches, dimension), its outputs (samples,).
+    """
+    return Network(shapes={WEIGHT: (channels, dimension)}, forward=partial(_forward, exponent))
+
+
+def _forward(
+    exponent: int, parameters: Parameters, inputs: Float[Tensor, "samples patches dimension"]
+) -> Float[Tensor, " samples"]:
+    return activation(inputs @ parameters[WEIGHT].T, exponent).sum((1, 2))
+
+
+def activation(z: Float[Tensor, " ..."], exponent: int) -> Float[Tensor, " ..."]:
+    """Return psi: sign(z) |z|^q / q where |z| <= 1, beyond it the tangent."""
+    clamped, slope = clamped_and_slope(z, exponent)
+    return torch.addcmul(z - clamped, clamped, slope, value=1 / exponent)
+
+
+def clamped_and_slope(z: Float[Tensor, " ..."], exponent: int) -> tuple[Tensor, Tensor]:
+    """Return z cut to [-1, 1] and psi'(z) = min(|z|, 1)^(q-1), which is even, not negative and at most 1."""
+    clamped = z.clamp(-1.0, 1.0)
+    return clamped, _POWERS[exponent](clamped)
+
+
+def logistic_loss(margins: Float[Tensor, " samples"]) -> Float[Tensor, ""]:
+    """Return the mean of log(1 + exp(-margin)), where a margin is y f(x).
+
+    The mean, not the sum: with a sum every time would be shorter by the number of samples.
+    """
+    return softplus(-margins).mean()
