@@ -112,6 +112,19 @@ def raylet(node: Node) -> psutil.Process | None:
     return None
 
 
+def working(nodes: list[Node]) -> list[tuple[Node, psutil.Process]]:
+    """Wait for nodes on which a trial runs, and return them with their raylets."""
+    found: list[tuple[Node, psutil.Process]] = []
+
+    def any_found() -> bool:
+        pairs = [(node, raylet(node)) for node in at_work(nodes)]
+        found[:] = [(node, process) for node, process in pairs if process is not None]
+        return bool(found)
+
+    until(any_found, "a trial runs")
+    return found
+
+
 def test_nothing_is_lost_when_raylets_are_killed(diary: Path, tmp_path: Path) -> None:
     dice, root = random.Random(4), tmp_path / "disturbed"
     with hiking_cluster(diary) as (head, add_node):
@@ -121,10 +134,7 @@ def test_nothing_is_lost_when_raylets_are_killed(diary: Path, tmp_path: Path) ->
         for kill in range(3):
             marked = (kill + 1) * TRIALS * STEPS // 5
             until(lambda: lines(diary) > marked or sweeping.poll() is not None, "the hikes have come so far")  # noqa: B023
-            until(lambda: bool(at_work(nodes)), "a trial runs")  # noqa: B023
-            lost = dice.choice(at_work(nodes))
-            victim = raylet(lost)
-            assert victim is not None
+            lost, victim = dice.choice(working(nodes))
             victim.kill()
             nodes = [*(node for node in nodes if node is not lost), add_node()]
         assert sweeping.wait(LONGEST_SECONDS) == 0
