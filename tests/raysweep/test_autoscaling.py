@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -101,8 +101,8 @@ def counts(log: Path) -> list[int]:
     return [int(line) for line in log.read_text(encoding="ascii").splitlines()]
 
 
-def wait_for(condition: object, what: str) -> None:
+def wait_for(condition: Callable[[], bool], what: str) -> None:
     end = time.monotonic() + LONGEST_SECONDS
-    while not condition():  # type: ignore[operator]
+    while not condition():
         assert time.monotonic() < end, f"waited {LONGEST_SECONDS} s in vain until {what}"
         time.sleep(0.5)
