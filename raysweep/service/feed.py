@@ -67,6 +67,7 @@ class PackFeed(Searcher):
             results.write(self._work.schema, [trial.row], {trial.row["trial_id"]: trial.rows})
             results.checkpoints(self._work.schema.study).delete(trial.report.trial_id)
         except StoreError as error:
+            self._taken_back(trial_id)  # it has ended for Tune, and the sweep must not wait for it
             self._refusals = [error] * REFUSALS
         else:
             self.reported(trial_id, [trial.report], None)
