@@ -111,10 +111,9 @@ def plane(trials: pd.DataFrame) -> Drawing | None:
     if not any(len(table) for table in tables):
         return None
     figure, grid = axes_grid(*found.shape, size=(4.9, 3.6), title=subject(trials, found, _SUBJECT))
-    mesh = None
-    for (_, axes), cells in zip(titled(found, grid), tables, strict=True):
-        mesh = _draw_plane(axes, cells, vertical) if len(cells) else mesh
-    figure.colorbar(mesh, ax=grid, label="augmentation efficiency e(p)", aspect=30)
+    shown = zip(titled(found, grid), tables, strict=True)
+    meshes = [_draw_plane(axes, cells, vertical) for (_, axes), cells in shown if len(cells)]
+    figure.colorbar(meshes[0], ax=grid, label="augmentation efficiency e(p)", aspect=30)
     return Drawing(figure, found.numbered(tables), "plane")
 
 

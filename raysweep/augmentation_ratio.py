@@ -1,4 +1,4 @@
-"""Augmentation ratio: test accuracy where most rows of a training set are copies of few images, or transforms of them."""
+"""Augmentation ratio: test accuracy where rows of a training set are copies of few images, or transforms of them."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def levels(trials: pd.DataFrame) -> Drawing | None:
     """Return CIFAR-10 accuracy without, with basic and with advanced augmentation beside what was published."""
     whole = trials[(trials[RATIO] == 1) & (trials["data_name"] == "cifar10") & trials["network"].isin(list(PUBLISHED))]
     whole = whole.assign(level=[level_of(*knobs) for knobs in whole[_KNOBS].itertuples(index=False)])
-    whole = whole[whole["level"].notna()]
+    whole = whole[whole["level"] != ""]
     if whole["level"].nunique() < 2:
         return None
     figure, grid = axes_grid(1, 1, size=(4.6, 3.4), title="CIFAR-10; dashed and hollow: published")
@@ -47,8 +47,8 @@ def levels(trials: pd.DataFrame) -> Drawing | None:
     return Drawing(figure, pd.concat(numbers, ignore_index=True), "levels")
 
 
-def level_of(arm: str, transform: str, mixing: str) -> str | None:
-    """Return the level of augmentation that knobs mean, None if it is none of the table's."""
+def level_of(arm: str, transform: str, mixing: str) -> str:
+    """Return the level of augmentation that knobs mean, empty if it is none of the table's."""
     if arm == COPIES:
         return "none"
-    return _FRESH.get((transform, mixing)) if arm == "fresh_aug" else None
+    return _FRESH.get((transform, mixing), "") if arm == "fresh_aug" else ""

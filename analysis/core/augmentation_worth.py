@@ -29,7 +29,7 @@ def lent(trials: pd.DataFrame) -> pd.DataFrame:
     Copies are trained alike whatever the transform; with all images, one fixed transform of the others is of none. What
     was measured by a transform is missing where another one is meant.
     """
-    knobs = knob_names(trials)
+    knobs = ["seed", *knob_names(trials)]
     setting = [name for name in knobs if name not in (RATIO, ARM, "seed")]
     shared = [name for name in setting if name not in _OF_TRANSFORMS]
     others = trials[setting].drop_duplicates()
