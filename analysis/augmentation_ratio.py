@@ -40,7 +40,7 @@ ARM_NAMES: Mapping[str, str] = MappingProxyType(
     }
 )
 _COMPARED = ("fixed_aug", "fixed_aug_all", "fresh_aug")
-_SUBJECT = ("data_name", NETWORK, TRANSFORM, "epochs", SIZE)
+_SUBJECT = ("data_name", NETWORK, TRANSFORM, "epochs")
 _RATIO = "share of distinct images p"
 _ACCURACIES = MappingProxyType({ACCURACY: "test accuracy", "final_train_acc": "training accuracy (last epoch)"})
 _KINDS = MappingProxyType(dict(zip(INVARIANCES, ("training images", "never transformed", "test images"), strict=True)))
@@ -77,8 +77,8 @@ def efficiency(trials: pd.DataFrame) -> Drawing | None:
 
 
 def equivalent(trials: pd.DataFrame) -> Drawing | None:
-    """Return the number of images that one image and its transforms are worth, against the ratio."""
-    return _worth_figure(trials, "data_multiplier", "data multiplier (equivalent ratio over p)", "equivalent")
+    """Return the number of images that one image and its transforms are worth (equivalent ratio over p)."""
+    return _worth_figure(trials, "data_multiplier", "data multiplier", "equivalent")
 
 
 def invariance(trials: pd.DataFrame) -> Drawing | None:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from trials.core.layer_groups.groups import LayerGroups
 
 # Their mirror images are other signs.
-SIGNS = frozenset({"digits", "jittered_digits", "mnist"})
+SIGNS = frozenset({"digits", "jittered_digits", "digit_pair", "mnist"})
 PRECISIONS = ("float32", "bfloat16")
 _DATA = DataKnobs(name="jittered_digits")
 
@@ -68,7 +68,7 @@ class AugmentationKnobs(TrialKnobs):
     learning_rate: float = knob("step length at its peak", 0.1, above=0)
     schedule: str = knob("learning rate after its linear warm-up", "linear", choices=tuple(SCHEDULES))
     warm_share: float = knob("share of the steps that warm up", 0.15, at_least=0, at_most=1)
-    momentum: float = knob("share of the last step kept, with Nesterov's look ahead; sgd only", 0.9, at_least=0)
+    momentum: float = knob("share of the mean gradient that is kept, with sgd by Nesterov's rule", 0.9, at_least=0)
     weight_decay: float = knob("decay of the parameters", 5e-4, at_least=0)
     precision: str = knob("numbers of the products; bfloat16 by autocast", "float32", choices=PRECISIONS)
     invariance_size: int = knob(

@@ -33,6 +33,7 @@ def images() -> Images:
         pixels=torch.randint(1, 256, (SIZE, 3, 12, 12), generator=generator, dtype=torch.uint8),
         labels=torch.randint(0, 3, (SIZE,), generator=generator),
         classes=3,
+        white=255,
         slope=torch.full((3, 1, 1), 1 / 255),
         offset=torch.zeros(3, 1, 1),
     )

@@ -15,7 +15,6 @@ from trials.core.rows import Measurement
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64
     from torch import Tensor
-    from torch.optim import Optimizer
 
     from trials.core.augmentation.arms import AugmentedImages
     from trials.core.checkpoints import State
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from trials.core.data.examples import Examples
     from trials.core.data.images import Images
     from trials.core.layer_groups.groups import LayerGroups
-    from trials.core.layer_groups.training import Descent
+    from trials.core.layer_groups.training import Descent, Optimiser
 
 EPOCH_MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
     {
@@ -67,7 +66,7 @@ class Training:
     """
 
     groups: LayerGroups
-    optimiser: Optimizer
+    optimiser: Optimiser
     descent: Descent
     train: AugmentedImages
     test: Images

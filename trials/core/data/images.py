@@ -31,6 +31,7 @@ _COLOUR = _Scaling(255, (0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261))
 _SCALINGS: Mapping[str, _Scaling] = MappingProxyType(
     {
         "digits": _Scaling(16, (0.0,), (1.0,)),
+        "digit_pair": _Scaling(16, (0.0,), (1.0,)),
         "jittered_digits": _Scaling(16, (0.0,), (1.0,)),
         "mnist": _Scaling(255, (0.1307,), (0.3081,)),
         "cifar10": _COLOUR,
@@ -47,6 +48,7 @@ class Images:
     Attributes:
         pixels: Bytes, black at 0.
         classes: Number of classes of the whole data set.
+        white: The largest pixel.
         slope: What a pixel is multiplied by, for each channel.
         offset: What is then added.
     """
@@ -54,6 +56,7 @@ class Images:
     pixels: UInt8[Tensor, "samples channels height width"]
     labels: Int64[Tensor, " samples"]
     classes: int
+    white: float = 255
     slope: Float32[Tensor, "channels 1 1"]
     offset: Float32[Tensor, "channels 1 1"]
 
@@ -88,7 +91,8 @@ def prepared_images(arrays: Arrays, knobs: DataKnobs, device: torch.device) -> t
         raise ValueError(f"data_average_pool must be 1 where pixels are transformed, got {knobs.average_pool}")
     refuse_misfit(arrays, knobs)
     classes = int(max(arrays.train_labels.max(), arrays.test_labels.max())) + 1
-    slope, offset = (_by_channel(values, device) for values in _line(_SCALINGS[knobs.name]))
+    scaling = _SCALINGS[knobs.name]
+    slope, offset = (_by_channel(values, device) for values in _line(scaling))
 
     def part(pixels: np.ndarray, labels: np.ndarray, start: int, size: int) -> Images:
         chosen = slice(start, start + size if size else None)
@@ -97,6 +101,7 @@ def prepared_images(arrays: Arrays, knobs: DataKnobs, device: torch.device) -> t
             pixels=torch.from_numpy(pixels[chosen].copy()).to(device),
             labels=torch.from_numpy(labels[chosen].astype(np.int64)).to(device),
             classes=classes,
+            white=scaling.largest,
             slope=slope,
             offset=offset,
         )
