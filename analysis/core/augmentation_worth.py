@@ -95,7 +95,8 @@ def _told_apart(differences: np.ndarray) -> bool:
     """Return whether the mean over seeds is at least three standard errors above 0; one seed has none."""
     if len(differences) < 2:
         return False
-    return bool(differences.mean() >= _LEAST_ERRORS * differences.std(ddof=1) / np.sqrt(len(differences)) > 0)
+    error = differences.std(ddof=1) / np.sqrt(len(differences))
+    return bool(differences.mean() > 0 and differences.mean() >= _LEAST_ERRORS * error)
 
 
 def _resampled(*tables: np.ndarray) -> list[np.ndarray]:
