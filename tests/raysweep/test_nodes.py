@@ -7,9 +7,11 @@ import json
 import random
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -48,9 +50,32 @@ def hiking_cluster(diary: Path, cpus: int = 0) -> Iterator[tuple[Head, Callable[
         yield head, add_node
 
 
-def driver(head: Head, *arguments: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.chaos_driver", *arguments]
-    return subprocess.Popen(command, env={**head.environment, "RAY_ADDRESS": head.address}, stdout=subprocess.DEVNULL)
+@dataclass(frozen=True)
+class Driver:
+    """The driver of a sweep, and what it has said."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def at_work(self) -> bool:
+        return self.process.poll() is None
+
+    def finish(self) -> None:
+        """Wait until the sweep has ended, with every trial in the store."""
+        assert self.process.wait(LONGEST_SECONDS) == 0, self.log.read_text(encoding="utf-8")
+
+
+@contextlib.contextmanager
+def driver(head: Head, root: Path, trials: int, *arguments: str) -> Iterator[Driver]:
+    command = [sys.executable, "-m", "tests.chaos_driver", str(root), str(trials), *arguments]
+    with tempfile.NamedTemporaryFile(prefix="driver-", suffix=".log") as log:
+        environment = {**head.environment, "RAY_ADDRESS": head.address}
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        try:
+            yield Driver(process, Path(log.name))
+        finally:
+            process.kill()
+            process.wait()
 
 
 def tables(root: str | Path, study: str) -> list[pd.DataFrame]:
@@ -112,16 +137,17 @@ def raylet(node: Node) -> psutil.Process | None:
     return None
 
 
-def working(nodes: list[Node]) -> list[tuple[Node, psutil.Process]]:
-    """Wait for nodes on which a trial runs, and return them with their raylets."""
+def working(nodes: list[Node], sweeping: Driver) -> list[tuple[Node, psutil.Process]]:
+    """Wait for nodes on which a trial of a sweep runs, and return them with their raylets."""
     found: list[tuple[Node, psutil.Process]] = []
 
     def any_found() -> bool:
         pairs = [(node, raylet(node)) for node in at_work(nodes)]
         found[:] = [(node, process) for node, process in pairs if process is not None]
-        return bool(found)
+        return bool(found) or not sweeping.at_work()
 
     until(any_found, "a trial runs")
+    assert found, f"the sweep has ended:\n{sweeping.log.read_text(encoding='utf-8')}"
     return found
 
 
@@ -130,14 +156,14 @@ def test_nothing_is_lost_when_raylets_are_killed(diary: Path, tmp_path: Path) ->
     with hiking_cluster(diary) as (head, add_node):
         nodes = [add_node(), add_node()]
         until_up(head, 2)
-        sweeping = driver(head, str(root), str(TRIALS), "--study", HIKE.name)
-        for kill in range(3):
-            marked = (kill + 1) * TRIALS * STEPS // 5
-            until(lambda: lines(diary) > marked or sweeping.poll() is not None, "the hikes have come so far")  # noqa: B023
-            lost, victim = dice.choice(working(nodes))
-            victim.kill()
-            nodes = [*(node for node in nodes if node is not lost), add_node()]
-        assert sweeping.wait(LONGEST_SECONDS) == 0
+        with driver(head, root, TRIALS, "--study", HIKE.name) as sweeping:
+            for kill in range(3):
+                marked = (kill + 1) * TRIALS * STEPS // 5
+                until(lambda: lines(diary) > marked or not sweeping.at_work(), "the hikes have come so far")  # noqa: B023
+                lost, victim = dice.choice(working(nodes, sweeping))
+                victim.kill()
+                nodes = [*(node for node in nodes if node is not lost), add_node()]
+            sweeping.finish()
     share = recomputed_share(diary, TRIALS, STEPS)
     print(f"3 raylets killed; {share:.1%} of the trials' seconds computed twice")
     assert share > 0, "no trial was broken off"
@@ -151,15 +177,15 @@ def test_a_drained_node_hands_its_trials_over(diary: Path, tmp_path: Path) -> No
         leaving = add_node()
         add_node()
         until_up(head, 2)
-        sweeping = driver(head, str(root), str(TRIALS), "--study", HIKE.name)
-        until(lambda: lines(diary) > TRIALS * STEPS // 3, "the hikes have come a third of the way")
-        until(lambda: at_work([leaving]) == [leaving], "a trial runs on the node that is to leave")
-        drain = "import sys; from cluster import drain; drain.drain_this_machine(*sys.argv[1:3], 30, sys.argv[3])"
-        command = [sys.executable, "-c", drain, head.address, "spot notice", leaving.ip]
-        subprocess.run(command, env=dict(head.environment), check=True, timeout=60)
-        add_node()
-        until(lambda: raylet(leaving) is None, "the drained node has ended, as its actors have left it", 60)
-        assert sweeping.wait(LONGEST_SECONDS) == 0
+        with driver(head, root, TRIALS, "--study", HIKE.name) as sweeping:
+            until(lambda: lines(diary) > TRIALS * STEPS // 3, "the hikes have come a third of the way")
+            until(lambda: at_work([leaving]) == [leaving], "a trial runs on the node that is to leave")
+            drain = "import sys; from cluster import drain; drain.drain_this_machine(*sys.argv[1:3], 30, sys.argv[3])"
+            command = [sys.executable, "-c", drain, head.address, "spot notice", leaving.ip]
+            subprocess.run(command, env=dict(head.environment), check=True, timeout=60)
+            add_node()
+            until(lambda: raylet(leaving) is None, "the drained node has ended, as its actors have left it", 60)
+            sweeping.finish()
     share = recomputed_share(diary, TRIALS, STEPS)
     print(f"a node drained in the midst of a trial; {share:.1%} of the trials' seconds computed twice")
     assert share < 0.05
@@ -198,12 +224,13 @@ def test_sweeps_on_one_cluster_do_not_mix(diary: Path, tmp_path: Path) -> None:
     (port,) = free_ports(1)
     environment = {recipes.SECONDS: "0.1", hikes.SECONDS: "1", hikes.DIARY: str(diary)}
     with head_node(cpus=3, environment=environment, metrics_port=port) as head:
-        sweeps = [
-            driver(head, str(root), "60"),
-            driver(head, str(root), "60", "--first", "30"),
-            driver(head, str(root), "4", "--study", HIKE.name),
-        ]
-        assert [sweep.wait(LONGEST_SECONDS) for sweep in sweeps] == [0, 0, 0]
+        with (
+            driver(head, root, 60) as first,
+            driver(head, root, 60, "--first", "30") as second,
+            driver(head, root, 4, "--study", HIKE.name) as other,
+        ):
+            for sweep in (first, second, other):
+                sweep.finish()
         until(lambda: "ray_raysweep_trials_total" in scraped(port), "the metrics are out", 60)
         said = [line for line in scraped(port).splitlines() if line.startswith("ray_raysweep_trials_total{")]
     assert any('study="walk"' in line and 'outcome="finished"' in line for line in said)
