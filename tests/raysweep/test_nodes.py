@@ -27,7 +27,7 @@ from tests.recipes import WALK
 
 pytestmark = pytest.mark.slow
 
-TRIALS, TRIAL_SECONDS, STEPS = 12, 6.0, 40
+TRIALS, TRIAL_SECONDS, STEPS = 12, 4.0, 40
 LONGEST_SECONDS = 400
 TIMES = ["started_at", "finished_at", "wall_seconds", "gpu_seconds"]
 
@@ -91,10 +91,13 @@ def assert_undisturbed(root: Path, other: Path, study: str, trials: int) -> None
     assert Results(root).check(study) == []
 
 
-def until(condition: Callable[[], bool], what: str, seconds: float = LONGEST_SECONDS) -> None:
+def until(
+    condition: Callable[[], bool], what: str, sweeping: Driver | None = None, seconds: float = LONGEST_SECONDS
+) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"waited {seconds} s in vain until {what}"
+        assert sweeping is None or sweeping.at_work(), f"it ended before {what}:\n{sweeping.log.read_text()}"
         time.sleep(0.1)
 
 
@@ -138,40 +141,36 @@ def raylet(node: Node) -> psutil.Process | None:
 
 
 def working(nodes: list[Node], sweeping: Driver) -> list[tuple[Node, psutil.Process]]:
-    """Wait for nodes on which a trial of a sweep runs, and return them with their raylets; none once it has ended."""
+    """Wait for nodes on which a trial of a sweep runs, and return them with their raylets."""
     found: list[tuple[Node, psutil.Process]] = []
 
     def any_found() -> bool:
         pairs = [(node, raylet(node)) for node in at_work(nodes)]
         found[:] = [(node, process) for node, process in pairs if process is not None]
-        return bool(found) or not sweeping.at_work()
+        return bool(found)
 
-    until(any_found, "a trial runs")
+    until(any_found, "a trial runs", sweeping)
     return found
 
 
 def test_nothing_is_lost_when_raylets_are_killed(diary: Path, tmp_path: Path) -> None:
-    dice, root, killed = random.Random(4), tmp_path / "disturbed", 0
+    dice, root, trials, kills = random.Random(4), tmp_path / "disturbed", 20, 3
     with hiking_cluster(diary) as (head, add_node):
-        nodes = [add_node(), add_node()]
-        until_up(head, 2)
-        with driver(head, root, TRIALS, "--study", HIKE.name) as sweeping:
-            for kill in range(1, 4):
-                marked = kill * TRIALS * STEPS // 5
-                until(lambda: lines(diary) > marked or not sweeping.at_work(), "the hikes have come so far")  # noqa: B023
-                found = working(nodes, sweeping)
-                if not found:  # it ended while a slow machine started the node in place of the last one
-                    break
-                lost, victim = dice.choice(found)
+        nodes = [add_node() for _ in range(kills + 2)]
+        until_up(head, len(nodes))
+        with driver(head, root, trials, "--study", HIKE.name) as sweeping:
+            for kill in range(1, kills + 1):
+                marked = kill * trials * STEPS // (kills + 2)
+                until(lambda: lines(diary) > marked, "the hikes have come so far", sweeping)  # noqa: B023
+                lost, victim = dice.choice(working(nodes, sweeping))
                 victim.kill()
-                killed = kill
-                nodes = [*(node for node in nodes if node is not lost), add_node()]
+                nodes.remove(lost)
             sweeping.finish()
-    share = recomputed_share(diary, TRIALS, STEPS)
-    print(f"{killed} raylets killed; {share:.1%} of the trials' seconds computed twice")
+    share = recomputed_share(diary, trials, STEPS)
+    print(f"{kills} raylets killed; {share:.1%} of the trials' seconds computed twice")
     assert share > 0, "no trial was broken off"
     assert share < 0.15
-    assert_undisturbed(root, tmp_path / "undisturbed", HIKE.name, TRIALS)
+    assert_undisturbed(root, tmp_path / "undisturbed", HIKE.name, trials)
 
 
 def test_a_drained_node_hands_its_trials_over(diary: Path, tmp_path: Path) -> None:
@@ -181,13 +180,13 @@ def test_a_drained_node_hands_its_trials_over(diary: Path, tmp_path: Path) -> No
         add_node()
         until_up(head, 2)
         with driver(head, root, TRIALS, "--study", HIKE.name) as sweeping:
-            until(lambda: lines(diary) > TRIALS * STEPS // 3, "the hikes have come a third of the way")
+            until(lambda: lines(diary) > TRIALS * STEPS // 3, "the hikes have come a third of the way", sweeping)
             until(lambda: at_work([leaving]) == [leaving], "a trial runs on the node that is to leave")
             drain = "import sys; from cluster import drain; drain.drain_this_machine(*sys.argv[1:3], 30, sys.argv[3])"
             command = [sys.executable, "-c", drain, head.address, "spot notice", leaving.ip]
             subprocess.run(command, env=dict(head.environment), check=True, timeout=60)
             add_node()
-            until(lambda: raylet(leaving) is None, "the drained node has ended, as its actors have left it", 60)
+            until(lambda: raylet(leaving) is None, "the drained node has ended, as its actors have left it", seconds=60)
             sweeping.finish()
     share = recomputed_share(diary, TRIALS, STEPS)
     print(f"a node drained in the midst of a trial; {share:.1%} of the trials' seconds computed twice")
@@ -234,7 +233,7 @@ def test_sweeps_on_one_cluster_do_not_mix(diary: Path, tmp_path: Path) -> None:
         ):
             for sweep in (first, second, other):
                 sweep.finish()
-        until(lambda: "ray_raysweep_trials_total" in scraped(port), "the metrics are out", 60)
+        until(lambda: "ray_raysweep_trials_total" in scraped(port), "the metrics are out", seconds=60)
         said = [line for line in scraped(port).splitlines() if line.startswith("ray_raysweep_trials_total{")]
     assert any('study="walk"' in line and 'outcome="finished"' in line for line in said)
     assert_undisturbed(root, tmp_path / "alone", WALK.name, 90)
