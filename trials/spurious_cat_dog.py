@@ -82,12 +82,15 @@ ARMS: Mapping[str, Arm] = MappingProxyType(
         "crop_only": Arm(feature=False, transform="crop4"),
     }
 )
-PATCH = FeatureKnobs()
+PATCH, NOT_PRETRAINED = FeatureKnobs(), PretrainKnobs(epochs=0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CatDogKnobs(TrialKnobs):
-    """All that decides one training with a spurious feature."""
+    """All that decides one training with a spurious feature.
+
+    Part A has no pretraining, whatever is asked of it: these are the same training, recorded as 0 epochs.
+    """
 
     part: str = knob("A trains from scratch, B fine-tunes a pretrained network", "B", choices=("A", "B"))
     augmentation_arm: str = knob("what training sees; part A only", "baseline", choices=tuple(ARMS))
@@ -110,6 +113,8 @@ class CatDogKnobs(TrialKnobs):
     data: DataKnobs = DIGIT_PAIR
 
     def __post_init__(self) -> None:
+        if self.part == "A":
+            object.__setattr__(self, "pretrain", NOT_PRETRAINED)
         super().__post_init__()
         refuse_depth(self.freeze_depth, PARTS)
         if self.part == "A" and self.freeze_depth:

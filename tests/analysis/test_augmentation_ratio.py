@@ -82,14 +82,14 @@ def test_where_new_images_add_nothing_there_is_no_efficiency() -> None:
 
 
 def test_intervals_cover_as_often_as_they_say() -> None:
-    """Of 200 sweeps of ten seeds; percentile intervals of so few are a little short."""
+    """Of 50 sweeps of ten seeds; percentile intervals of so few are a little short."""
     random, covered = np.random.default_rng(0), 0
     table = trials({"copies": [0.4, 0.6, 0.8], "fixed_aug": [0.6, 0.7]}, seeds=10)
-    for _ in range(200):
+    for _ in range(50):
         drawn = table.assign(**{ACCURACY: table[ACCURACY] + random.normal(0, 0.02, len(table))})
         found = worth(lent(drawn), "fixed_aug")
         covered += found["aug_efficiency_low"][0] <= 0.5 <= found["aug_efficiency_high"][0]
-    assert 0.85 < covered / 200 < 0.99
+    assert 0.8 < covered / 50 < 1
 
 
 def test_accuracies_are_interpolated_in_the_logarithm_and_never_fall() -> None:
