@@ -76,6 +76,12 @@ _SCALINGS: Mapping[str, _Scaling] = MappingProxyType(
 )
 
 
+def black(name: str) -> float:
+    """Return what a pixel of 0 is in the examples of a data set."""
+    scaling = _SCALINGS[name]
+    return -scaling.mean / scaling.deviation
+
+
 def refuse_misfit(arrays: Arrays, knobs: DataKnobs) -> None:
     """Compare the knobs with the data, at no cost.
 
