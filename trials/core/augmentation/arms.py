@@ -19,7 +19,7 @@ from trials.core.augmentation.rows import Rows, distinct_count, filled_rows, sub
 from trials.core.augmentation.transforms import Transform
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float32, Int64, Shaped
+    from jaxtyping import Float32, Int64, Shaped
     from torch import Tensor
 
     from trials.core.data.images import Images
@@ -61,7 +61,6 @@ class AugmentedImages:
         images: The originals.
         arm: What became of the rows.
         rows: What the rows show, on the device of the images.
-        changed: Which rows are transformed; None where none is.
         numbers: visit -> the numbers by which each row is transformed.
         transform: The transform.
     """
@@ -69,7 +68,6 @@ class AugmentedImages:
     images: Images
     arm: Arm
     rows: Rows
-    changed: Bool[Tensor, " rows"] | None
     numbers: Callable[[int], Float32[Tensor, "rows 4"]]
     transform: Transform
 
@@ -78,11 +76,15 @@ class AugmentedImages:
 
     def pixels(self, chosen: Int64[Tensor, " batch"], visit: int) -> Shaped[Tensor, "batch channels height width"]:
         """Return what rows show at a visit, before it is normalised."""
-        pixels = self.images.pixels[self.rows.sources[chosen]]
-        if self.changed is None:
+        # Ten times as fast as indexing, for bytes.
+        pixels = self.images.pixels.index_select(0, self.rows.sources[chosen])
+        if not (self.arm.originals or self.arm.copies):
             return pixels
         transformed = self.transform.apply(pixels, self.numbers(visit)[chosen])
-        return torch.where(self.changed[chosen][:, None, None, None], transformed, pixels)
+        if self.arm.originals and self.arm.copies:
+            return transformed
+        changed = torch.where(self.rows.copies[chosen] == 0, self.arm.originals, self.arm.copies)
+        return torch.where(changed[:, None, None, None], transformed, pixels)
 
     def batch(self, chosen: Int64[Tensor, " batch"], visit: int) -> tuple[Float32[Tensor, "batch ..."], Tensor]:
         """Return the inputs and the labels of rows at a visit."""
@@ -113,12 +115,10 @@ def augmented(
         drawn = row_numbers(rows, size, seed, visit, refused=transform.keeps if exclude_identity else None)
         return drawn.to(device)
 
-    changed = torch.where(rows.copies == 0, arm.originals, arm.copies)
     return AugmentedImages(
         images=images,
         arm=arm,
         rows=Rows(rows.sources.to(device), rows.copies.to(device)),
-        changed=changed.to(device) if arm.originals or arm.copies else None,
         numbers=numbers if arm.anew else lambda visit: numbers(0),
         transform=transform,
     )

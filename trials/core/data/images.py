@@ -73,7 +73,7 @@ class Images:
 
     def normalised(self, pixels: Shaped[Tensor, "batch channels height width"]) -> Float32[Tensor, "batch ..."]:
         """Return pixels, bytes or floats, as a network's inputs."""
-        return pixels * self.slope + self.offset
+        return pixels.to(self.slope.dtype, copy=True).mul_(self.slope).add_(self.offset)
 
 
 @lru_cache(maxsize=4)
