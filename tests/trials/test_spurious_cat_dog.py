@@ -98,9 +98,7 @@ def test_s2_holds_for_resnet_20_on_images_of_full_size():
 def test_s3_training_the_head_alone_is_logistic_regression(context):
     """The loss after long training is the minimum that L-BFGS finds on the pooled features, in float64."""
     knobs = _knobs(freeze_depth=4, epochs=200, batch_size=12, learning_rate=0.02, weight_decay=0.0)
-    knobs = dataclasses.replace(
-        knobs, schedule="linear"
-    )
+    knobs = dataclasses.replace(knobs, schedule="linear")
     # Labels drawn at random, so that no plane parts them and a minimum exists.
     arrays = _arrays(train=120)
     mixed = np.random.default_rng(1).permutation(arrays.train_labels)
