@@ -15,10 +15,9 @@ from trials.core.augmentation.transforms import TRANSFORMS
 from trials.core.context import TrialContext
 from trials.core.data.arrays import Arrays, load_arrays
 from trials.core.data.examples import DataKnobs
-from trials.core.layer_groups import prefix
 from trials.core.layer_groups.drift import relative_drifts
 from trials.core.layer_groups.groups import LayerGroups
-from trials.core.layer_groups.prefix import prefix_activations
+from trials.core.layer_groups.prefix import forget_activations, prefix_activations
 from trials.core.layer_groups.residual import residual_groups
 from trials.core.layer_groups.sensitivity import sensitivities
 from trials.core.spurious.feature import FeatureKnobs, opposite, placed_anew, planted
@@ -198,9 +197,9 @@ def test_drift_is_relative_to_where_the_part_began():
 
 @pytest.fixture
 def _forgets():
-    prefix._last.clear()
+    forget_activations()
     yield
-    prefix._last.clear()
+    forget_activations()
 
 
 @pytest.mark.usefixtures("_forgets")
