@@ -7,6 +7,8 @@ because every stream is drawn on the CPU and moved.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -22,30 +24,65 @@ def generator(seed: int, stream: str, index: int = 0) -> torch.Generator:
 
     Neighbouring seeds share nothing, since the generator starts from a hash of all three.
     """
-    digest = hashlib.sha256(f"{seed}/{stream}/{index}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    return torch.Generator().manual_seed(_start(seed, stream, index))
 
 
-def batch_indices(
-    seed: int, step: int, samples: int, batch_size: int, device: torch.device | None = None
-) -> Int64[Tensor, " batch"]:
-    """Return the samples of the batch at `step`: a function of (seed, step) alone.
+@contextmanager
+def drawn_from(seed: int, stream: str, index: int = 0) -> Iterator[None]:
+    """Let the global generator of the CPU be one stream's for a while: for modules that draw their own weights."""
+    with torch.random.fork_rng(devices=[]):
+        # `torch.manual_seed` would seed every GPU as well, which the fork does not put back.
+        torch.default_generator.manual_seed(_start(seed, stream, index))
+        yield
 
-    Every epoch is a fresh permutation, cut into whole batches; what does not fill a batch waits for another epoch.
+
+def batches_an_epoch(samples: int, batch_size: int, *, whole: bool = True) -> int:
+    """Return how many batches an epoch has.
+
+    Args:
+        samples: Size of the data set.
+        batch_size: Samples of a batch.
+        whole: Whether what does not fill a batch is left out; else it is an epoch's last, smaller batch.
 
     Raises:
         ValueError: The batch is larger than the data set.
     """
     if not 1 <= batch_size <= samples:
         raise ValueError(f"batch_size must be between 1 and the {samples} training samples, got {batch_size}")
-    epoch, batch = divmod(step, samples // batch_size)
-    order = _epoch_order(seed, epoch, samples, device or torch.device("cpu"))
+    return samples // batch_size if whole else -(-samples // batch_size)
+
+
+def batch_indices(
+    seed: int,
+    step: int,
+    samples: int,
+    batch_size: int,
+    device: torch.device | None = None,
+    *,
+    stream: str = "batches",
+    whole: bool = True,
+) -> Int64[Tensor, " batch"]:
+    """Return the samples of the batch at `step`: a function of (seed, stream, step) alone.
+
+    Every epoch is a fresh permutation, cut into batches; unless told otherwise, what does not fill a batch waits for
+    another epoch.
+
+    Raises:
+        ValueError: The batch is larger than the data set.
+    """
+    epoch, batch = divmod(step, batches_an_epoch(samples, batch_size, whole=whole))
+    order = _epoch_order(seed, stream, epoch, samples, device or torch.device("cpu"))
     return order[batch * batch_size : (batch + 1) * batch_size]
 
 
+def _start(seed: int, stream: str, index: int) -> int:
+    digest = hashlib.sha256(f"{seed}/{stream}/{index}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
 @lru_cache(maxsize=64)
-def _epoch_order(seed: int, epoch: int, samples: int, device: torch.device) -> Int64[Tensor, " samples"]:
-    order = torch.randperm(samples, generator=generator(seed, "batches", epoch))
+def _epoch_order(seed: int, stream: str, epoch: int, samples: int, device: torch.device) -> Int64[Tensor, " samples"]:
+    order = torch.randperm(samples, generator=generator(seed, stream, epoch))
     if device.type == "cuda":
         # Only a copy from pinned memory leaves the host free to queue the next steps.
         order = order.pin_memory()

@@ -1,0 +1,89 @@
+"""Layer groups: a network as an ordered list of named parts, the last of which is its head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Self
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+
+class LayerGroups(nn.Module):
+    """A network as parts that follow each other; its parameters are named `<part>.<name in the part>`.
+
+    Attributes:
+        names: Names of the parts in their order; the last one is the head.
+        frozen_depth: How many parts, the first ones, stay in eval mode whatever mode the network is put in.
+        statistics_fixed: Whether batch normalisation stays in eval mode in all parts.
+
+    Args:
+        parts: Name -> module.
+
+    Raises:
+        ValueError: There are fewer than two parts, or a name is empty, has a dot or is taken by a module's own.
+    """
+
+    def __init__(self, parts: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        if len(parts) < 2:
+            raise ValueError(f"layer groups need a part and a head, got {', '.join(parts) or 'nothing'}")
+        for name, part in parts.items():
+            if not name or "." in name or hasattr(self, name):
+                raise ValueError(f"{name!r} cannot name a layer group: no dots, and nothing that a module has already")
+            self.add_module(name, part)
+        self.names = tuple(parts)
+        self.frozen_depth = 0
+        self.statistics_fixed = False
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def readout(self) -> nn.Module:
+        """The last part, whatever its name."""
+        return self.get_submodule(self.names[-1])
+
+    def forward(self, inputs: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch outputs"]:
+        """Return the outputs of all parts, one after the other."""
+        return self.forward_range(inputs)
+
+    def forward_range(
+        self, hidden: Float[Tensor, "batch ..."], start: int = 0, stop: int | None = None
+    ) -> Float[Tensor, "batch ..."]:
+        """Return what parts `start` to `stop - 1` make of the activations after part `start - 1`.
+
+        Args:
+            hidden: Activations after the first `start` parts; the inputs if that is 0.
+            start: How many parts have been passed.
+            stop: How many will have been; None means all.
+
+        Raises:
+            ValueError: The network has no such parts.
+        """
+        stop = len(self) if stop is None else stop
+        if not 0 <= start <= stop <= len(self):
+            raise ValueError(f"no parts {start} to {stop} in a network of {len(self)} parts: {self.listed()}")
+        for name in self.names[start:stop]:
+            hidden = self.get_submodule(name)(hidden)
+        return hidden
+
+    def train(self, mode: bool = True) -> Self:
+        """Put the network in training mode, but for what is frozen; see `freezing.freeze`."""
+        super().train(mode)
+        # Without gradients a part's batch normalisation still moves its running statistics, unless it is in eval mode.
+        for name in self.names[: self.frozen_depth]:
+            self.get_submodule(name).eval()
+        if self.statistics_fixed:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+    def listed(self) -> str:
+        """Return the parts' numbers and names, for messages."""
+        return ", ".join(f"{number} = {name}" for number, name in enumerate(self.names, start=1))

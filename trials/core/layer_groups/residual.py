@@ -1,0 +1,85 @@
+"""Residual networks with batch normalisation for small images, as layer groups.
+
+Source: He et al., arXiv 1512.03385, section 4.2 (three stages of widths w, 2w and 4w on 32x32 images, shortcuts of
+option A, which have no parameters).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from torch import nn
+from torch.nn.functional import pad, relu
+
+from trials.core.layer_groups.groups import LayerGroups
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+STAGES = 3
+PARTS = ("conv", *(f"block {stage}" for stage in range(1, STAGES + 1)), "head")
+"""Names of the layer groups: a "block" is a stage of residual blocks, the last one with the mean over places."""
+
+
+def residual_groups(channels: int, classes: int, *, width: int = 16, blocks: int = 3) -> LayerGroups:
+    """Return a residual network of 6 * `blocks` + 2 layers: 3 blocks of width 16 make ResNet-20.
+
+    ResNet-20 has 269,722 parameters on 3 channels with 10 classes.
+
+    Args:
+        channels: Channels of the images.
+        classes: Outputs.
+        width: Channels of the first stage; the others have twice and four times as many.
+        blocks: Residual blocks a stage.
+    """
+    widths = [width * 2**stage for stage in range(STAGES)]
+    parts: OrderedDict[str, nn.Module] = OrderedDict({PARTS[0]: _Stem(channels, width)})
+    for name, (entering, leaving) in zip(PARTS[1:-1], pairwise([width, *widths]), strict=True):
+        stage: list[nn.Module] = [_Block(entering, leaving), *(_Block(leaving, leaving) for _ in range(blocks - 1))]
+        parts[name] = nn.Sequential(*stage)
+    parts[PARTS[-2]] = nn.Sequential(*parts[PARTS[-2]].children(), _MeanOverPlaces())
+    parts[PARTS[-1]] = nn.Linear(widths[-1], classes)
+    groups = LayerGroups(parts)
+    for module in groups.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return groups
+
+
+class _Stem(nn.Module):
+    def __init__(self, entering: int, leaving: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(entering, leaving, 3, padding=1, bias=False)
+        self.normalisation = nn.BatchNorm2d(leaving)
+
+    def forward(self, images: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch width h w"]:
+        return relu(self.normalisation(self.convolution(images)))
+
+
+class _Block(nn.Module):
+    """Two convolutions beside a shortcut; where channels double, places halve."""
+
+    def __init__(self, entering: int, leaving: int) -> None:
+        super().__init__()
+        self._stride, self._added = (1, 0) if entering == leaving else (2, leaving - entering)
+        self.first = nn.Conv2d(entering, leaving, 3, stride=self._stride, padding=1, bias=False)
+        self.first_normalisation = nn.BatchNorm2d(leaving)
+        self.second = nn.Conv2d(leaving, leaving, 3, padding=1, bias=False)
+        self.second_normalisation = nn.BatchNorm2d(leaving)
+
+    def forward(self, features: Float[Tensor, "batch entering h w"]) -> Float[Tensor, "batch leaving h2 w2"]:
+        inner = relu(self.first_normalisation(self.first(features)))
+        return relu(self.second_normalisation(self.second(inner)) + self._shortcut(features))
+
+    def _shortcut(self, features: Tensor) -> Tensor:
+        if self._stride == 1:
+            return features
+        return pad(features[:, :, :: self._stride, :: self._stride], (0, 0, 0, 0, 0, self._added))
+
+
+class _MeanOverPlaces(nn.Module):
+    def forward(self, features: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch channels"]:
+        return features.mean((2, 3))
