@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 GROUPS = 4
 Attribute = Callable[["Int64[np.ndarray, 'images']"], "Int64[np.ndarray, 'images']"]
 
-TASKS: Mapping[str, Attribute] = MappingProxyType({"foreground": lambda groups: groups // 2, "background": lambda groups: groups % 2})
+TASKS: Mapping[str, Attribute] = MappingProxyType(
+    {"foreground": lambda groups: groups // 2, "background": lambda groups: groups % 2}
+)
 """Task -> labels of groups: what is to be predicted."""
 
 # Images of each group in the released set, by class: landbird on land, on water, waterbird on land, on water.

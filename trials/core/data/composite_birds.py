@@ -83,7 +83,9 @@ def independent_composites(
     images, labels = getattr(arrays, f"{split}_inputs"), getattr(arrays, f"{split}_labels")
     order = _shuffled(np.flatnonzero(np.isin(labels, OTHERS)), draw, f"{split} others")
     if 2 * count > len(order):
-        raise ValueError(f"{count} composites take {2 * count} {split} images, of classes {OTHERS} there are {len(order)}")
+        raise ValueError(
+            f"{count} composites take {2 * count} {split} images, of classes {OTHERS} there are {len(order)}"
+        )
     front, behind = order[:count], order[count : 2 * count]
     numbers = np.searchsorted(OTHERS, labels)
     return _composed(images, front, behind), numbers[front], numbers[behind]
@@ -96,7 +98,9 @@ def _composites(arrays: Arrays, split: str, counts: Mapping[str, Sequence[int]],
     together = np.concatenate(list(groups.values()))
     front = _images_of(labels, together // 2, BIRDS, draw, split)
     behind = _images_of(labels, together % 2, PLACES, draw, split)
-    composed = np.split(_composed(images, front, behind), np.cumsum([len(of_split) for of_split in groups.values()])[:-1])
+    composed = np.split(
+        _composed(images, front, behind), np.cumsum([len(of_split) for of_split in groups.values()])[:-1]
+    )
     return {
         name: BirdSplit(images=part, groups=groups[name].astype(np.int64))
         for name, part in zip(groups, composed, strict=True)
@@ -104,7 +108,11 @@ def _composites(arrays: Arrays, split: str, counts: Mapping[str, Sequence[int]],
 
 
 def _images_of(
-    labels: Int64[np.ndarray, " images"], wanted: Int64[np.ndarray, " composites"], classes: Sequence[int], draw: int, split: str
+    labels: Int64[np.ndarray, " images"],
+    wanted: Int64[np.ndarray, " composites"],
+    classes: Sequence[int],
+    draw: int,
+    split: str,
 ) -> Int64[np.ndarray, " composites"]:
     """Return an image for each composite, of the class that its attribute wants, none of them twice."""
     chosen = np.empty_like(wanted)

@@ -16,8 +16,10 @@ _RADIUS = 15 / 32  # of an image's side
 
 
 def pasted(
-    objects: UInt8[np.ndarray, "..."], backgrounds: UInt8[np.ndarray, "..."], mask: Float[np.ndarray, "..."]
-) -> UInt8[np.ndarray, "..."]:
+    objects: UInt8[np.ndarray, "images ..."],
+    backgrounds: UInt8[np.ndarray, "images ..."],
+    mask: Float[np.ndarray, "images ..."],
+) -> UInt8[np.ndarray, "images ..."]:
     """Return round(object x mask) + round(background x (1 - mask)), at most 255.
 
     Both halves are rounded, so that two bytes of 255 may add up to 256 at the edge of a mask.
