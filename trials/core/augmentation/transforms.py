@@ -1,0 +1,126 @@
+"""Transforms of a batch of images, each row by four numbers in [0, 1) of its own.
+
+Pixels are black at 0: transforms come before the images are normalised. A transform that mixes pixels returns floats.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+from trials.core.augmentation.crops import shifted
+from trials.core.augmentation.randaugment import strengthened
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Float32, Int64, Shaped
+
+PADDING_PIXEL = 0
+"""Value of a pixel beyond the border of an image, before it is normalised: black."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transform:
+    """What is done to a row.
+
+    Attributes:
+        apply: (images (batch, channels, height, width), numbers (batch, 4)) -> images.
+        keeps: numbers (batch, 4) -> which rows the transform leaves as they are.
+        mirrors: Whether left and right may change places, which makes other signs of letters and digits.
+    """
+
+    apply: Callable[[Tensor, Tensor], Tensor]
+    keeps: Callable[[Tensor], Tensor]
+    mirrors: bool = False
+
+
+def _places(numbers: Float32[Tensor, " batch"], count: int) -> Int64[Tensor, " batch"]:
+    """Return whole numbers below `count`, each as likely as any other."""
+    return (numbers * count).long()
+
+
+def _window(
+    images: Shaped[Tensor, "batch channels height width"],
+    numbers: Float32[Tensor, "batch 4"],
+    *,
+    padding: int,
+    mirrors: bool,
+) -> Shaped[Tensor, "batch channels height width"]:
+    down, right = (_places(numbers[:, lane], 2 * padding + 1) for lane in (0, 1))
+    return shifted(images, down, right, _mirrored(numbers) if mirrors else None, padding)
+
+
+def _window_keeps(numbers: Float32[Tensor, "batch 4"], *, padding: int, mirrors: bool) -> Bool[Tensor, " batch"]:
+    centred = (_places(numbers[:, :2], 2 * padding + 1) == padding).all(1)
+    return centred & ~_mirrored(numbers) if mirrors else centred
+
+
+def _mirrored(numbers: Float32[Tensor, "batch 4"]) -> Bool[Tensor, " batch"]:
+    return numbers[:, 2] < 0.5
+
+
+def _cutout(
+    images: Shaped[Tensor, "batch channels height width"], numbers: Float32[Tensor, "batch 4"], *, side: int
+) -> Shaped[Tensor, "batch channels height width"]:
+    """Blacken a square around a pixel drawn of all, as much of it as lies in the image.
+
+    Source: DeVries and Taylor, arXiv 1708.04552, section 3.2.
+    """
+    rows, columns = (
+        _covered(_places(numbers[:, lane], length), length, side) for lane, length in enumerate(images.shape[2:])
+    )
+    return images.masked_fill(rows[:, None, :, None] & columns[:, None, None, :], PADDING_PIXEL)
+
+
+def _covered(centres: Int64[Tensor, " batch"], length: int, side: int) -> Bool[Tensor, "batch length"]:
+    distance = torch.arange(length, device=centres.device) - centres[:, None] + side // 2
+    return (distance >= 0) & (distance < side)
+
+
+def _rotated(
+    images: Shaped[Tensor, "batch channels height width"], numbers: Float32[Tensor, "batch 4"], *, degrees: float
+) -> Float[Tensor, "batch channels height width"]:
+    """Turn each image about its middle by an angle drawn from +-`degrees`, bilinearly, with black around it."""
+    angle = (2 * numbers[:, 3] - 1) * math.radians(degrees)
+    cosine, sine, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    turns = torch.stack([cosine, -sine, zero, sine, cosine, zero], 1).view(-1, 2, 3)
+    pixels = images.to(turns.dtype)
+    grid = affine_grid(turns, list(pixels.shape), align_corners=False)
+    return grid_sample(pixels, grid, padding_mode="zeros", align_corners=False)
+
+
+def _never(numbers: Float32[Tensor, "batch 4"]) -> Bool[Tensor, " batch"]:
+    return torch.zeros(len(numbers), dtype=torch.bool, device=numbers.device)
+
+
+def _advanced(
+    images: Shaped[Tensor, "batch channels height width"], numbers: Float32[Tensor, "batch 4"]
+) -> Shaped[Tensor, "batch channels height width"]:
+    return strengthened(_window(images, numbers, padding=4, mirrors=True), numbers[:, 3])
+
+
+def _cropping(padding: int, *, mirrors: bool = False) -> Transform:
+    choice = {"padding": padding, "mirrors": mirrors}
+    return Transform(apply=partial(_window, **choice), keeps=partial(_window_keeps, **choice), mirrors=mirrors)
+
+
+TRANSFORMS: Mapping[str, Transform] = MappingProxyType(
+    {
+        "flip+crop4": _cropping(4, mirrors=True),
+        "flip": _cropping(0, mirrors=True),
+        "crop1": _cropping(1),
+        "crop2": _cropping(2),
+        "crop4": _cropping(4),
+        "crop8": _cropping(8),
+        "cutout8": Transform(apply=partial(_cutout, side=8), keeps=_never),
+        "rotation10": Transform(apply=partial(_rotated, degrees=10), keeps=_never),
+        "advanced": Transform(apply=_advanced, keeps=_never, mirrors=True),
+    }
+)

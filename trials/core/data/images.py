@@ -1,0 +1,113 @@
+"""Images as bytes on a trial's device, for a recipe that changes pixels before it normalises them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from trials.core.data.arrays import Arrays
+from trials.core.data.examples import DataKnobs, refuse_misfit
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Int64, Shaped, UInt8
+    from torch import Tensor
+
+
+class _Scaling(NamedTuple):
+    """Inputs are (pixel / largest - mean) / deviation, means and deviations by channel."""
+
+    largest: float
+    means: tuple[float, ...]
+    deviations: tuple[float, ...]
+
+
+_COLOUR = _Scaling(255, (0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261))
+_SCALINGS: Mapping[str, _Scaling] = MappingProxyType(
+    {
+        "digits": _Scaling(16, (0.0,), (1.0,)),
+        "jittered_digits": _Scaling(16, (0.0,), (1.0,)),
+        "mnist": _Scaling(255, (0.1307,), (0.3081,)),
+        "cifar10": _COLOUR,
+        "cat_dog": _COLOUR,
+    }
+)
+IMAGE_SETS = tuple(_SCALINGS)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Images:
+    """Labelled images on one device.
+
+    Attributes:
+        pixels: Bytes, black at 0.
+        classes: Number of classes of the whole data set.
+        slope: What a pixel is multiplied by, for each channel.
+        offset: What is then added.
+    """
+
+    pixels: UInt8[Tensor, "samples channels height width"]
+    labels: Int64[Tensor, " samples"]
+    classes: int
+    slope: Float32[Tensor, "channels 1 1"]
+    offset: Float32[Tensor, "channels 1 1"]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def at(self, samples: Int64[Tensor, " chosen"]) -> Images:
+        """Return some of the images."""
+        return replace(self, pixels=self.pixels[samples], labels=self.labels[samples])
+
+    def normalised(self, pixels: Shaped[Tensor, "batch channels height width"]) -> Float32[Tensor, "batch ..."]:
+        """Return pixels, bytes or floats, as a network's inputs."""
+        return pixels * self.slope + self.offset
+
+
+@lru_cache(maxsize=4)
+def prepared_images(arrays: Arrays, knobs: DataKnobs, device: torch.device) -> tuple[Images, Images]:
+    """Return the training and the test images, once a process for each (arrays, knobs, device).
+
+    Trials of one pack share the result, which none may change in place.
+
+    Raises:
+        ValueError: The data are no images, more are asked for than there are, or pixels are to be averaged.
+    """
+    if knobs.name not in _SCALINGS:
+        raise ValueError(f"data_name={knobs.name!r} has no images; take one of {', '.join(IMAGE_SETS)}")
+    if knobs.average_pool != 1:
+        raise ValueError(f"data_average_pool must be 1 where pixels are transformed, got {knobs.average_pool}")
+    refuse_misfit(arrays, knobs)
+    classes = int(max(arrays.train_labels.max(), arrays.test_labels.max())) + 1
+    train = slice(knobs.train_offset, knobs.train_offset + knobs.train_size if knobs.train_size else None)
+    test = slice(knobs.test_offset, knobs.test_offset + knobs.test_size if knobs.test_size else None)
+    scaling = _SCALINGS[knobs.name]
+    slope, offset = (_by_channel(values, device) for values in _line(scaling))
+    shared = {"classes": classes, "slope": slope, "offset": offset}
+    return tuple(  # type: ignore[return-value]
+        # A copy: arrays from shared memory are read-only, which tensors cannot express.
+        Images(
+            pixels=torch.from_numpy(inputs.copy()).to(device),
+            labels=torch.from_numpy(labels.astype(np.int64)).to(device),
+            **shared,
+        )
+        for inputs, labels in (
+            (arrays.train_inputs[train], arrays.train_labels[train]),
+            (arrays.test_inputs[test], arrays.test_labels[test]),
+        )
+    )
+
+
+def _line(scaling: _Scaling) -> tuple[list[float], list[float]]:
+    """Return slopes and offsets with which slope * pixel + offset is normalised."""
+    slopes = [1 / (scaling.largest * deviation) for deviation in scaling.deviations]
+    return slopes, [-mean / deviation for mean, deviation in zip(scaling.means, scaling.deviations, strict=True)]
+
+
+def _by_channel(values: list[float], device: torch.device) -> Float32[Tensor, "channels 1 1"]:
+    return torch.tensor(values, dtype=torch.float32).view(-1, 1, 1).to(device)
