@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from trials.core.data.bird_groups import confounded_counts
+from trials.core.birds.groups import confounded_counts
 from trials.core.data.pasting import pasted
 from trials.core.data.waterbirds import COLUMNS, METADATA
 

@@ -1,7 +1,7 @@
 """Backbones: networks by name as layer groups, with what each expects of its images.
 
-A network takes bytes. What its weights expect of them, a size and a scale, is done where its first part begins, so
-that images stay bytes until then and a cached prefix includes it.
+Images stay bytes until a network's first part, which begins with the scale that the weights expect; a cached prefix
+includes it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from trials.core.layer_groups import lite0, residual, vit
 from trials.core.layer_groups.chains import IMAGENET_DEVIATION, IMAGENET_MEAN, LIBRARIES
@@ -84,28 +83,49 @@ def _vit(shape: vit.VitShape, mean: tuple[float, ...], deviation: tuple[float, .
     )
 
 
-NETWORKS: Mapping[str, tuple[tuple[str, ...], Callable[[Sizes], Backbone]]] = MappingProxyType(
+@dataclass(frozen=True)
+class Known:
+    """What is known of a network before it is built.
+
+    Attributes:
+        parts: Names of its parts.
+        build: (sizes) -> the network.
+        side: Pixels of an image's side, 0 where any will do.
+        embeddings: Whether it has embeddings of classes and places.
+    """
+
+    parts: tuple[str, ...]
+    build: Callable[[Sizes], Backbone]
+    side: int = 0
+    embeddings: bool = False
+
+
+def _known_vit(shape: vit.VitShape, mean: tuple[float, ...], deviation: tuple[float, ...]) -> Known:
+    return Known(vit.vit_parts(shape), _vit(shape, mean, deviation), shape.side, embeddings=True)
+
+
+NETWORKS: Mapping[str, Known] = MappingProxyType(
     {
-        "resnet": (residual.PARTS, _resnet),
-        "lite0": (lite0.PARTS, _lite0),
-        "clip_vit_b16": (vit.vit_parts(vit.CLIP_B16), _vit(vit.CLIP_B16, _CLIP_MEAN, _CLIP_DEVIATION)),
-        "vit_tiny": (vit.vit_parts(vit.TINY), _vit(vit.TINY, *_SMALL_IMAGES)),
+        "resnet": Known(residual.PARTS, _resnet),
+        "lite0": Known(lite0.PARTS, _lite0),
+        "clip_vit_b16": _known_vit(vit.CLIP_B16, _CLIP_MEAN, _CLIP_DEVIATION),
+        "vit_tiny": _known_vit(vit.TINY, *_SMALL_IMAGES),
     }
 )
-"""Name -> names of its parts, and (sizes) -> the network. Others are named `timm/NAME` and `torchvision/NAME`."""
+"""Networks by name. Others are named `timm/NAME` and `torchvision/NAME`."""
 
 
-def known_parts(name: str) -> tuple[str, ...]:
-    """Return the parts of a network, none where only building it tells them.
+def known(name: str) -> Known | None:
+    """Return what is known of a network, None of one that only building tells about.
 
     Raises:
         ValueError: There is no such network.
     """
     library, slash, inner = name.partition("/")
     if name in NETWORKS:
-        return NETWORKS[name][0]
+        return NETWORKS[name]
     if slash and inner and library in LIBRARIES:
-        return ()
+        return None
     listed = ", ".join([*NETWORKS, *(f"{each}/NAME" for each in LIBRARIES)])
     raise ValueError(f"network={name!r} is not one of {listed}")
 
@@ -116,35 +136,26 @@ def built(name: str, sizes: Sizes) -> Backbone:
     Raises:
         ValueError: There is no such network.
     """
-    if known_parts(name):
-        return NETWORKS[name][1](sizes)
+    own = known(name)
+    if own:
+        return own.build(sizes)
     library, _, inner = name.partition("/")
     return Backbone(**LIBRARIES[library](inner, sizes.classes, pretrained=sizes.pretrained)._asdict())
 
 
-def take_bytes(backbone: Backbone, largest: float, side: int) -> None:
-    """Let the network's first part begin with scaling images of whole numbers, and resizing them if it must.
+def take_bytes(backbone: Backbone, largest: float) -> None:
+    """Let the network's first part begin with scaling images of whole numbers.
 
     It is a hook and no module, so that the parameters keep their names.
 
     Args:
         backbone: The network, changed in place.
         largest: Value of white.
-        side: Pixels of an image's side as the network sees it, 0 = as it is.
     """
     mean, deviation = (torch.tensor(values)[:, None, None] for values in (backbone.mean, backbone.deviation))
 
     def scaled(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Tensor]:
-        images: Tensor = resized(inputs[0].float(), side) / largest
-        return ((images - mean.to(images.device)) / deviation.to(images.device),)
+        pixels: Tensor = inputs[0].float() / largest
+        return ((pixels - mean.to(pixels.device)) / deviation.to(pixels.device),)
 
     backbone.groups.get_submodule(backbone.groups.names[0]).register_forward_pre_hook(scaled)
-
-
-def resized(images: Tensor, side: int) -> Tensor:
-    """Return images of another side: means over areas where it is smaller, bicubic where it is larger."""
-    if side in (0, images.shape[-1]):
-        return images
-    if side < images.shape[-1]:
-        return adaptive_avg_pool2d(images, side)
-    return interpolate(images, (side, side), mode="bicubic", antialias=True)

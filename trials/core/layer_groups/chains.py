@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from trials.core.layer_groups.groups import LayerGroups
 
@@ -90,10 +91,19 @@ LIBRARIES: Mapping[str, Callable[..., Chain]] = MappingProxyType({"timm": timm_c
 
 def _made(library: str, name: str, make: Callable[[], Any]) -> Any:
     try:
-        return make()
+        network = make()
     except (RuntimeError, ValueError, KeyError, OSError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{library} cannot make network {library}/{name}: {reason}") from error
+    _certain(network)
+    return network
+
+
+def _certain(network: nn.Module) -> None:
+    """Let nothing be left out at random, which would depend on more than the seed and the step."""
+    for module in network.modules():
+        if isinstance(module, _DropoutNd) or type(module).__name__ == "StochasticDepth":
+            module.p = 0.0
 
 
 def _names(network: nn.Module, groups: LayerGroups) -> dict[str, str]:
@@ -132,9 +142,9 @@ def _stages(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _before(head: nn.Module, linear: nn.Module) -> list[nn.Module]:
-    """Return the modules of a head before its last linear map, without dropout."""
+    """Return the modules of a head before its last linear map."""
     inner = [module for module in head.modules() if not any(True for _ in module.children())]
-    return [module for module in inner[: inner.index(linear)] if not isinstance(module, nn.Dropout)]
+    return inner[: inner.index(linear)]
 
 
 def _transformer_parts(network: Any) -> dict[str, nn.Module]:

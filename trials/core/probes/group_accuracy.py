@@ -6,14 +6,32 @@ training set's groups, since test sets are balanced).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import torch
 
+from trials.core.rows import Measurement
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int64
     from torch import Tensor
+
+GROUP_NAMES = ("00", "01", "10", "11")
+"""Bird and place of each group: y = 1 is a waterbird, a = 1 is a place on water."""
+
+GROUP_MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
+    {
+        f"{split}_{name}": Measurement(meaning=f"{meaning}, {split} split")
+        for split in ("val", "test")
+        for name, meaning in {
+            **{f"group_acc_{name}": f"accuracy of group {name} (bird, place)" for name in GROUP_NAMES},
+            "adjusted_avg": "accuracy where groups are as frequent as in training",
+            "worst_group_acc": "accuracy of the worst group",
+        }.items()
+    }
+)
 
 
 def group_ids(birds: Int64[Tensor, " images"], places: Int64[Tensor, " images"]) -> Int64[Tensor, " images"]:
@@ -22,7 +40,7 @@ def group_ids(birds: Int64[Tensor, " images"], places: Int64[Tensor, " images"])
 
 
 def group_accuracies(
-    right: Bool[Tensor, " images"], groups: Int64[Tensor, " images"], count: int = 4
+    right: Bool[Tensor, " images"], groups: Int64[Tensor, " images"], count: int = len(GROUP_NAMES)
 ) -> Float[Tensor, " groups"]:
     """Return the share of right answers in each group, NaN where a group has no image, in one pass.
 
@@ -45,3 +63,23 @@ def worst_group(accuracies: Sequence[float]) -> tuple[int, float]:
 def adjusted_average(accuracies: Sequence[float], counts: Sequence[int]) -> float:
     """Return sum_g n_g acc_g / sum_g n_g: accuracy where groups are as frequent as `counts` says."""
     return sum(count * accuracy for count, accuracy in zip(counts, accuracies, strict=True)) / sum(counts)
+
+
+def group_columns(
+    right: Bool[Tensor, " images"], groups: Int64[Tensor, " images"], counts: Sequence[int], split: str
+) -> dict[str, float | None]:
+    """Return the columns of one split; waits for the device.
+
+    Args:
+        right: Whether each answer is right.
+        groups: Group of each image.
+        counts: Training images of each group.
+        split: What the columns' names begin with.
+    """
+    accuracies = group_accuracies(right, groups, len(counts)).tolist()
+    named = {f"{split}_group_acc_{name}": value for name, value in zip(GROUP_NAMES, accuracies, strict=True)}
+    return {
+        **named,
+        f"{split}_adjusted_avg": adjusted_average(accuracies, counts),
+        f"{split}_worst_group_acc": worst_group(accuracies)[1],
+    }

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
-from trials.core.data.bird_groups import (
+from trials.core.birds.groups import (
     GROUPS,
     TRAIN_COUNTS,
     VALIDATION_COUNTS,
@@ -81,14 +81,32 @@ def independent_composites(
         ValueError: There are too few images: every composite takes two.
     """
     images, labels = getattr(arrays, f"{split}_inputs"), getattr(arrays, f"{split}_labels")
+    front, behind = np.split(_others(labels, 2 * count, split, draw), 2)
+    classes = (np.searchsorted(OTHERS, labels[chosen]) for chosen in (front, behind))
+    return _composed(images, front, behind), *classes
+
+
+def plain_images(
+    arrays: Arrays, split: str, count: int, draw: int
+) -> tuple[UInt8[np.ndarray, "images c h w"], Int64[np.ndarray, " images"]]:
+    """Return images of the other classes as they are, and their classes from 0 to 5.
+
+    Raises:
+        ValueError: There are too few images.
+    """
+    images, labels = getattr(arrays, f"{split}_inputs"), getattr(arrays, f"{split}_labels")
+    order = _others(labels, count, split, draw)
+    return images[order], np.searchsorted(OTHERS, labels[order])
+
+
+def _others(labels: Int64[np.ndarray, " images"], count: int, split: str, draw: int) -> Int64[np.ndarray, " chosen"]:
+    """Return the first images of a permutation of the other classes."""
     order = _shuffled(np.flatnonzero(np.isin(labels, OTHERS)), draw, f"{split} others")
-    if 2 * count > len(order):
+    if count > len(order):
         raise ValueError(
-            f"{count} composites take {2 * count} {split} images, of classes {OTHERS} there are {len(order)}"
+            f"pretraining takes {count} {split} images and classes {OTHERS} have {len(order)}; lower pretrain_images"
         )
-    front, behind = order[:count], order[count : 2 * count]
-    numbers = np.searchsorted(OTHERS, labels)
-    return _composed(images, front, behind), numbers[front], numbers[behind]
+    return order[:count]
 
 
 def _composites(arrays: Arrays, split: str, counts: Mapping[str, Sequence[int]], draw: int) -> dict[str, BirdSplit]:
@@ -134,8 +152,8 @@ def _shuffled(images: Int64[np.ndarray, " images"], draw: int, what: str) -> Int
 
 def _composed(
     images: UInt8[np.ndarray, "all channels side side"], front: np.ndarray, behind: np.ndarray
-) -> UInt8[np.ndarray, "images 3 2*side 2*side"]:
-    """Return images pasted on the centre of others at twice their size, in colour and brightened to whole bytes."""
+) -> UInt8[np.ndarray, "images channels 2*side 2*side"]:
+    """Return images pasted on the centre of others at twice their size."""
     side = images.shape[-1]
     margin = [(0, 0), (0, 0), (side // 2, side - side // 2), (side // 2, side - side // 2)]
     mask = np.pad(circular_mask(side), margin[2:])
