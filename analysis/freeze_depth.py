@@ -140,7 +140,9 @@ def learning_rates(trials: pd.DataFrame) -> Drawing | None:
     cells = [phase_cells(panel.rows, panel.trials, RATE, "row", worst(OURS)) for panel in found.shown]
     shown = common_range(cells)
     labels = {depth + 1.0: f"{depth}" for depth in rich[DEPTH].unique()}
-    figure, grid = axes_grid(*found.shape, title=subject(rich, found, _SUBJECT), legend=legend_entries(pd.concat(cells)))
+    figure, grid = axes_grid(
+        *found.shape, title=subject(rich, found, _SUBJECT), legend=legend_entries(pd.concat(cells))
+    )
     for (_, axes), of_panel in zip(titled(found, grid), cells, strict=True):
         mesh = draw_phase_diagram(axes, of_panel, RATE, "row", shown=shown, labels=labels)
         axes.set(xlabel="learning rate", ylabel=_FROZEN)

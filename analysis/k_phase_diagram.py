@@ -8,7 +8,6 @@ of steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -37,6 +36,7 @@ from analysis.core.intervals import (
     shared_steps,
 )
 from analysis.core.matched_loss import loss_levels
+from analysis.core.movement import layer_labels, movement_labels
 from analysis.core.pages import page_of_measurements, page_of_panels
 from analysis.core.panels import Panel, Panels, knob_names, panels, subject
 from analysis.core.phase_diagram import MARKED
@@ -53,15 +53,6 @@ _ACCURACY, _TIME, _INTERVAL = (
     "K: steps between feature updates",
 )
 _SEEDS = "mean and range of seeds"
-_MOVEMENT = MappingProxyType(
-    {
-        "ntk_distance": "distance of the tangent kernel\n(1 − cosine to initialisation)",
-        "ntk_cka_target": "alignment of the tangent kernel\nwith the labels (centred cosine)",
-        "rep_change": "change of the last hidden layer\n(relative to initialisation)",
-        "param_dist": "distance of the parameters\n(relative to initialisation)",
-        "num_feature_updates_effective": "effective number\nof feature updates",
-    }
-)
 
 
 def draw(results: Results) -> Sequence[Drawing]:
@@ -135,9 +126,14 @@ def at_loss(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
 
 def movement(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     """Return how far features and parameters have moved by the end of training, against K."""
-    ends = at_the_end(trials, rows)
-    measured = {name: label for name, label in _MOVEMENT.items() if present(ends, name)}
+    measured = movement_labels(at_the_end(trials, rows))
     return _ends(trials, rows, measured, INTERVAL, draw_interval_axis, _INTERVAL, "movement")
+
+
+def movement_of_layers(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
+    """Return how far each layer has moved by the end of training, against K."""
+    measured = layer_labels(at_the_end(trials, rows))
+    return _ends(trials, rows, measured, INTERVAL, draw_interval_axis, _INTERVAL, "layers")
 
 
 def trajectories(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing:
@@ -201,7 +197,18 @@ def one_shot(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
 
 
 # The first is the study's main figure.
-FIGURES = (over_time, over_rounds, over_updates, at_loss, movement, trajectories, against_damping, stability, one_shot)
+FIGURES = (
+    over_time,
+    over_rounds,
+    over_updates,
+    at_loss,
+    movement,
+    movement_of_layers,
+    trajectories,
+    against_damping,
+    stability,
+    one_shot,
+)
 
 
 def _ends(

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from trials.core.layer_groups.groups import LayerGroups
 
 OPTIMISERS: Mapping[str, tuple[str, float]] = MappingProxyType(
-    {"sgd": ("sgd", 0.9), "sgd_no_momentum": ("sgd", 0.0), "adamw": ("adamw", 0.0)}
+    {"sgd": ("sgd", 0.9), "sgd_no_momentum": ("sgd", 0.0), "adamw": ("adamw", 0.9)}
 )
 """Name -> rule and momentum."""
 PRECISIONS = ("float32", "bfloat16")

@@ -9,6 +9,7 @@ import ray
 from ray.experimental import internal_kv
 
 from raysweep.service.errors import ClusterError
+from raysweep.service.node_types import NodeTypes, node_types
 from raysweep.service.study import Resources
 
 GROWTH = 16
@@ -24,7 +25,7 @@ def slots(resources: Resources, tell: Callable[[str], None] = print) -> int:
         tell: Is told where nodes must come first, in one line.
 
     Raises:
-        ClusterError: No node holds one actor, and no other will come.
+        ClusterError: No node holds one actor, and none that does will come.
     """
     up = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     held = sum(_slots_of(node, resources) for node in up)
@@ -37,8 +38,20 @@ def slots(resources: Resources, tell: Callable[[str], None] = print) -> int:
     )
     if not grows():
         raise ClusterError(lacking)
+    refuse_what_no_type_gives(resources, node_types(), lacking)
     tell(f"{lacking}: waiting for the autoscaler to bring another")
     return 0
+
+
+def refuse_what_no_type_gives(resources: Resources, types: NodeTypes | None, lacking: str) -> None:
+    """Compare what one actor takes with what nodes to come would have, where that is known.
+
+    Raises:
+        ClusterError: None of them holds one actor.
+    """
+    if types is not None and not any(_slots_of(node, resources) for node in types.values()):
+        offered = ", ".join(f"{name} ({_named(node)})" for name, node in types.items()) or "none"
+        raise ClusterError(f"{lacking}, and none of the types that its autoscaler may start has more: {offered}")
 
 
 def pending(held: int) -> int:
@@ -50,8 +63,7 @@ def grows() -> bool:
     """Return whether an autoscaler may add nodes to this cluster.
 
     Every head has a monitor that reports on its nodes, sooner or later. Where nobody configured an autoscaler, it gives
-    each node a type of its own, named after the node; a Ray that a driver started for itself has no monitor. What types
-    of nodes could come, Ray tells nobody.
+    each node a type of its own, named after the node; a Ray that a driver started for itself has no monitor.
     """
     report = internal_kv._internal_kv_get(_STATUS)
     if not report:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from search_spaces.core.boundary_settings import BoundarySettings
-from search_spaces.core.diagram import Diagram, neighbours
 from search_spaces.core.grid import SEED, Cell
 from search_spaces.core.planner import StoredRow
 from trials.core.knobs import TrialKnobs
+
+if TYPE_CHECKING:
+    from search_spaces.core.diagram import Diagram
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,9 @@ class BoundaryPlanner:
         seeds: Sequence[int],
         settings: BoundarySettings,
     ) -> None:
+        # SciPy's statistics and scikit-learn take a second to import, and only a boundary that is sought needs them.
+        from search_spaces.core.diagram import Diagram
+
         self.settings = settings
         self.knobs = knobs
         self.seeds = seeds
@@ -119,7 +124,7 @@ class BoundaryPlanner:
 
     def _crossings(self, mean: np.ndarray) -> Iterator[dict[str, float]]:
         """Yield the places between neighbouring cells where the expected response crosses the level."""
-        for axis, here, there in neighbours(self.settings.shape):
+        for axis, here, there in _neighbours(self.settings.shape):
             crossed = (mean[here] > 0) != (mean[there] > 0)
             for cell, after in zip(here[crossed], there[crossed], strict=True):
                 share = mean[cell] / (mean[cell] - mean[after])
@@ -150,3 +155,10 @@ def _between(here: float, there: float, share: float) -> float:
     if here > 0:
         return float(here * (there / here) ** share)
     return float(here + (there - here) * share)
+
+
+def _neighbours(shape: Sequence[int]) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Yield for each axis the cells that have a further one along it, and those further ones."""
+    cells = np.arange(math.prod(shape)).reshape(shape)
+    for axis, length in enumerate(shape):
+        yield axis, cells.take(range(length - 1), axis).ravel(), cells.take(range(1, length), axis).ravel()

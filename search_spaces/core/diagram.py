@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -150,10 +150,3 @@ def _response(row: StoredRow, column: str) -> Response:
     if row["outcome"] != "finished" or value is None or not math.isfinite(value):
         return "nothing"
     return float(value)
-
-
-def neighbours(shape: Sequence[int]) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Yield for each axis the cells that have a further one along it, and those further ones."""
-    cells = np.arange(math.prod(shape)).reshape(shape)
-    for axis, length in enumerate(shape):
-        yield axis, cells.take(range(length - 1), axis).ravel(), cells.take(range(1, length), axis).ravel()

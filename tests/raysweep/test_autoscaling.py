@@ -97,6 +97,17 @@ def test_a_sweep_of_fractions_brings_gpu_nodes_up_and_they_go_again(head: Head, 
     print(f"GPU nodes, second by second: {counts(log)}")
 
 
+def test_what_no_type_of_node_gives_is_refused_at_once(head: Head, tmp_path: Path) -> None:
+    """And a trial that the GPU nodes could hold, were they up, is waited for; see the test above."""
+    command = [sys.executable, "-m", "tests.chaos_driver", str(tmp_path / "results"), "2", "--gpus", "2"]
+    environment = {**head.environment, "RAY_ADDRESS": head.address}
+    sweep = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LONGEST_SECONDS)
+    assert sweep.returncode == 1
+    *_, said = sweep.stderr.splitlines()
+    assert "resources.gpus=2" in said
+    assert said.endswith("none of the types that its autoscaler may start has more: gpu (2 CPUs and 1 GPUs)")
+
+
 def counts(log: Path) -> list[int]:
     return [int(line) for line in log.read_text(encoding="ascii").splitlines()]
 

@@ -16,9 +16,10 @@ from analysis.core.results import Results
 from raysweep.k_phase_diagram import STUDY
 from raysweep.service import provenance
 from tests.clusters import Head, head_node
-from tests.studies import run_serially, smallest_sweep
+from tests.studies import every_study, run_serially, smallest_sweep
 
 ROOT = Path(__file__).resolve().parents[2]
+MENU = ", ".join(study.name for study in every_study())
 
 pytestmark = pytest.mark.slow
 
@@ -105,7 +106,7 @@ def test_a_stopped_job_goes_on_when_it_is_submitted_again(head: Head, tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("submit", "k_phase"), "k_phase is no study; there are k_phase_diagram"),
+        (("submit", "k_phase"), f"k_phase is no study; there are {MENU}"),
         (("submit", "k_phase_diagram", "widht=3"), "unknown setting 'widht'; did you mean 'width'?"),
         (("submit", "--address", "http://127.0.0.1:9", "k_phase_diagram"), "no job server at http://127.0.0.1:9"),
     ],

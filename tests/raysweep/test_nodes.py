@@ -7,9 +7,11 @@ import json
 import random
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -48,9 +50,32 @@ def hiking_cluster(diary: Path, cpus: int = 0) -> Iterator[tuple[Head, Callable[
         yield head, add_node
 
 
-def driver(head: Head, *arguments: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.chaos_driver", *arguments]
-    return subprocess.Popen(command, env={**head.environment, "RAY_ADDRESS": head.address}, stdout=subprocess.DEVNULL)
+@dataclass(frozen=True)
+class Driver:
+    """The driver of a sweep, and what it has said."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def at_work(self) -> bool:
+        return self.process.poll() is None
+
+    def finish(self) -> None:
+        """Wait until the sweep has ended, with every trial in the store."""
+        assert self.process.wait(LONGEST_SECONDS) == 0, self.log.read_text(encoding="utf-8")
+
+
+@contextlib.contextmanager
+def driver(head: Head, root: Path, trials: int, *arguments: str) -> Iterator[Driver]:
+    command = [sys.executable, "-m", "tests.chaos_driver", str(root), str(trials), *arguments]
+    with tempfile.NamedTemporaryFile(prefix="driver-", suffix=".log") as log:
+        environment = {**head.environment, "RAY_ADDRESS": head.address}
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        try:
+            yield Driver(process, Path(log.name))
+        finally:
+            process.kill()
+            process.wait()
 
 
 def tables(root: str | Path, study: str) -> list[pd.DataFrame]:
@@ -66,10 +91,13 @@ def assert_undisturbed(root: Path, other: Path, study: str, trials: int) -> None
     assert Results(root).check(study) == []
 
 
-def until(condition: Callable[[], bool], what: str, seconds: float = LONGEST_SECONDS) -> None:
+def until(
+    condition: Callable[[], bool], what: str, sweeping: Driver | None = None, seconds: float = LONGEST_SECONDS
+) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"waited {seconds} s in vain until {what}"
+        assert sweeping is None or sweeping.at_work(), f"it ended before {what}:\n{sweeping.log.read_text()}"
         time.sleep(0.1)
 
 
@@ -112,8 +140,8 @@ def raylet(node: Node) -> psutil.Process | None:
     return None
 
 
-def working(nodes: list[Node]) -> list[tuple[Node, psutil.Process]]:
-    """Wait for nodes on which a trial runs, and return them with their raylets."""
+def working(nodes: list[Node], sweeping: Driver) -> list[tuple[Node, psutil.Process]]:
+    """Wait for nodes on which a trial of a sweep runs, and return them with their raylets."""
     found: list[tuple[Node, psutil.Process]] = []
 
     def any_found() -> bool:
@@ -121,28 +149,28 @@ def working(nodes: list[Node]) -> list[tuple[Node, psutil.Process]]:
         found[:] = [(node, process) for node, process in pairs if process is not None]
         return bool(found)
 
-    until(any_found, "a trial runs")
+    until(any_found, "a trial runs", sweeping)
     return found
 
 
 def test_nothing_is_lost_when_raylets_are_killed(diary: Path, tmp_path: Path) -> None:
-    dice, root = random.Random(4), tmp_path / "disturbed"
+    dice, root, trials, kills = random.Random(4), tmp_path / "disturbed", 20, 3
     with hiking_cluster(diary) as (head, add_node):
-        nodes = [add_node(), add_node()]
-        until_up(head, 2)
-        sweeping = driver(head, str(root), str(TRIALS), "--study", HIKE.name)
-        for kill in range(3):
-            marked = (kill + 1) * TRIALS * STEPS // 5
-            until(lambda: lines(diary) > marked or sweeping.poll() is not None, "the hikes have come so far")  # noqa: B023
-            lost, victim = dice.choice(working(nodes))
-            victim.kill()
-            nodes = [*(node for node in nodes if node is not lost), add_node()]
-        assert sweeping.wait(LONGEST_SECONDS) == 0
-    share = recomputed_share(diary, TRIALS, STEPS)
-    print(f"3 raylets killed; {share:.1%} of the trials' seconds computed twice")
+        nodes = [add_node() for _ in range(kills + 2)]
+        until_up(head, len(nodes))
+        with driver(head, root, trials, "--study", HIKE.name) as sweeping:
+            for kill in range(1, kills + 1):
+                marked = kill * trials * STEPS // (kills + 2)
+                until(lambda: lines(diary) > marked, "the hikes have come so far", sweeping)  # noqa: B023
+                lost, victim = dice.choice(working(nodes, sweeping))
+                victim.kill()
+                nodes.remove(lost)
+            sweeping.finish()
+    share = recomputed_share(diary, trials, STEPS)
+    print(f"{kills} raylets killed; {share:.1%} of the trials' seconds computed twice")
     assert share > 0, "no trial was broken off"
     assert share < 0.15
-    assert_undisturbed(root, tmp_path / "undisturbed", HIKE.name, TRIALS)
+    assert_undisturbed(root, tmp_path / "undisturbed", HIKE.name, trials)
 
 
 def test_a_drained_node_hands_its_trials_over(diary: Path, tmp_path: Path) -> None:
@@ -151,15 +179,15 @@ def test_a_drained_node_hands_its_trials_over(diary: Path, tmp_path: Path) -> No
         leaving = add_node()
         add_node()
         until_up(head, 2)
-        sweeping = driver(head, str(root), str(TRIALS), "--study", HIKE.name)
-        until(lambda: lines(diary) > TRIALS * STEPS // 3, "the hikes have come a third of the way")
-        until(lambda: at_work([leaving]) == [leaving], "a trial runs on the node that is to leave")
-        drain = "import sys; from cluster import drain; drain.drain_this_machine(*sys.argv[1:3], 30, sys.argv[3])"
-        command = [sys.executable, "-c", drain, head.address, "spot notice", leaving.ip]
-        subprocess.run(command, env=dict(head.environment), check=True, timeout=60)
-        add_node()
-        until(lambda: raylet(leaving) is None, "the drained node has ended, as its actors have left it", 60)
-        assert sweeping.wait(LONGEST_SECONDS) == 0
+        with driver(head, root, TRIALS, "--study", HIKE.name) as sweeping:
+            until(lambda: lines(diary) > TRIALS * STEPS // 3, "the hikes have come a third of the way", sweeping)
+            until(lambda: at_work([leaving]) == [leaving], "a trial runs on the node that is to leave")
+            drain = "import sys; from cluster import drain; drain.drain_this_machine(*sys.argv[1:3], 30, sys.argv[3])"
+            command = [sys.executable, "-c", drain, head.address, "spot notice", leaving.ip]
+            subprocess.run(command, env=dict(head.environment), check=True, timeout=60)
+            add_node()
+            until(lambda: raylet(leaving) is None, "the drained node has ended, as its actors have left it", seconds=60)
+            sweeping.finish()
     share = recomputed_share(diary, TRIALS, STEPS)
     print(f"a node drained in the midst of a trial; {share:.1%} of the trials' seconds computed twice")
     assert share < 0.05
@@ -198,13 +226,14 @@ def test_sweeps_on_one_cluster_do_not_mix(diary: Path, tmp_path: Path) -> None:
     (port,) = free_ports(1)
     environment = {recipes.SECONDS: "0.1", hikes.SECONDS: "1", hikes.DIARY: str(diary)}
     with head_node(cpus=3, environment=environment, metrics_port=port) as head:
-        sweeps = [
-            driver(head, str(root), "60"),
-            driver(head, str(root), "60", "--first", "30"),
-            driver(head, str(root), "4", "--study", HIKE.name),
-        ]
-        assert [sweep.wait(LONGEST_SECONDS) for sweep in sweeps] == [0, 0, 0]
-        until(lambda: "ray_raysweep_trials_total" in scraped(port), "the metrics are out", 60)
+        with (
+            driver(head, root, 60) as first,
+            driver(head, root, 60, "--first", "30") as second,
+            driver(head, root, 4, "--study", HIKE.name) as other,
+        ):
+            for sweep in (first, second, other):
+                sweep.finish()
+        until(lambda: "ray_raysweep_trials_total" in scraped(port), "the metrics are out", seconds=60)
         said = [line for line in scraped(port).splitlines() if line.startswith("ray_raysweep_trials_total{")]
     assert any('study="walk"' in line and 'outcome="finished"' in line for line in said)
     assert_undisturbed(root, tmp_path / "alone", WALK.name, 90)

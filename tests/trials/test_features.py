@@ -19,7 +19,7 @@ from trials.core.networks.resnet import resnet18
 from trials.core.parameters import moved_to
 from trials.core.probes.feature_history import FeatureHistory, history_from
 from trials.core.probes.features import alignment, feature_probe
-from trials.core.probes.movement import lengths, lengths_of_each, movement
+from trials.core.probes.movement import PARTS, lengths, lengths_of_each, movement
 from trials.core.probes.tangent_kernel import (
     centred_alignment,
     kernel_distance,
@@ -146,21 +146,25 @@ def test_no_probe_measures_nothing(context):
     }
 
 
-def test_lengths_are_of_all_of_the_first_and_of_the_last_layer():
+def test_lengths_are_of_all_of_the_first_of_the_last_and_of_each_layer():
     displacement = {
         "a.weight": torch.tensor([[3.0]]),
-        "a.bias": torch.tensor([4.0]),
+        "a.norm.bias": torch.tensor([4.0]),
         "b.weight": torch.tensor([[12.0]]),
     }
-    assert lengths(displacement).tolist() == [13, 5, 12]
+    found = [13, 5, 12, 5, 12, 0, 0, 0, 0, 0, 0]
+    assert lengths(displacement).tolist() == found
     twice = {name: torch.stack([value, 2 * value]) for name, value in displacement.items()}
-    assert lengths_of_each(twice).tolist() == [[13, 5, 12], [26, 10, 24]]
+    assert lengths_of_each(twice).tolist() == [found, [2 * length for length in found]]
     initial = {name: torch.ones_like(value) for name, value in displacement.items()}
     point = {name: initial[name] + value for name, value in displacement.items()}
-    columns = movement(point, point, initial, torch.tensor([30.0, 10.0, 20.0], dtype=torch.float64))
+    path = torch.zeros(len(PARTS), dtype=torch.float64)
+    path[:5] = torch.tensor([30.0, 10.0, 20.0, 10.0, 20.0])
+    columns = movement(point, point, initial, path)
     assert columns["param_dist"] == pytest.approx(13 / 3**0.5)
-    assert columns["param_path_first"] == pytest.approx(10 / 2**0.5)
-    assert columns["param_path_last"] == 20
+    assert columns["param_path_first"] == columns["param_path_layer_1"] == pytest.approx(10 / 2**0.5)
+    assert columns["param_path_last"] == columns["param_path_layer_2"] == 20
+    assert columns["param_dist_layer_3"] is columns["param_path_layer_8"] is None
 
 
 def test_effective_updates_count_equal_moves_and_discount_small_ones():

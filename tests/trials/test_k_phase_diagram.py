@@ -16,7 +16,11 @@ from trials.core.streams import batch_indices, generator
 from trials.k_phase_diagram import MEASUREMENTS, NETWORKS, KPhaseKnobs, run
 
 INFINITE = float("inf")
-BY_INTERVAL = ("effective_damping", "param_path", "param_path_first", "param_path_last", "lin_gap")
+BY_INTERVAL = (
+    "effective_damping",
+    "lin_gap",
+    *(name for name in MEASUREMENTS if name.startswith("param_path")),
+)
 """Columns that depend on K by what they mean, even where the training does not."""
 
 

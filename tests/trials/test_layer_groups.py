@@ -184,6 +184,27 @@ def test_a_step_is_that_of_a_dense_float64_oracle():
     assert torch.allclose(groups.readout.bias, bias, atol=1e-12)
 
 
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_steps_are_those_of_torch(optimiser, nesterov):
+    groups, others = _network().double(), _network().double()
+    images, labels = _images()
+    descent = Descent(optimiser=optimiser, learning_rate=0.05, momentum=0.9, nesterov=nesterov, weight_decay=0.1)
+    own = optimiser_of(groups, descent)
+    arguments = {"lr": 0.05, "weight_decay": 0.1}
+    theirs = {
+        "sgd": lambda tensors: torch.optim.SGD(tensors, momentum=0.9, nesterov=nesterov, **arguments),
+        "adamw": lambda tensors: torch.optim.AdamW(tensors, **arguments),
+    }[optimiser](others.train().parameters())
+    for step in range(5):
+        train_step(groups, own, descent, step, (images.double(), labels))
+        theirs.zero_grad()
+        nn.functional.cross_entropy(others(images.double()), labels).backward()
+        theirs.step()
+    for name, value in others.state_dict().items():
+        assert torch.allclose(groups.state_dict()[name], value, rtol=1e-9, atol=1e-12), name
+
+
 def test_what_is_seen_is_the_mean_over_samples():
     groups = _network()
     freeze(groups, 4)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from trials.core.knobs import Knobs
 
-Stage = Callable[["Knobs", "TrialContext"], "Mapping[str, np.ndarray]"]
+Stage = Callable[[Any, "TrialContext"], "Mapping[str, np.ndarray]"]
+"""(its own knobs, context) -> arrays by name."""
 
 
 def computed_here(stage: Stage, knobs: Knobs, context: TrialContext) -> Mapping[str, np.ndarray]:
@@ -49,4 +50,5 @@ class TrialContext:
 
     def result_of(self, stage: Stage, knobs: Knobs) -> Mapping[str, np.ndarray]:
         """Return the arrays of a stage, computed once a store under the knobs' own fingerprint."""
-        return self.stage_results(stage, knobs, self)
+        # The trial's checkpoints are its own: a stage that offered its state to them would take the trial's place.
+        return self.stage_results(stage, knobs, replace(self, checkpoints=NoCheckpoints()))

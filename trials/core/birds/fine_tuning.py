@@ -23,11 +23,10 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float, Int64
     from torch import Tensor
-    from torch.optim import Optimizer
 
     from trials.core.checkpoints import Saved, State
     from trials.core.layer_groups.groups import LayerGroups
-    from trials.core.layer_groups.training import Descent
+    from trials.core.layer_groups.training import Descent, Optimiser
     from trials.core.rows import Value
 
 VALIDATED, LEAKED = "selected", "leaked"
@@ -72,7 +71,7 @@ class Course:
     """
 
     groups: LayerGroups
-    optimiser: Optimizer
+    optimiser: Optimiser
     descent: Descent
     splits: Splits
     start: int
@@ -177,7 +176,8 @@ def one_epoch(course: Course, progress: Progress) -> Progress:
         batch = batch_indices(course.seed, step, len(train.labels), course.batch_size, device, whole=False)
         examples = train.inputs[batch], train.labels[batch]
         seen = seen + train_step(course.groups, course.optimiser, course.descent, step, examples, course.start)
-    return replace(progress, epoch=progress.epoch + 1, seen=seen, gradients=gradients_squared(course.groups))
+    gradients = gradients_squared(course.groups, course.optimiser.gradient or {})
+    return replace(progress, epoch=progress.epoch + 1, seen=seen, gradients=gradients)
 
 
 def _selection_columns(selected: Mapping[str, Selected]) -> dict[str, Value]:

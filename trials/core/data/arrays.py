@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trials.core.data import cat_dog, cifar10, digits, generated, mnist, waterbirds
+from trials.core.data import cat_dog, cifar10, digits, generated, mnist, pairs, waterbirds
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64, UInt8
@@ -25,6 +25,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         "mnist": mnist.read,
         "cat_dog": cat_dog.read,
         "waterbirds": waterbirds.read,
+        "digit_pair": pairs.read_digit_pair,
         **generated.READERS,
     }
 )
@@ -70,7 +71,8 @@ def load_arrays(name: str, path: str | None = None) -> Arrays:
     Args:
         name: One of `SOURCES`.
         path: Folder or URL of the data set's files; none means the data set's own place: the installed scikit-learn
-            for digits, a generator for sparse_parity and single_index, a download by torchvision for the others.
+            for digits and digit_pair, a generator for sparse_parity and single_index, a download by torchvision for
+            the others.
 
     Raises:
         ValueError: The name is unknown, the path cannot be read, or its files are not this data set's.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from trials.core.data import cifar10
+from trials.core.data.pairs import two_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import numpy as np
 
 CAT, DOG = 3, 5
 
@@ -23,11 +24,4 @@ def read(path: str | None = None) -> Mapping[str, np.ndarray]:
     Raises:
         ValueError: As for CIFAR-10.
     """
-    whole = cifar10.read(path)
-    arrays: dict[str, np.ndarray] = {}
-    for split in ("train", "test"):
-        labels = whole[f"{split}_labels"]
-        chosen = (labels == CAT) | (labels == DOG)
-        arrays[f"{split}_inputs"] = whole[f"{split}_inputs"][chosen]
-        arrays[f"{split}_labels"] = (labels[chosen] == DOG).astype(np.int64)
-    return arrays
+    return two_of(cifar10.read(path), CAT, DOG)

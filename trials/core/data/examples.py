@@ -65,6 +65,7 @@ class _Scaling(NamedTuple):
 _SCALINGS: Mapping[str, _Scaling] = MappingProxyType(
     {
         "digits": _Scaling(16, 0, 1),
+        "digit_pair": _Scaling(16, 0, 1),
         "cifar10": _Scaling(255, 0.47, 0.25),
         "cat_dog": _Scaling(255, 0.47, 0.25),
         "mnist": _Scaling(255, 0.13, 0.31),

@@ -31,6 +31,7 @@ _COLOUR = _Scaling(255, (0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261))
 _SCALINGS: Mapping[str, _Scaling] = MappingProxyType(
     {
         "digits": _Scaling(16, (0.0,), (1.0,)),
+        "digit_pair": _Scaling(16, (0.0,), (1.0,)),
         "jittered_digits": _Scaling(16, (0.0,), (1.0,)),
         "mnist": _Scaling(255, (0.1307,), (0.3081,)),
         "cifar10": _COLOUR,
@@ -47,6 +48,7 @@ class Images:
     Attributes:
         pixels: Bytes, black at 0.
         classes: Number of classes of the whole data set.
+        white: The largest pixel.
         slope: What a pixel is multiplied by, for each channel.
         offset: What is then added.
     """
@@ -54,6 +56,7 @@ class Images:
     pixels: UInt8[Tensor, "samples channels height width"]
     labels: Int64[Tensor, " samples"]
     classes: int
+    white: float = 255
     slope: Float32[Tensor, "channels 1 1"]
     offset: Float32[Tensor, "channels 1 1"]
 
@@ -88,7 +91,7 @@ def prepared_images(arrays: Arrays, knobs: DataKnobs, device: torch.device) -> t
     test = slice(knobs.test_offset, knobs.test_offset + knobs.test_size if knobs.test_size else None)
     scaling = _SCALINGS[knobs.name]
     slope, offset = (_by_channel(values, device) for values in _line(scaling))
-    shared = {"classes": classes, "slope": slope, "offset": offset}
+    shared = {"classes": classes, "white": scaling.largest, "slope": slope, "offset": offset}
     return tuple(  # type: ignore[return-value]
         # A copy: arrays from shared memory are read-only, which tensors cannot express.
         Images(

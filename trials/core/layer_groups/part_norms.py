@@ -29,9 +29,9 @@ PART_MEASUREMENTS: Mapping[str, Measurement] = {
 }
 
 
-def gradients_squared(groups: LayerGroups) -> Float[Tensor, " parts"]:
+def gradients_squared(groups: LayerGroups, gradient: Mapping[str, Tensor]) -> Float[Tensor, " parts"]:
     """Return the squared norm of each part's gradient, 0 where it has none, without waiting for the device."""
-    named = [[value.grad for value in own.values() if value.grad is not None] for _, own in _parts(groups)]
+    named = [[gradient[name] for name in own if name in gradient] for _, own in _parts(groups)]
     return torch.stack([_squared(gradients, next(groups.parameters())) for gradients in named])
 
 

@@ -16,18 +16,20 @@ import torch
 from torch.nn import functional
 
 from trials.core.losses.classification import cross_entropy
+from trials.core.optimisers.rules import adam, heavy_ball, look_ahead
 from trials.core.probes.fit import Fit, fit
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
     from torch import Tensor
-    from torch.optim import Optimizer
 
     from trials.core.checkpoints import State
     from trials.core.data.examples import Examples
     from trials.core.layer_groups.groups import LayerGroups
     from trials.core.layer_groups.schedules import Schedule
     from trials.core.losses.classification import Loss
+    from trials.core.optimisers.rules import Memory, Rule
+    from trials.core.parameters import Parameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,23 +59,25 @@ class Descent:
         return self.learning_rate * self.schedule(step)
 
 
-def _sgd(tensors: list[Tensor], descent: Descent) -> Optimizer:
-    momentum, decay = descent.momentum, descent.weight_decay
-    rate, nesterov = descent.learning_rate, descent.nesterov
-    return torch.optim.SGD(tensors, lr=rate, momentum=momentum, nesterov=nesterov, weight_decay=decay)
-
-
-def _adamw(tensors: list[Tensor], descent: Descent) -> Optimizer:
-    """Return AdamW with decays 0.9 and 0.999.
-
-    Source: Loshchilov and Hutter, arXiv 1711.05101, algorithm 2.
-    """
-    return torch.optim.AdamW(tensors, lr=descent.learning_rate, weight_decay=descent.weight_decay)
-
-
-OPTIMISERS: Mapping[str, Callable[[list[Tensor], Descent], Optimizer]] = MappingProxyType(
-    {"sgd": _sgd, "adamw": _adamw}
+# `torch.optim` is not taken: building its first optimiser imports a compiler, four seconds in every process.
+OPTIMISERS: Mapping[str, Callable[[Descent], Rule]] = MappingProxyType(
+    {
+        "sgd": lambda descent: (look_ahead if descent.nesterov else heavy_ball)(descent.momentum),
+        "adamw": lambda descent: adam(descent.momentum),
+    }
 )
+DECOUPLED = ("adamw",)
+"""Optimisers whose weight decay shrinks the parameters beside the step. Source: arXiv 1711.05101, algorithm 2."""
+
+
+@dataclass
+class Optimiser:
+    """The parameters that train, which change in place, their last gradient and what the rule remembers of others."""
+
+    tensors: Parameters
+    rule: Rule
+    memory: Memory
+    gradient: Parameters | None = None
 
 
 def label_smoothed(share: float) -> Loss:
@@ -81,14 +85,16 @@ def label_smoothed(share: float) -> Loss:
     return lambda outputs, labels: functional.cross_entropy(outputs, labels, label_smoothing=share)
 
 
-def optimiser_of(groups: LayerGroups, descent: Descent) -> Optimizer:
+def optimiser_of(groups: LayerGroups, descent: Descent) -> Optimiser:
     """Return an optimiser that knows the trainable parameters only: weight decay would move frozen ones."""
-    return OPTIMISERS[descent.optimiser](list(_trainable(groups).values()), descent)
+    tensors = {name: value for name, value in groups.named_parameters() if value.requires_grad}
+    rule = OPTIMISERS[descent.optimiser](descent)
+    return Optimiser(tensors, rule, rule.beginning({name: value.detach() for name, value in tensors.items()}))
 
 
 def train_step(
     groups: LayerGroups,
-    optimiser: Optimizer,
+    optimiser: Optimiser,
     descent: Descent,
     step: int,
     batch: tuple[Tensor, Tensor],
@@ -109,16 +115,28 @@ def train_step(
     """
     hidden, labels = batch
     groups.train()
-    for group in optimiser.param_groups:
-        group["lr"] = descent.rate(step)
-    optimiser.zero_grad()
     outputs = groups.forward_range(hidden, start)
     loss = descent.loss(outputs, labels)
-    loss.backward()
-    optimiser.step()
+    gradients = torch.autograd.grad(loss, list(optimiser.tensors.values()))
+    optimiser.gradient = dict(zip(optimiser.tensors, gradients, strict=True))
+    _move(optimiser, descent, descent.rate(step), optimiser.gradient)
     right = (outputs.detach().argmax(1) == _most_likely(labels)).sum()
     samples = loss.new_full((), len(labels))
     return torch.stack([loss.detach() * samples, right.to(loss.dtype), samples])
+
+
+def _move(optimiser: Optimiser, descent: Descent, rate: float, gradient: Parameters) -> None:
+    """Change the parameters by one step of length `rate` and the memory with them."""
+    decoupled, decay = descent.optimiser in DECOUPLED, descent.weight_decay
+    with torch.no_grad():
+        if decay and decoupled:
+            for value in optimiser.tensors.values():
+                value.mul_(1 - rate * decay)
+        elif decay:
+            gradient = {name: value.add(optimiser.tensors[name], alpha=decay) for name, value in gradient.items()}
+        direction, optimiser.memory = optimiser.rule.direction(gradient, optimiser.memory)
+        for name, value in optimiser.tensors.items():
+            value.sub_(direction[name], alpha=rate)
 
 
 def nothing_seen(device: torch.device) -> Float[Tensor, " 3"]:
@@ -145,29 +163,17 @@ def measured(groups: LayerGroups, examples: Examples, loss: Loss = cross_entropy
     return fit(lambda hidden: groups.forward_range(hidden, start), examples, loss)
 
 
-def state_of(groups: LayerGroups, optimiser: Optimizer) -> State:
+def state_of(groups: LayerGroups, optimiser: Optimiser) -> State:
     """Return all that the steps to come depend on, as it is now: later steps change the network, not the state."""
-    memory = optimiser.state_dict()["state"]
-    names = list(_trainable(groups))
-    remembered = {names[index]: {name: _copied(value) for name, value in of.items()} for index, of in memory.items()}
-    return {"network": {name: value.clone() for name, value in groups.state_dict().items()}, "memory": remembered}
+    network = {name: value.detach().clone() for name, value in groups.state_dict().items()}
+    return {"network": network, "memory": optimiser.memory}
 
 
-def restore(groups: LayerGroups, optimiser: Optimizer, state: State) -> None:
+def restore(groups: LayerGroups, optimiser: Optimiser, state: State) -> None:
     """Put a network and its optimiser where `state_of` found them."""
     saved: Any = state
     groups.load_state_dict(saved["network"])
-    remembered = saved.get("memory", {})
-    memory = {index: remembered[name] for index, name in enumerate(_trainable(groups)) if name in remembered}
-    optimiser.load_state_dict({"state": memory, "param_groups": optimiser.state_dict()["param_groups"]})
-
-
-def _trainable(groups: LayerGroups) -> dict[str, Tensor]:
-    return {name: value for name, value in groups.named_parameters() if value.requires_grad}
-
-
-def _copied(value: Any) -> Tensor:
-    return value.clone() if isinstance(value, torch.Tensor) else torch.tensor(value)
+    optimiser.memory = saved["memory"]
 
 
 def _most_likely(labels: Tensor) -> Int64[Tensor, " batch"]:

@@ -52,6 +52,21 @@ def heavy_ball(momentum: float) -> Rule:
     return Rule(lambda parameters: {"velocity": _zeros(parameters)}, direction)
 
 
+def look_ahead(momentum: float) -> Rule:
+    """Return the rule v <- momentum v + g, whose direction is g + momentum v.
+
+    Source: Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013,
+    section 2, in the form of `torch.optim.SGD`.
+    """
+    ball = heavy_ball(momentum)
+
+    def direction(gradient: Parameters, memory: Memory) -> tuple[Parameters, Memory]:
+        velocity, memory = ball.direction(gradient, memory)
+        return {name: torch.add(value, velocity[name], alpha=momentum) for name, value in gradient.items()}, memory
+
+    return Rule(ball.beginning, direction)
+
+
 def adam(momentum: float) -> Rule:
     """Return Adam's rule with decays 0.9 and 0.999, both means corrected for beginning at zero.
 

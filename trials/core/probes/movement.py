@@ -1,4 +1,7 @@
-"""How far training has moved the parameters, all of them and those of the first and the last layer."""
+"""How far training has moved the parameters: all of them, and layer by layer.
+
+A layer is what one name before the first dot stands for: a stage of residual blocks is one.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+LAYERS = 8
+"""Layers that have a column of their own, counted from the input."""
+PARTS = ("", "_first", "_last", *(f"_layer_{layer}" for layer in range(1, LAYERS + 1)))
+"""Ends of the columns' names: all parameters, the layer at the input, the one at the output, and each by its number."""
+
+
 def relative_distance(parameters: Parameters, initial: Parameters) -> float:
     """Return ||theta - theta_0|| / ||theta_0||, Euclidean over all parameters."""
     return float(torch.sqrt(squared_norm(difference(parameters, initial)) / squared_norm(initial)))
 
 
 def lengths(displacement: Parameters) -> Float[Tensor, " parts"]:
-    """Return the Euclidean length of a displacement: of all entries, of the first layer's, of the last layer's."""
+    """Return the Euclidean length of a displacement in each of `PARTS`; 0 for a layer that the network lacks."""
     squares = torch.stack([value.flatten().dot(value.flatten()) for value in displacement.values()])
     return (_parts(tuple(displacement), squares.dtype, squares.device) @ squares).sqrt()
 
@@ -33,16 +42,18 @@ def lengths_of_each(displacements: Parameters) -> Float[Tensor, "displacements p
 
 @lru_cache(maxsize=16)
 def _parts(names: tuple[str, ...], dtype: torch.dtype, device: torch.device) -> Float[Tensor, "parts names"]:
-    """Return which of the parameters belong to all, to the first layer and to the last layer."""
-    layers = [name.rpartition(".")[0] for name in names]
-    belongs = [[layer in part for layer in layers] for part in (layers, layers[:1], layers[-1:])]
+    """Return which of the parameters belong to each of `PARTS`."""
+    layers = [name.partition(".")[0] for name in names]
+    distinct = list(dict.fromkeys(layers))
+    numbered = [distinct[number : number + 1] for number in range(LAYERS)]
+    belongs = [[layer in part for layer in layers] for part in (layers, layers[:1], layers[-1:], *numbered)]
     return torch.tensor(belongs, dtype=dtype, device=device)
 
 
 def movement(
     parameters: Parameters, anchor: Parameters, initial: Parameters, path: Float[Tensor, " parts"]
-) -> dict[str, float]:
-    """Return the columns of distance and path, over the norms at initialisation.
+) -> dict[str, float | None]:
+    """Return the columns of distance and path, over the norms at initialisation; None for a layer that is not there.
 
     Args:
         parameters: Where training is.
@@ -51,9 +62,10 @@ def movement(
         path: Lengths that the rounds before this one covered, added up.
     """
     scale = lengths(initial).double()
-    distances = (lengths(difference(parameters, initial)) / scale).tolist()
-    paths = ((path + lengths(difference(parameters, anchor))) / scale).tolist()
-    parts = ("", "_first", "_last")
-    return {f"param_dist{part}": value for part, value in zip(parts, distances, strict=True)} | {
-        f"param_path{part}": value for part, value in zip(parts, paths, strict=True)
+    moved = {"param_dist": lengths(difference(parameters, initial))}
+    moved["param_path"] = path + lengths(difference(parameters, anchor))
+    return {
+        f"{column}{part}": value if norm else None
+        for column, covered in moved.items()
+        for part, value, norm in zip(PARTS, (covered / scale).tolist(), scale.tolist(), strict=True)
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from trials.core.probes.movement import LAYERS
 from trials.core.rows import Measurement
 
 _LIN = "the linearisation being trained (that of the round of the row's last step)"
@@ -27,9 +28,21 @@ ROUND_MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
         "param_dist": Measurement(meaning="distance of the parameters from initialisation over their initial norm"),
         "param_dist_first": Measurement(meaning=f"distance of the first layer from its initialisation {_NORM}"),
         "param_dist_last": Measurement(meaning=f"distance of the last layer from its initialisation {_NORM}"),
+        **{
+            f"param_dist_layer_{layer}": Measurement(
+                meaning=f"distance of layer {layer} from the input from its initialisation {_NORM}"
+            )
+            for layer in range(1, LAYERS + 1)
+        },
         "param_path": Measurement(meaning=f"distances that the rounds so far covered, added up, {_NORM}"),
         "param_path_first": Measurement(meaning=f"distances that the rounds moved the first layer, added up, {_NORM}"),
         "param_path_last": Measurement(meaning=f"distances that the rounds moved the last layer, added up, {_NORM}"),
+        **{
+            f"param_path_layer_{layer}": Measurement(
+                meaning=f"distances that the rounds moved layer {layer} from the input, added up, {_NORM}"
+            )
+            for layer in range(1, LAYERS + 1)
+        },
         "effective_damping": Measurement(
             meaning="1 / (learning rate x steps of the longest round so far), to which its plain steps amount"
         ),

@@ -19,7 +19,7 @@ from trials.core.networks.chain import Chain
 from trials.core.networks.layers import Flatten, Linear, Relu
 from trials.core.optimisers.sgd import sgd_step
 from trials.core.parameters import Parameters, difference
-from trials.core.probes.movement import lengths_of_each
+from trials.core.probes.movement import PARTS, lengths_of_each
 from trials.core.rounds.measuring import Past
 from trials.core.rounds.parameter_space import TangentRound, chain_of
 from trials.core.rounds.round import Place
@@ -161,7 +161,7 @@ def _beginning(lanes: Sequence[Lane]) -> _Stack:
     point = {name: torch.stack([each[name] for each in initial]) for name in initial[0]}
     first = next(iter(point.values()))
     rates = torch.tensor([lane.descent.learning_rate for lane in lanes], dtype=first.dtype, device=first.device)
-    path = torch.zeros(len(lanes), 3, dtype=torch.float64, device=first.device)
+    path = torch.zeros(len(lanes), len(PARTS), dtype=torch.float64, device=first.device)
     memory = lanes[0].descent.rule.beginning(point)
     return _Stack(point=point, anchor=point, memory=memory, path=path, rates=rates)
 

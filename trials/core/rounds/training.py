@@ -10,7 +10,7 @@ import torch
 from trials.core.linearisation import linearised
 from trials.core.optimisers.sgd import sgd_step
 from trials.core.parameters import Parameters, difference
-from trials.core.probes.movement import lengths
+from trials.core.probes.movement import PARTS, lengths
 from trials.core.rounds.choice import METHODS, Methods, Switch
 from trials.core.rounds.round import Place, Problem, Round, gradient_norm
 
@@ -149,7 +149,7 @@ def at_initialisation(problem: Problem, initial: Parameters, descent: Descent, m
     """Return the training before its first step."""
     place, method = Place(initial, descent.rule.beginning(initial)), methods.at(0)
     round_ = METHODS[method.method](problem, linearised(problem.network.forward, initial), place)
-    path = torch.zeros(3, dtype=torch.float64, device=next(iter(initial.values())).device)
+    path = torch.zeros(len(PARTS), dtype=torch.float64, device=next(iter(initial.values())).device)
     return Training(method=method, round=round_, place=round_.start, linearisations=0, begun=0, path=path)
 
 

@@ -1,0 +1,205 @@
+"""Figures of the spurious features on cats and dogs: what freezing and what augmentation keeps of the right features.
+
+Published values are those of the slides that the study's page names. Each figure takes the finished trials and their
+rows, and is left out where these do not carry it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+from matplotlib.colors import Normalize
+
+from analysis.core.category_cells import draw_cells
+from analysis.core.curves import draw_band, seed_band
+from analysis.core.figures import COLOURS, Drawing, ordered_colours, style
+from analysis.core.frozen_parts import DEPTH, FROZEN, draw_columns, draw_depths, draw_published, name_depths
+from analysis.core.matched_loss import at_matched_loss
+from analysis.core.pages import axes_grid
+from analysis.core.panels import Panels, described, knob_names, subject
+from analysis.core.results import Results
+from analysis.core.seed_means import seed_means
+
+STUDY = "spurious_cat_dog"
+RATE, ARM, PRETRAINING = "learning_rate", "augmentation_arm", "pretrain_epochs"
+AMPLITUDE, AGREEMENT, CLEAN = "feature_amplitude", "feature_agreement", "acc_clean"
+FINAL = f"final_{CLEAN}"
+LEVEL = 0.01
+"""Training loss at which learning rates and budgets compare."""
+_CHANCE = 0.5
+_SUBJECT = ("data_name", "network_blocks", "network_width", "train_per_class", PRETRAINING, "epochs", "feature_size")
+_PASSIVE = ("seed", DEPTH, "prefix_cache", "measurements_per_epoch", AMPLITUDE, AGREEMENT, RATE)
+
+
+def draw(results: Results) -> Sequence[Drawing]:
+    """Return every figure that the stored trials carry."""
+    trials = results.trials(STUDY)
+    trials = trials[(trials["outcome"] == "finished") & (trials["revision"] == trials["revision"].max())]
+    if not len(trials):
+        return []
+    rows = results.measurements(STUDY, knobs=True)
+    rows = rows[rows["trial_id"].isin(trials["trial_id"])]
+    with style():
+        drawn = [figure(trials, rows) for figure in FIGURES]
+    return [drawing for drawing in drawn if drawing is not None]
+
+
+def freeze_depths(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
+    """Return accuracy on clean images against what is frozen, at the end and at equal training loss."""
+    chosen = _variants(_fine_tuned(trials))
+    if chosen[DEPTH].nunique() < 2:
+        return None
+    crossed = at_matched_loss(rows, [LEVEL], "train_loss", [CLEAN]).set_index("trial_id")[CLEAN]
+    chosen = chosen.assign(matched=chosen["trial_id"].map(crossed))
+    title = _subject(chosen, "mean of seeds and its 95 % interval")
+    figure, grid = axes_grid(1, 2, size=(4.9, 3.8), title=title)
+    numbers = []
+    for axes, column, name in zip(
+        grid[0], (FINAL, "matched"), ("at the end", f"at training loss {LEVEL:g}"), strict=True
+    ):
+        numbers.append(draw_depths(axes, chosen, column).assign(reading=name))
+        axes.axhline(_CHANCE, color="#999999", linewidth=0.8, linestyle=":")
+        axes.set(xlabel="frozen", ylabel=f"accuracy on clean images\n{name}")
+    draw_published(grid[0, 0])
+    grid[0, 1].set_ylim(grid[0, 0].get_ylim())
+    grid[0, 0].legend(fontsize=7, loc="upper left")
+    return Drawing(figure, pd.concat(numbers, ignore_index=True))
+
+
+def learning_curves(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
+    """Return accuracies and training loss against epochs, a colour for each depth."""
+    chosen = _commonest(_fine_tuned(trials))
+    own = rows[rows["trial_id"].isin(chosen["trial_id"])]
+    if not len(own):
+        return None
+    shown = {CLEAN: "accuracy on clean images", "acc_conflict": "accuracy with the other\nclass's feature"}
+    shown |= {"train_loss": "training loss, as seen (nats)"}
+    figure, grid = axes_grid(1, len(shown), size=(3.7, 3.2), title=_subject(chosen, "mean and range of seeds"))
+    numbers, colours = [], ordered_colours(own[DEPTH])
+    for axes, (column, name) in zip(grid[0], shown.items(), strict=True):
+        for depth, colour in colours.items():
+            band = seed_band(own[(own[DEPTH] == depth) & own[column].notna()], "epoch", column)
+            draw_band(axes, band, "epoch", colour=colour, label=FROZEN[int(depth)].replace("\n", " "))
+            numbers.append(band.assign(**{DEPTH: depth}, measurement=column))
+        axes.set(xlabel="epochs with the feature", ylabel=name)
+    grid[0, 2].set_yscale("log")
+    grid[0, 2].axhline(LEVEL, color="#999999", linewidth=0.8, linestyle=":")
+    grid[0, 0].legend(title="frozen", fontsize=7)
+    return Drawing(figure, pd.concat(numbers, ignore_index=True), "learning_curves")
+
+
+def diagrams(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
+    """Return accuracy on clean images over what is frozen and each of the feature's knobs that vary with it."""
+    chosen = _fine_tuned(trials)
+    names = {AMPLITUDE: "amplitude of the patch", AGREEMENT: "share of images whose patch agrees with their class"}
+    names |= {RATE: "learning rate"}
+    shown = {name: label for name, label in names.items() if chosen[name].nunique() > 1}
+    if chosen[DEPTH].nunique() < 2 or not shown:
+        return None
+    figure, grid = axes_grid(1, len(shown), size=(4.6, 3.2), title=_subject(chosen, "mean of seeds"))
+    tables = {}
+    for name in shown:
+        others = [other for other in names if other != name]
+        plane = chosen[(chosen[others] == chosen[others].mode().iloc[0]).all(axis=1)]
+        tables[name] = seed_means(plane, [DEPTH, name], FINAL)
+    means = pd.concat(table["mean"] for table in tables.values())
+    for axes, (name, label) in zip(grid[0], shown.items(), strict=True):
+        image = draw_cells(axes, tables[name], DEPTH, name, Normalize(means.min(), means.max()))
+        name_depths(axes, sorted(tables[name][DEPTH].unique()))
+        axes.set(xlabel="frozen", ylabel=label)
+    figure.colorbar(image, ax=grid, label="accuracy on clean images", aspect=30, pad=0.01)
+    numbers = [table.rename(columns={name: "value"}).assign(knob=name) for name, table in tables.items()]
+    return Drawing(figure, pd.concat(numbers, ignore_index=True), "diagrams")
+
+
+def layers(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
+    """Return how far the feature moves activations before fine-tuning, and how far parameters moved after it."""
+    chosen = trials[trials["part"] == "B"]
+    first = rows[(rows["step"] == 0) & rows["trial_id"].isin(chosen["trial_id"])]
+    # Before fine-tuning the depth is yet to matter: one trial a seed and pretraining tells all.
+    first = first.drop_duplicates(["seed", PRETRAINING, "pretrain_feature", AMPLITUDE])
+    first = first[first[AMPLITUDE] == first[AMPLITUDE].max()]
+    if not len(first):
+        return None
+    figure, grid = axes_grid(1, 2, size=(4.6, 3.4), title=_subject(chosen, "mean of seeds and its 95 % interval"))
+    numbers = []
+    for colour, (epochs, of_network) in zip(COLOURS, first.groupby(PRETRAINING), strict=False):
+        label = f"pretrained for {epochs} epochs" if epochs else "random network"
+        numbers.append(draw_columns(grid[0, 0], of_network, "sens_depth_", colour, label).assign(network=label))
+    grid[0, 0].set(
+        xlabel="activations after", ylabel="squared change by the feature\nrelative to another image", yscale="log"
+    )
+    grid[0, 0].legend(fontsize=7)
+    tuned = _commonest(_fine_tuned(trials))
+    for depth, colour in ordered_colours(tuned[DEPTH]).items():
+        label = FROZEN[int(depth)].replace("\n", " ")
+        part = draw_columns(grid[0, 1], tuned[tuned[DEPTH] == depth], "final_weight_drift_rel_", colour, label)
+        numbers.append(part.assign(**{DEPTH: depth}))
+    grid[0, 1].set(xlabel="parameters of", ylabel="distance from where they began,\nrelative to their norm")
+    grid[0, 1].legend(title="frozen", fontsize=7)
+    return Drawing(figure, pd.concat(numbers, ignore_index=True), "layers")
+
+
+def augmentation(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
+    """Return accuracy on clean images of the arms of part A, a group of bars for each feature."""
+    chosen = trials[trials["part"] == "A"]
+    if chosen[ARM].nunique() < 2:
+        return None
+    chosen = chosen.assign(variant=_described(chosen, ("seed", ARM, "augmentation_arm")))
+    means = seed_means(chosen, ["variant", ARM], FINAL)
+    variants, arms = list(means["variant"].unique()), [arm for arm in ARMS if arm in set(means[ARM])]
+    title = _subject(chosen, "part A", "bars: mean of seeds, lines: its 95 % interval")
+    figure, grid = axes_grid(1, 1, size=(2.6 + 2.2 * len(variants), 3.6), title=title)
+    axes, width = grid[0, 0], 0.8 / len(arms)
+    for place, (arm, colour) in enumerate(zip(arms, COLOURS, strict=False)):
+        own = means[means[ARM] == arm]
+        at = [variants.index(variant) + (place - (len(arms) - 1) / 2) * width for variant in own["variant"]]
+        axes.bar(at, own["mean"], width, yerr=own["half_width"], color=colour, label=arm.replace("_", " "), capsize=2)
+    axes.axhline(_CHANCE, color="#999999", linewidth=0.8, linestyle=":")
+    axes.set_xticks(range(len(variants)), [variant.replace(", ", "\n") for variant in variants])
+    axes.set(ylabel="accuracy on clean images", ylim=(0.4, None))
+    axes.legend(fontsize=7, ncols=2)
+    return Drawing(figure, means, "augmentation")
+
+
+ARMS = ("baseline", "random_noise_position", "random_crop", "clean", "crop_only")
+# The first is the study's main figure.
+FIGURES: Sequence[Callable[[pd.DataFrame, pd.DataFrame], Drawing | None]] = (
+    freeze_depths,
+    learning_curves,
+    diagrams,
+    layers,
+    augmentation,
+)
+
+
+def _fine_tuned(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials of part B whose network was pretrained."""
+    return trials[(trials["part"] == "B") & (trials[PRETRAINING] > 0)]
+
+
+def _variants(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return trials at the commonest feature and learning rate, with what else varies in words as `variant`."""
+    chosen = trials
+    for name in (AMPLITUDE, AGREEMENT, RATE):
+        if len(chosen):
+            chosen = chosen[chosen[name] == chosen[name].mode().iloc[-1]]
+    return chosen.assign(variant=_described(chosen, _PASSIVE))
+
+
+def _commonest(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials of the commonest variant."""
+    chosen = _variants(trials)
+    return chosen[chosen["variant"] == chosen["variant"].mode().iloc[0]] if len(chosen) else chosen
+
+
+def _described(trials: pd.DataFrame, passive: Sequence[str]) -> pd.Series:
+    """Return what tells trials apart in words, but for passive knobs."""
+    varying = [name for name in knob_names(trials) if name not in passive and trials[name].nunique() > 1]
+    words = [described(dict(zip(varying, values, strict=True))) for values in trials[varying].itertuples(index=False)]
+    return pd.Series(words, index=trials.index, dtype=str)
+
+
+def _subject(trials: pd.DataFrame, *remarks: str) -> str:
+    return subject(trials, Panels(()), _SUBJECT, *remarks)

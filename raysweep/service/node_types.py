@@ -1,0 +1,65 @@
+"""What types of nodes an autoscaler could start: asked of the head, where the autoscaler's configuration lies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ray
+
+HEAD = "node:__internal_head__"
+"""Resource that the head alone has."""
+_OPTION = "--autoscaling-config="
+_SECONDS = 30.0
+
+NodeTypes = Mapping[str, Mapping[str, float]]
+"""Name of a type -> what a node of it has."""
+
+
+def node_types() -> NodeTypes | None:
+    """Return the types of nodes that the autoscaler of the connected cluster may start.
+
+    Ray tells no driver of them, so a task on the head reads the file that the autoscaler was given. None where there is
+    no such file (on Kubernetes the autoscaler is a container of its own, and makes its configuration from the cluster's
+    manifest), where it leaves the resources of a type to be found out, or where the head does not answer.
+    """
+    with contextlib.suppress(ray.exceptions.RayError):
+        asked = ray.remote(num_cpus=0, resources={HEAD: 0.001}, max_retries=0)(_types_of_this_head).remote()
+        return ray.get(asked, timeout=_SECONDS)
+    return None
+
+
+def _types_of_this_head() -> NodeTypes | None:
+    file = _configuration_file()
+    return None if file is None else types_in(_loaded(file))
+
+
+def types_in(configuration: Mapping[str, Any]) -> NodeTypes | None:
+    """Return the types of nodes in an autoscaler's configuration; None if not all of them say what they have."""
+    types = {
+        name: declared.get("resources") or {}
+        for name, declared in configuration["available_node_types"].items()
+        if declared.get("max_workers", configuration.get("max_workers", 0)) > 0
+    }
+    return types if all("CPU" in resources for resources in types.values()) else None
+
+
+def _configuration_file() -> Path | None:
+    """Return the file named on the command line of the monitor, the process of the head that is its autoscaler."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            if any(word.endswith(b"monitor.py") for word in words):
+                named = (os.fsdecode(word).removeprefix(_OPTION) for word in words if word.startswith(_OPTION.encode()))
+                return next((Path(name).expanduser() for name in named if name), None)
+    return None
+
+
+def _loaded(file: Path) -> Mapping[str, Any]:
+    import yaml
+
+    loaded: Mapping[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return loaded

@@ -1,0 +1,21 @@
+"""Spurious features on cats and dogs: which augmentation, and how deep a freeze, keeps a network from a patch."""
+
+from __future__ import annotations
+
+from analysis.spurious_cat_dog import draw
+from raysweep.service.command import main
+from raysweep.service.study import Study
+from trials.spurious_cat_dog import MEASUREMENTS, run
+
+STUDY = Study(
+    name="spurious_cat_dog",
+    question="Does freezing what was pretrained, or augmentation, keep a network from a patch that tells the class?",
+    trial=run,
+    measurements=MEASUREMENTS,
+    draw=draw,
+    across="freeze_depth",
+    headline="final_acc_clean",
+)
+
+if __name__ == "__main__":
+    raise SystemExit(main(STUDY))

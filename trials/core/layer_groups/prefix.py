@@ -1,0 +1,82 @@
+"""Prefix: activations of the frozen parts, computed once and trained on.
+
+What the frozen parts make of an image never changes while no augmentation changes the image, so that training the
+other parts on stored activations takes the same steps, bit by bit on a CPU.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from trials.core.layer_groups.groups import LayerGroups
+
+_SAMPLES_ON_CPU, _SAMPLES_ELSEWHERE = 128, 4096
+
+
+class _Kept(NamedTuple):
+    """The activations that this process computed last, under the digest of all that decides them."""
+
+    digest: str
+    hidden: tuple[Tensor, ...]
+
+
+_last: list[_Kept] = []
+
+
+def prefix_activations(
+    groups: LayerGroups, inputs: Sequence[Float[Tensor, "samples ..."]], depth: int
+) -> tuple[Float[Tensor, "samples ..."], ...]:
+    """Return what the first `depth` parts make of each set of inputs, in eval mode.
+
+    A process remembers the last answer by the content of the inputs and of the parts: trials that follow with the
+    same ones compute nothing, and those that freeze more compute the parts beyond only.
+
+    Args:
+        groups: The network, left in eval mode.
+        inputs: Sets of inputs, on the network's device.
+        depth: How many parts they pass.
+    """
+    if depth == 0:
+        return tuple(inputs)
+    groups.eval()
+    digests = list(_digests(groups, inputs, depth))
+    known = next((kept for kept in _last if kept.digest in digests), None)
+    _last.clear()
+    start, hidden = (digests.index(known.digest), known.hidden) if known else (0, tuple(inputs))
+    hidden = tuple(_passed(groups, of_set, start, depth) for of_set in hidden)
+    _last.append(_Kept(digests[depth], hidden))
+    return hidden
+
+
+def _passed(groups: LayerGroups, hidden: Tensor, start: int, stop: int) -> Tensor:
+    if start == stop:
+        return hidden
+    samples = _SAMPLES_ON_CPU if hidden.device.type == "cpu" else _SAMPLES_ELSEWHERE
+    with torch.no_grad():
+        return torch.cat([groups.forward_range(some, start, stop) for some in hidden.split(samples)])
+
+
+def _digests(groups: LayerGroups, inputs: Sequence[Tensor], depth: int) -> Iterator[str]:
+    """Yield the digest of what decides the activations after 0, 1, ... `depth` parts."""
+    content = hashlib.sha256()
+    for of_set in inputs:
+        _add(content, "inputs", of_set)
+    yield content.hexdigest()
+    for name in groups.names[:depth]:
+        for entry, value in groups.get_submodule(name).state_dict().items():
+            _add(content, f"{name}.{entry}", value)
+        yield content.hexdigest()
+
+
+def _add(content: hashlib._Hash, name: str, value: Tensor) -> None:
+    array = value.detach().cpu().contiguous().numpy()
+    content.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
+    content.update(array.data)

@@ -1,0 +1,1 @@
+"""Spurious features: patches that are added to images and tell their labels, or nothing but themselves."""

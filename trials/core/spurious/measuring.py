@@ -1,0 +1,147 @@
+"""What a trial with a spurious feature measures, and with what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from trials.core.layer_groups.drift import relative_drifts
+from trials.core.layer_groups.residual import PARTS
+from trials.core.layer_groups.sensitivity import sensitivities
+from trials.core.layer_groups.training import measured, nothing_seen, restore, seen_fit, state_of
+from trials.core.rows import Measurement, Value
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trials.core.checkpoints import State
+    from trials.core.context import TrialContext
+    from trials.core.layer_groups.freezing import Freezing
+    from trials.core.layer_groups.groups import LayerGroups
+    from trials.core.layer_groups.training import Optimiser
+    from trials.core.spurious.image_sets import TestViews
+
+LOST_BELOW = 0.6
+"""Accuracy on clean images below which the right features count as lost."""
+
+_SEEN = "the training images since the last row, as they were seen"
+_AT_ENDS = "squared change by the feature relative to that by another image, in the first and the last row"
+_DRIFT = "distance of the parameters from where training began, relative to their norm there; in the last row"
+_ACTIVATIONS = ("the input", *PARTS[:-2], f"{PARTS[-2]} after pooling")
+
+SPURIOUS_MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
+    {
+        "epoch": Measurement(meaning="epochs trained so far", unit="epochs"),
+        "lr": Measurement(meaning="learning rate of the step that comes next"),
+        "train_loss": Measurement(meaning=f"cross-entropy on {_SEEN}", unit="nats"),
+        "train_acc": Measurement(meaning=f"accuracy on {_SEEN}"),
+        "acc_clean": Measurement(meaning="accuracy on the test images without the feature"),
+        "acc_spurious": Measurement(meaning="accuracy on the test images with the feature of their class"),
+        "acc_conflict": Measurement(meaning="accuracy on the test images with the feature of the other class"),
+        "acc_worst": Measurement(meaning="the smaller of acc_spurious and acc_conflict: the worst of two equal groups"),
+        "acc_pretrained": Measurement(meaning="accuracy of the pretrained network on the clean test images; part B"),
+        "epochs_to_acc_clean_below_0_6": Measurement(
+            meaning="epochs at the first row after the first whose acc_clean is below 0.6", unit="epochs"
+        ),
+        "num_trainable": Measurement(meaning="parameters that train", type=int),
+        "num_frozen": Measurement(meaning="parameters that are frozen", type=int),
+        "prefix_cached": Measurement(meaning="whether training ran on stored activations of frozen parts", type=bool),
+        **{
+            f"sens_depth_{depth}": Measurement(meaning=f"sensitivity of {name}: {_AT_ENDS}")
+            for depth, name in enumerate(_ACTIVATIONS)
+        },
+        **{
+            f"weight_drift_rel_{part.replace(' ', '_')}": Measurement(meaning=f"drift of {part}: {_DRIFT}")
+            for part in PARTS
+        },
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instruments:
+    """The network that trains and what its rows are measured with.
+
+    Attributes:
+        groups: The network, which training changes.
+        freezing: What of it is frozen.
+        initial: Its parameters before training.
+        accuracy: Accuracy of the pretrained network; None where nothing was pretrained.
+        start: How many parts the stored activations have passed; 0 where images are seen anew at each step.
+        views: The test images after these parts.
+        inputs: The test images themselves.
+    """
+
+    groups: LayerGroups
+    freezing: Freezing
+    initial: Mapping[str, Tensor]
+    accuracy: float | None
+    start: int
+    views: TestViews
+    inputs: TestViews
+
+    def row(self, seen: Tensor, *, first: bool, last: bool) -> dict[str, Value]:
+        """Return what is measured; `seen` is what the steps since the last row add up to."""
+        train = seen_fit(seen) if not first else None
+        ends = self._sensitivities() if first or last else {}
+        return {
+            "train_loss": train and train.loss,
+            "train_acc": train and train.accuracy,
+            **self._accuracies(),
+            "acc_pretrained": self.accuracy,
+            "num_trainable": self.freezing.num_trainable,
+            "num_frozen": self.freezing.num_frozen,
+            "prefix_cached": self.start > 0,
+            **ends,
+            **(self._drifts() if last else {}),
+        }
+
+    def _accuracies(self) -> dict[str, Value]:
+        views = self.views.clean, self.views.spurious, self.views.conflict
+        clean, spurious, conflict = (
+            None if view is None else measured(self.groups, view, start=self.start).accuracy for view in views
+        )
+        worst = min(accuracy for accuracy in (spurious, conflict) if accuracy is not None)
+        return {"acc_clean": clean, "acc_spurious": spurious, "acc_conflict": conflict, "acc_worst": worst}
+
+    def _sensitivities(self) -> dict[str, Value]:
+        found = sensitivities(self.groups, self.inputs.clean.inputs, self.inputs.spurious.inputs)
+        return {f"sens_depth_{depth}": value for depth, value in enumerate(found)}
+
+    def _drifts(self) -> dict[str, Value]:
+        drifts = relative_drifts(self.groups, self.initial)
+        return {f"weight_drift_rel_{part.replace(' ', '_')}": value for part, value in drifts.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    """What rows to come depend on beside the network.
+
+    Attributes:
+        seen: What the steps since the last row add up to.
+        lost: Epochs at the first row below `LOST_BELOW`; None if there was none.
+    """
+
+    seen: Tensor
+    lost: float | None = None
+
+
+def beginning(groups: LayerGroups, optimiser: Optimiser, context: TrialContext) -> tuple[int, Past]:
+    """Return the step to begin with and the past, and put the network and its optimiser where they were then."""
+    found = context.checkpoints.restored(context.device)
+    if found is None:
+        return 0, Past(seen=nothing_seen(context.device))
+    state: Any = found.state
+    restore(groups, optimiser, state["training"])
+    lost = float(state["lost"])
+    return found.step, Past(seen=state["seen"], lost=None if lost < 0 else lost)
+
+
+def saved(groups: LayerGroups, optimiser: Optimiser, past: Past) -> State:
+    """Return all that the steps and rows to come depend on."""
+    lost = torch.tensor(-1.0 if past.lost is None else past.lost, dtype=torch.float64)
+    return {"training": state_of(groups, optimiser), "seen": past.seen, "lost": lost}
