@@ -18,7 +18,7 @@ import torch
 from trials.core.augmentation.draws import draws
 from trials.core.augmentation.transforms import TRANSFORMS
 from trials.core.birds.answers import predictions
-from trials.core.birds.composites import OTHERS, independent_composites, plain_images
+from trials.core.birds.composites import OTHERS, independent_composites, plain_images, spare_images
 from trials.core.birds.sets import BirdData, as_seen
 from trials.core.knobs import Knobs, knob
 from trials.core.layer_groups.backbones import Sizes, built, take_bytes
@@ -105,7 +105,8 @@ def pretrained(knobs: StageKnobs, context: TrialContext) -> Mapping[str, np.ndar
             batch = batch_indices(knobs.seed, step, len(images), how.batch_size, device, stream="pretraining")
             pixels = AUGMENTATIONS[how.augmentation](images[batch], numbers[batch])
             train_step(groups, optimiser, descent, step, (pixels, labels[batch]))
-    unseen, answers = _examples(knobs, context, "test", min(TEST_IMAGES, how.images))
+    spare = spare_images(context.arrays(knobs.data.name), "test") // 2
+    unseen, answers = _examples(knobs, context, "test", min(TEST_IMAGES, spare))
     right = predictions(groups, unseen) == answers
     weights = {name: value.cpu().numpy() for name, value in groups.state_dict().items()}
     return {**weights, ACCURACY: right.double().mean().cpu().numpy()}
