@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -76,7 +77,7 @@ def depths(trials: pd.DataFrame) -> Drawing:
     return Drawing(figure, found.numbered(numbers))
 
 
-_LINES: Mapping[str, str] = MappingProxyType({OURS: "-", THEIRS: ":"})
+_LINES: Mapping[str, Any] = MappingProxyType({OURS: "-", THEIRS: ":"})
 
 
 def _draw_depths(axes: Axes, chosen: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -159,8 +159,9 @@ def cached_parts(knobs: FreezeDepthKnobs) -> int:
 
 
 def _precision(knobs: FreezeDepthKnobs, device: torch.device) -> torch.autocast:
-    """Return the context of a forward pass; it must not outlast a row, since whoever reads the rows is inside then."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=knobs.precision == "bfloat16")
+    """Return the context of forward passes; it must not outlast a row, since whoever reads the rows is inside then."""
+    # Without a cache of rounded weights: within one context it would outlive the steps that change them.
+    return torch.autocast(device.type, torch.bfloat16, enabled=knobs.precision == "bfloat16", cache_enabled=False)
 
 
 def _descent(knobs: FreezeDepthKnobs, images: int) -> Descent:

@@ -67,12 +67,12 @@ def signatures(chosen: pd.DataFrame, response: str) -> pd.DataFrame:
     if not {FOREGROUND, BACKGROUND} <= set(table.columns) or 0 not in table.index.get_level_values(DEPTH):
         return pd.DataFrame(columns=[DEPTH, "d_foreground", "d_background", "seeds"])
     gains = (table - table.loc[0].reindex(table.index, level=SEED)).dropna()
-    gains = gains[gains.index.get_level_values(DEPTH) > 0].groupby(level=DEPTH)
+    by_depth = gains[gains.index.get_level_values(DEPTH) > 0].groupby(level=DEPTH)
     return pd.DataFrame(
         {
-            "d_foreground": gains[FOREGROUND].mean(),
-            "d_background": gains[BACKGROUND].mean(),
-            "seeds": gains[FOREGROUND].count(),
+            "d_foreground": by_depth[FOREGROUND].mean(),
+            "d_background": by_depth[BACKGROUND].mean(),
+            "seeds": by_depth[FOREGROUND].count(),
         }
     ).reset_index()
 

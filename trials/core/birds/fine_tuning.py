@@ -113,7 +113,8 @@ def splits_of(birds: Birds, task: str, groups: LayerGroups, depth: int, device: 
         Split(activations, TASKS[task](of_groups), of_groups)
         for activations, (_, of_groups) in zip(inputs, images, strict=True)
     ]
-    return Splits(*splits, counts=birds.train.counts)
+    train, validation, test = splits
+    return Splits(train, validation, test, birds.train.counts)
 
 
 @lru_cache(maxsize=1)

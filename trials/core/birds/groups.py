@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from jaxtyping import Int64, UInt8
 
 GROUPS = 4
-Attribute = Callable[["Int64[np.ndarray, 'images']"], "Int64[np.ndarray, 'images']"]
+Attribute = Callable[[Any], Any]
 
 TASKS: Mapping[str, Attribute] = MappingProxyType(
     {"foreground": lambda groups: groups // 2, "background": lambda groups: groups % 2}
 )
-"""Task -> labels of groups: what is to be predicted."""
+"""Task -> labels of groups (an array or a tensor of them): what is to be predicted."""
 
 # Images of each group in the released set, by class: landbird on land, on water, waterbird on land, on water.
 TRAIN_COUNTS, VALIDATION_COUNTS = (3498, 184, 56, 1057), (467, 466, 133, 133)

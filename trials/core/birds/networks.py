@@ -87,7 +87,7 @@ def _take_weights(backbone: Backbone, knobs: NetworkKnobs, context: TrialContext
         load_weights(backbone.groups, ours, f"{knobs.weights_source} {knobs.weights}".strip())
     if knobs.pretrain.task == NONE:
         return None
-    result = context.result_of(pretrained, _stage(knobs))  # type: ignore[arg-type]
+    result = context.result_of(pretrained, _stage(knobs))
     arrays = {name: torch.tensor(array) for name, array in result.items() if name != ACCURACY}
     load_weights(backbone.groups, arrays, f"pretraining on {knobs.pretrain.task}")
     return float(result[ACCURACY])

@@ -101,7 +101,8 @@ def _made(library: str, name: str, make: Callable[[], Any]) -> Any:
 
 def _certain(network: nn.Module) -> None:
     """Let nothing be left out at random, which would depend on more than the seed and the step."""
-    for module in network.modules():
+    modules: list[Any] = list(network.modules())
+    for module in modules:
         if isinstance(module, _DropoutNd) or type(module).__name__ == "StochasticDepth":
             module.p = 0.0
 
