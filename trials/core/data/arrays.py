@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trials.core.data import cat_dog, cifar10, digits, generated, jittered_digits, mnist, pairs
+from trials.core.data import cat_dog, cifar10, digits, generated, jittered_digits, mnist, pairs, waterbirds
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64, UInt8
 
 Source = Callable[["str | None"], Mapping[str, np.ndarray]]
 
-# Name -> reader of a path (or None for the data set's own place) into the four arrays of `Arrays`.
+# Name -> reader of a path (or None for the data set's own place) into the arrays of `Arrays` or `ValidatedArrays`.
 SOURCES: Mapping[str, Source] = MappingProxyType(
     {
         "digits": digits.read,
@@ -25,6 +25,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         "cifar10": cifar10.read,
         "mnist": mnist.read,
         "cat_dog": cat_dog.read,
+        "waterbirds": waterbirds.read,
         "digit_pair": pairs.read_digit_pair,
         **generated.READERS,
     }
@@ -57,6 +58,14 @@ class Arrays:
         return content.hexdigest()[:20]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ValidatedArrays(Arrays):
+    """A labelled data set that was published with a validation split."""
+
+    validation_inputs: UInt8[np.ndarray, "validation channels height width"]
+    validation_labels: Int64[np.ndarray, " validation"]
+
+
 def load_arrays(name: str, path: str | None = None) -> Arrays:
     """Return a data set by name, decoded at most once on this machine.
 
@@ -71,8 +80,9 @@ def load_arrays(name: str, path: str | None = None) -> Arrays:
     """
     if name not in SOURCES:
         raise ValueError(f"unknown data set {name!r}; it must be one of {', '.join(SOURCES)}")
-    arrays = Arrays(**{key: np.ascontiguousarray(array) for key, array in SOURCES[name](path).items()})
-    for split in ("train", "test"):
+    found = {key: np.ascontiguousarray(array) for key, array in SOURCES[name](path).items()}
+    arrays = ValidatedArrays(**found) if "validation_inputs" in found else Arrays(**found)
+    for split in dict.fromkeys(key.partition("_")[0] for key in found):
         _check_split(name, split, getattr(arrays, f"{split}_inputs"), getattr(arrays, f"{split}_labels"))
     return arrays
 

@@ -70,6 +70,7 @@ _SCALINGS: Mapping[str, _Scaling] = MappingProxyType(
         "cifar10": _Scaling(255, 0.47, 0.25),
         "cat_dog": _Scaling(255, 0.47, 0.25),
         "mnist": _Scaling(255, 0.13, 0.31),
+        "waterbirds": _Scaling(255, 0.47, 0.25),
         "sparse_parity": _Scaling(1, 0, 1),
         "single_index": _Scaling(1, 0, 1),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,7 +40,7 @@ def refuse_depth(depth: int, names: tuple[str, ...]) -> None:
         raise ValueError(f"freeze_depth={depth} is not one of 0 = nothing, {listed}; {names[-1]} always trains")
 
 
-def freeze(groups: LayerGroups, depth: int, *, statistics: bool = False) -> Freezing:
+def freeze(groups: LayerGroups, depth: int, *, statistics: bool = False, spared: Collection[str] = ()) -> Freezing:
     """Freeze the first `depth` parts, free the others, and return what is frozen.
 
     Frozen parts have no gradients and are in eval mode even after `groups.train()`.
@@ -49,6 +49,7 @@ def freeze(groups: LayerGroups, depth: int, *, statistics: bool = False) -> Free
         groups: The network, changed in place.
         depth: How many parts are frozen.
         statistics: Whether batch normalisation of the trainable parts uses and keeps its running statistics as well.
+        spared: Names of parameters that train at every depth; what a frozen part makes of an image then changes.
 
     Raises:
         ValueError: The network has no such depth.
@@ -57,6 +58,8 @@ def freeze(groups: LayerGroups, depth: int, *, statistics: bool = False) -> Free
     groups.frozen_depth, groups.statistics_fixed = depth, statistics
     for number, name in enumerate(groups.names):
         groups.get_submodule(name).requires_grad_(number >= depth)
+    for name in spared:
+        groups.get_parameter(name).requires_grad_(True)
     groups.train(groups.training)
     named = dict(groups.named_parameters())
     frozen = {name: value for name, value in named.items() if not value.requires_grad}

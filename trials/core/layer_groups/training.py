@@ -72,11 +72,12 @@ DECOUPLED = ("adamw",)
 
 @dataclass
 class Optimiser:
-    """The parameters that train, which change in place, and what the rule remembers of their gradients."""
+    """The parameters that train, which change in place, their last gradient and what the rule remembers of others."""
 
     tensors: Parameters
     rule: Rule
     memory: Memory
+    gradient: Parameters | None = None
 
 
 def label_smoothed(share: float) -> Loss:
@@ -117,7 +118,8 @@ def train_step(
     outputs = groups.forward_range(hidden, start)
     loss = descent.loss(outputs, labels)
     gradients = torch.autograd.grad(loss, list(optimiser.tensors.values()))
-    _move(optimiser, descent, descent.rate(step), dict(zip(optimiser.tensors, gradients, strict=True)))
+    optimiser.gradient = dict(zip(optimiser.tensors, gradients, strict=True))
+    _move(optimiser, descent, descent.rate(step), optimiser.gradient)
     right = (outputs.detach().argmax(1) == _most_likely(labels)).sum()
     samples = loss.new_full((), len(labels))
     return torch.stack([loss.detach() * samples, right.to(loss.dtype), samples])

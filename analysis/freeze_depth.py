@@ -1,0 +1,187 @@
+"""Figures of the freeze depth: worst groups of both tasks over the depth, and what that says of pretraining.
+
+Depths are compared each at its own best learning rate. Each figure is left out where the trials do not carry it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from analysis.core.curves import draw_band, seed_band
+from analysis.core.figures import COLOURS, Drawing, ordered_colours, style
+from analysis.core.freezing import (
+    BACKGROUND,
+    DEPTH,
+    FOREGROUND,
+    PUBLISHED,
+    RATE,
+    RULES,
+    TASK,
+    at_best_rates,
+    published_signature,
+    signatures,
+    worst,
+)
+from analysis.core.pages import axes_grid, titled
+from analysis.core.panels import Panels, panels, subject
+from analysis.core.phase_diagram import common_range, draw_phase_diagram, legend_entries, phase_cells
+from analysis.core.results import Results
+
+STUDY = "freeze_depth"
+OURS, THEIRS = RULES
+PRETRAINING, STRENGTH = "pretrain_task", "data_confounder_strength"
+_TASK_COLOURS: Mapping[str, str] = MappingProxyType(dict(zip((FOREGROUND, BACKGROUND), COLOURS, strict=False)))
+_SUBJECT = ("data_name", "network", "weights_source", PRETRAINING, "optimiser", STRENGTH)
+_INSIDE = (TASK, DEPTH, RATE, "seed")
+_WORST = "worst-group accuracy"
+_FROZEN = "frozen parts"
+
+
+def draw(results: Results) -> Sequence[Drawing]:
+    """Return every figure that the stored trials carry."""
+    trials = results.trials(STUDY)
+    trials = trials[(trials["outcome"] == "finished") & (trials["revision"] == trials["revision"].max())]
+    if not len(trials):
+        return []
+    with style():
+        drawn = [figure(trials) for figure in FIGURES]
+    return [drawing for drawing in drawn if drawing is not None]
+
+
+def depths(trials: pd.DataFrame) -> Drawing:
+    """Return the worst group of both tasks over the frozen depth, by both rules of selection, the published beside."""
+    chosen = {rule: at_best_rates(trials, rule) for rule in RULES}
+    found = panels(trials, trials, inside=_INSIDE, across=[PRETRAINING, STRENGTH])
+    rows, columns = found.shape
+    entries = [Line2D([], [], color=colour, label=task) for task, colour in _TASK_COLOURS.items()]
+    entries += [Line2D([], [], color="#555555", linestyle=line, label=RULES[rule]) for rule, line in _LINES.items()]
+    title = subject(trials, found, _SUBJECT, "each depth at its best learning rate", "means and ranges of seeds")
+    figure, grid = axes_grid(rows, columns + 1, size=(3.2, 2.9), title=title)
+    numbers = []
+    for panel, axes in titled(found, grid[:, :columns]):
+        inside = {rule: of[of["trial_id"].isin(panel.trials["trial_id"])] for rule, of in chosen.items()}
+        numbers.append(_draw_depths(axes, inside))
+    for axes in grid[:, columns]:
+        axes.set_visible(False)
+    _draw_published(grid[0, columns])
+    for axes in grid.flat:
+        axes.set(xlabel=_FROZEN, ylabel=_WORST, ylim=(-0.02, 1.02))
+    figure.legend(handles=entries, loc="outside lower center", ncols=2)
+    return Drawing(figure, found.numbered(numbers))
+
+
+_LINES: Mapping[str, Any] = MappingProxyType({OURS: "-", THEIRS: ":"})
+
+
+def _draw_depths(axes: Axes, chosen: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    drawn = []
+    for rule, trials in chosen.items():
+        for task, of_task in trials.groupby(TASK):
+            band = seed_band(of_task, DEPTH, worst(rule))
+            draw_band(axes, band, DEPTH, colour=_TASK_COLOURS[str(task)], linestyle=_LINES[rule])
+            rates = of_task.groupby(DEPTH)[[RATE, "at_edge"]].first()
+            drawn.append(band.join(rates, on=DEPTH).assign(rule=rule, task=task))
+    axes.set_xticks(sorted({depth for trials in chosen.values() for depth in trials[DEPTH]}))
+    return pd.concat(drawn, ignore_index=True)
+
+
+def _draw_published(axes: Axes) -> None:
+    for task, colour in _TASK_COLOURS.items():
+        axes.plot(PUBLISHED[DEPTH], PUBLISHED[task], "s", linestyle=":", color=colour, markersize=4)
+    axes.set_visible(True)
+    axes.set_title("published: CLIP ViT-B/16 on Waterbirds")
+    axes.set_xticks(PUBLISHED[DEPTH])
+
+
+def signature(trials: pd.DataFrame) -> Drawing | None:
+    """Return the gains over full fine-tuning on both tasks, a point each depth, with the published ones."""
+    chosen = at_best_rates(trials, OURS)
+    found = panels(trials, trials, inside=_INSIDE, across=())
+    figure, grid = axes_grid(1, 1, size=(5.4, 4.4), title=subject(trials, found, _SUBJECT, "numbers: frozen parts"))
+    axes, numbers = grid[0, 0], []
+    for colour, panel in zip(COLOURS, found.shown, strict=False):
+        gains = signatures(chosen[chosen["trial_id"].isin(panel.trials["trial_id"])], worst(OURS))
+        if len(gains):
+            _draw_gains(axes, gains, colour=colour, marker="o", label=panel.title or "here")
+            numbers.append(gains.assign(**panel.setting))
+    if not numbers:
+        return None
+    _draw_gains(axes, published_signature(), colour="black", marker="s", label="published: CLIP on Waterbirds")
+    for draw_line in (axes.axhline, axes.axvline):
+        draw_line(0, color="#999999", linewidth=0.8)
+    axes.text(0.02, 0.98, "projects the background out", transform=axes.transAxes, va="top", color="#777777")
+    axes.text(0.98, 0.98, "removes noise", transform=axes.transAxes, va="top", ha="right", color="#777777")
+    axes.set(xlabel="gain over full fine-tuning, background", ylabel="gain over full fine-tuning, foreground")
+    axes.margins(0.2)
+    axes.legend(fontsize=7, loc="lower left")
+    return Drawing(figure, pd.concat(numbers, ignore_index=True), "signature")
+
+
+def _draw_gains(axes: Axes, gains: pd.DataFrame, *, colour: str, marker: str, label: str) -> None:
+    places = gains["d_background"], gains["d_foreground"]
+    axes.plot(*places, marker, linestyle="-", linewidth=0.6, color=colour, markersize=5, label=label)
+    for depth, across, up in zip(gains[DEPTH], *places, strict=True):
+        axes.annotate(f"{depth:g}", (across, up), xytext=(4, 3), textcoords="offset points", fontsize=7, color=colour)
+
+
+def learning_rates(trials: pd.DataFrame) -> Drawing | None:
+    """Return the worst group over depth and learning rate, a panel each task and setting."""
+    rich = trials[trials[RATE].groupby([trials[TASK], trials[DEPTH]]).transform("nunique") > 1]
+    if rich[RATE].nunique() < 2 or rich[DEPTH].nunique() < 2:
+        return None
+    rich = rich.assign(row=rich[DEPTH] + 1)  # a logarithmic axis has no 0
+    found = panels(rich, rich, inside=(DEPTH, RATE, "seed", "row"), across=[TASK])
+    cells = [phase_cells(panel.rows, panel.trials, RATE, "row", worst(OURS)) for panel in found.shown]
+    shown = common_range(cells)
+    labels = {depth + 1.0: f"{depth}" for depth in rich[DEPTH].unique()}
+    figure, grid = axes_grid(
+        *found.shape, title=subject(rich, found, _SUBJECT), legend=legend_entries(pd.concat(cells))
+    )
+    for (_, axes), of_panel in zip(titled(found, grid), cells, strict=True):
+        mesh = draw_phase_diagram(axes, of_panel, RATE, "row", shown=shown, labels=labels)
+        axes.set(xlabel="learning rate", ylabel=_FROZEN)
+    figure.colorbar(mesh, ax=list(grid.flat), label=_WORST)
+    return Drawing(figure, found.numbered(cells), "learning_rates")
+
+
+def poles(trials: pd.DataFrame) -> Drawing | None:
+    """Return the worst group of each task over the depth, a line each pretraining."""
+    if trials[PRETRAINING].nunique() < 2:
+        return None
+    return _lines(trials, DEPTH, PRETRAINING, _FROZEN, "poles")
+
+
+def confounder(trials: pd.DataFrame) -> Drawing | None:
+    """Return the worst group of each task over the confounder's strength, a line each depth."""
+    if trials[STRENGTH].nunique() < 2:
+        return None
+    return _lines(trials, STRENGTH, DEPTH, "share of a class in its own place", "confounder")
+
+
+def _lines(trials: pd.DataFrame, across: str, by: str, label: str, name: str) -> Drawing:
+    """Return a figure with the worst group of each task over `across`, a line each value of `by`."""
+    chosen = at_best_rates(trials, OURS)
+    tasks = [task for task in _TASK_COLOURS if task in set(chosen[TASK])]
+    figure, grid = axes_grid(1, len(tasks), size=(3.6, 3.2), title=subject(trials, Panels(()), _SUBJECT, RULES[OURS]))
+    values, numbers = sorted(chosen[by].unique()), []
+    colours = ordered_colours(values) if by == DEPTH else dict(zip(values, COLOURS, strict=False))
+    for axes, task in zip(grid[0], tasks, strict=True):
+        for value in values:
+            band = seed_band(chosen[(chosen[TASK] == task) & (chosen[by] == value)], across, worst(OURS))
+            draw_band(axes, band, across, colour=colours[value], label=f"{by.replace('_', ' ')} {value}")
+            numbers.append(band.assign(task=task, **{by: value}))
+        axes.set(xlabel=label, ylabel=_WORST, ylim=(-0.02, 1.02), title=f"predicting the {task}")
+        axes.set_xticks(np.sort(chosen[across].unique()))
+    grid[0, 0].legend(fontsize=7)
+    return Drawing(figure, pd.concat(numbers, ignore_index=True), name)
+
+
+# The first is the study's main figure.
+FIGURES = (depths, signature, learning_rates, poles, confounder)

@@ -1,0 +1,21 @@
+"""Freeze depth: does pretraining project out what is spuriously correlated with the label?"""
+
+from __future__ import annotations
+
+from analysis.freeze_depth import draw
+from raysweep.service.command import main
+from raysweep.service.study import Study
+from trials.freeze_depth import MEASUREMENTS, run
+
+STUDY = Study(
+    name="freeze_depth",
+    question="Does freezing more of a pretrained network help to predict the bird, the background, or both?",
+    trial=run,
+    measurements=MEASUREMENTS,
+    draw=draw,
+    across="freeze_depth",
+    headline="final_selected_test_worst_group_acc",
+)
+
+if __name__ == "__main__":
+    raise SystemExit(main(STUDY))

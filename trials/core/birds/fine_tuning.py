@@ -1,0 +1,191 @@
+"""Fine-tuning on birds: epochs of steps on what the frozen parts make of the images, and what is measured between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+
+from trials.core.birds.answers import predictions
+from trials.core.birds.groups import TASKS, Birds
+from trials.core.layer_groups.part_norms import gradients_squared
+from trials.core.layer_groups.prefix import prefix_activations
+from trials.core.layer_groups.training import nothing_seen, restore, seen_fit, state_of, train_step
+from trials.core.probes.group_accuracy import GROUP_NAMES, group_columns, worst_group
+from trials.core.probes.selection import Selected, selected_again
+from trials.core.streams import batch_indices, batches_an_epoch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jaxtyping import Float, Int64
+    from torch import Tensor
+
+    from trials.core.checkpoints import Saved, State
+    from trials.core.layer_groups.groups import LayerGroups
+    from trials.core.layer_groups.training import Descent, Optimiser
+    from trials.core.rows import Value
+
+VALIDATED, LEAKED = "selected", "leaked"
+"""Rules of selection: by the adjusted average on validation images, and on the test images as was published."""
+
+
+class Split(NamedTuple):
+    """Images of one split.
+
+    Attributes:
+        inputs: Activations after the parts that are passed once and for all; images where there are none.
+        labels: What is to be predicted.
+        groups: Group of each image.
+    """
+
+    inputs: Tensor
+    labels: Int64[Tensor, " images"]
+    groups: Int64[Tensor, " images"]
+
+
+class Splits(NamedTuple):
+    """The three splits and how many training images each group has."""
+
+    train: Split
+    val: Split
+    test: Split
+    counts: Sequence[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """What a training is, apart from how far it has come.
+
+    Attributes:
+        groups: The network, which changes in place.
+        optimiser: Of its trainable parameters, likewise.
+        descent: How parameters move; the schedule counts steps.
+        splits: The images.
+        start: How many parts their activations have passed.
+        seed: Of the order of batches.
+        batch_size: Images a step; the last batch of an epoch has what is left.
+    """
+
+    groups: LayerGroups
+    optimiser: Optimiser
+    descent: Descent
+    splits: Splits
+    start: int
+    seed: int
+    batch_size: int
+
+    @property
+    def steps_an_epoch(self) -> int:
+        return batches_an_epoch(len(self.splits.train.labels), self.batch_size, whole=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a training has come, apart from the network and the optimiser.
+
+    Attributes:
+        epoch: Epochs done.
+        seen: What the last epoch's steps showed, added up; None before the first.
+        gradients: Squared norms of the parts' last gradients; None before the first.
+        selected: Best epoch by each rule, of those measured before.
+    """
+
+    epoch: int = 0
+    seen: Float[Tensor, " 3"] | None = None
+    gradients: Float[Tensor, " parts"] | None = None
+    selected: Mapping[str, Selected]
+
+    @property
+    def loss(self) -> float:
+        """Mean training loss of the last epoch's steps, 0 before the first; waits for the device."""
+        return 0.0 if self.seen is None else seen_fit(self.seen).loss
+
+
+def splits_of(birds: Birds, task: str, groups: LayerGroups, depth: int, device: torch.device) -> Splits:
+    """Return the splits with activations after the first `depth` parts, which are frozen."""
+    images = _on_device(birds, device)
+    inputs = prefix_activations(groups, [of_split for of_split, _ in images], depth)
+    splits = [
+        Split(activations, TASKS[task](of_groups), of_groups)
+        for activations, (_, of_groups) in zip(inputs, images, strict=True)
+    ]
+    train, validation, test = splits
+    return Splits(train, validation, test, birds.train.counts)
+
+
+@lru_cache(maxsize=1)
+def _on_device(birds: Birds, device: torch.device) -> tuple[tuple[Tensor, Tensor], ...]:
+    """Return images as bytes and groups of the three splits, copied: shared arrays are read-only, tensors cannot be."""
+    splits = (birds.train, birds.validation, birds.test)
+    return tuple((torch.tensor(of.images, device=device), torch.tensor(of.groups, device=device)) for of in splits)
+
+
+def began(saved: Saved | None, course: Course) -> Progress:
+    """Return where to begin: at the beginning, or where a checkpoint was left, which the network is then put to."""
+    if saved is None:
+        return Progress(selected={rule: Selected() for rule in (VALIDATED, LEAKED)})
+    state: Any = saved.state
+    restore(course.groups, course.optimiser, state)
+    return Progress(
+        epoch=saved.step // course.steps_an_epoch,
+        seen=state.get("seen"),
+        gradients=state.get("gradients"),
+        selected={rule: selected_again(value) for rule, value in state["selected"].items()},
+    )
+
+
+def state_at(course: Course, progress: Progress) -> State:
+    """Return all that later rows depend on."""
+    lately = {"seen": progress.seen, "gradients": progress.gradients}
+    return {
+        **state_of(course.groups, course.optimiser),
+        "selected": {rule: chosen.state() for rule, chosen in progress.selected.items()},
+        **{name: value for name, value in lately.items() if value is not None},
+    }
+
+
+def measured(course: Course, progress: Progress) -> tuple[Progress, dict[str, Value]]:
+    """Return the columns of an epoch's end, and the progress with the selections after it."""
+    columns: dict[str, Any] = {
+        "epoch": progress.epoch,
+        "lr": course.descent.rate(progress.epoch * course.steps_an_epoch),
+    }
+    if progress.seen is not None:
+        columns |= dict(zip(("train_loss", "train_acc"), seen_fit(progress.seen), strict=True))
+    for name, split in (("val", course.splits.val), ("test", course.splits.test)):
+        right = predictions(course.groups, split.inputs, course.start) == split.labels
+        columns |= group_columns(right, split.groups, course.splits.counts, name)
+    columns["worst_group_id"] = worst_group([columns[f"test_group_acc_{name}"] for name in GROUP_NAMES])[0]
+    if progress.epoch:
+        shown = columns["test_adjusted_avg"], columns["test_worst_group_acc"]
+        scores = {VALIDATED: columns["val_adjusted_avg"], LEAKED: columns["test_adjusted_avg"]}
+        chosen = {rule: best.after(scores[rule], progress.epoch, shown) for rule, best in progress.selected.items()}
+        progress = replace(progress, selected=chosen)
+    return progress, columns | _selection_columns(progress.selected)
+
+
+def one_epoch(course: Course, progress: Progress) -> Progress:
+    """Change the network by an epoch and return the progress after it, without waiting for the device."""
+    train, steps = course.splits.train, course.steps_an_epoch
+    device = train.labels.device
+    seen = nothing_seen(device)
+    for step in range(progress.epoch * steps, (progress.epoch + 1) * steps):
+        batch = batch_indices(course.seed, step, len(train.labels), course.batch_size, device, whole=False)
+        examples = train.inputs[batch], train.labels[batch]
+        seen = seen + train_step(course.groups, course.optimiser, course.descent, step, examples, course.start)
+    gradients = gradients_squared(course.groups, course.optimiser.gradient or {})
+    return replace(progress, epoch=progress.epoch + 1, seen=seen, gradients=gradients)
+
+
+def _selection_columns(selected: Mapping[str, Selected]) -> dict[str, Value]:
+    columns: dict[str, Value] = {}
+    for rule, best in selected.items():
+        if best.values:
+            average, worst = best.values
+            columns |= {f"{rule}_epoch": best.epoch, f"{rule}_score": best.score}
+            columns |= {f"{rule}_test_adjusted_avg": average, f"{rule}_test_worst_group_acc": worst}
+    return columns

@@ -1,0 +1,108 @@
+"""The birds that a trial sees: the released Waterbirds, or composites of another data set with its structure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
+
+from trials.core.birds.composites import Composition, composite_birds
+from trials.core.birds.groups import Birds, BirdSplit
+from trials.core.data.arrays import Arrays, ValidatedArrays
+from trials.core.knobs import Knobs, knob
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
+
+RELEASED, RELEASED_STRENGTH = "waterbirds", 0.95
+COMPOSED = ("digits", "cifar10")
+CHANNELS = 3
+_SIDES: Mapping[str, int] = MappingProxyType({"digits": 16, "cifar10": 64, RELEASED: 224})
+_LARGEST: Mapping[str, float] = MappingProxyType({"digits": 16.0})
+_PORTION = 512  # images
+
+
+@dataclass(frozen=True, kw_only=True)
+class BirdData(Knobs):
+    """Which birds a trial sees. Where their images lie is not a knob: it decides no outcome.
+
+    Raises:
+        ValueError: The released set is asked for with another confounder than it has.
+    """
+
+    name: str = knob("data set: Waterbirds, or what composites are made of", "digits", choices=(*COMPOSED, RELEASED))
+    confounder_strength: float = knob("share of either class that is in its own place", 0.95, at_least=0, at_most=1)
+    scale: float = knob("images as a part of the released set's; composites only", 0.25, above=0, at_most=1)
+    test_per_group: int = knob("test images of each group; composites only", 250, unit="images", at_least=1)
+    draw: int = knob("which images meet; composites only", 0, at_least=0)
+    side: int = knob("pixels of an image's side as the network sees it, 0 = as it is", 0, unit="pixels", at_least=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.name == RELEASED and self.confounder_strength != RELEASED_STRENGTH:
+            raise ValueError(
+                f"data_confounder_strength={self.confounder_strength:g}: the released Waterbirds have "
+                f"{RELEASED_STRENGTH:g}; build a variant by trials.core.data.waterbirds_builder and leave it at that"
+            )
+
+    @property
+    def largest(self) -> float:
+        """Value of white."""
+        return _LARGEST.get(self.name, 255.0)
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of an image's side as the network sees it."""
+        return self.side or _SIDES[self.name]
+
+    @property
+    def composition(self) -> Composition:
+        """What composites are made of."""
+        return Composition(self.scale, self.confounder_strength, self.test_per_group, self.draw)
+
+
+@lru_cache(maxsize=2)
+def birds_of(arrays: Arrays, data: BirdData) -> Birds:
+    """Return the three splits in colour and at the size asked for, made once a process for each (arrays, data).
+
+    Raises:
+        ValueError: A class has too few images for the composites.
+    """
+    if isinstance(arrays, ValidatedArrays):
+        splits = {
+            name: BirdSplit(images=getattr(arrays, f"{name}_inputs"), groups=getattr(arrays, f"{name}_labels"))
+            for name in ("train", "validation", "test")
+        }
+    else:
+        splits = vars(composite_birds(arrays, data.composition))
+    return Birds(**{name: replace(of, images=as_seen(of.images, data.side)) for name, of in splits.items()})
+
+
+def as_seen(
+    images: UInt8[np.ndarray, "images channels height width"], side: int
+) -> UInt8[np.ndarray, "images 3 side side"]:
+    """Return images in three channels and at another side, rounded to bytes.
+
+    Args:
+        images: The images.
+        side: Pixels: means over areas where that is less than they have, bicubic where it is more; 0 = as they are.
+    """
+    coloured = np.broadcast_to(images, (len(images), CHANNELS, *images.shape[2:]))
+    if side in (0, images.shape[-1]):
+        return np.ascontiguousarray(coloured)
+    return np.concatenate([_resized(coloured[at : at + _PORTION], side) for at in range(0, len(images), _PORTION)])
+
+
+def _resized(images: np.ndarray, side: int) -> np.ndarray:
+    pixels = torch.from_numpy(images.astype(np.float32))
+    if side < images.shape[-1]:
+        changed = adaptive_avg_pool2d(pixels, side)
+    else:
+        changed = interpolate(pixels, (side, side), mode="bicubic", antialias=True)
+    return changed.round().clamp(0, 255).byte().numpy()

@@ -1,0 +1,85 @@
+"""Accuracy by group: of the worst group, and averages under other frequencies of the groups.
+
+Source: Sagawa et al., arXiv 1911.08731, section 2 (worst-group accuracy) and appendix C.1 (the average adjusted to the
+training set's groups, since test sets are balanced).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import torch
+
+from trials.core.rows import Measurement
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int64
+    from torch import Tensor
+
+GROUP_NAMES = ("00", "01", "10", "11")
+"""Bird and place of each group: y = 1 is a waterbird, a = 1 is a place on water."""
+
+GROUP_MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
+    {
+        f"{split}_{name}": Measurement(meaning=f"{meaning}, {split} split")
+        for split in ("val", "test")
+        for name, meaning in {
+            **{f"group_acc_{name}": f"accuracy of group {name} (bird, place)" for name in GROUP_NAMES},
+            "adjusted_avg": "accuracy where groups are as frequent as in training",
+            "worst_group_acc": "accuracy of the worst group",
+        }.items()
+    }
+)
+
+
+def group_ids(birds: Int64[Tensor, " images"], places: Int64[Tensor, " images"]) -> Int64[Tensor, " images"]:
+    """Return 2y + a."""
+    return 2 * birds + places
+
+
+def group_accuracies(
+    right: Bool[Tensor, " images"], groups: Int64[Tensor, " images"], count: int = len(GROUP_NAMES)
+) -> Float[Tensor, " groups"]:
+    """Return the share of right answers in each group, NaN where a group has no image, in one pass.
+
+    Args:
+        right: Whether each answer is right.
+        groups: Group of each image, from 0.
+        count: How many groups there are.
+    """
+    sums = torch.zeros(2, count, dtype=torch.float64, device=groups.device)
+    sums.index_add_(1, groups, torch.stack([right.double(), torch.ones_like(right, dtype=torch.float64)]))
+    return sums[0] / sums[1]
+
+
+def worst_group(accuracies: Sequence[float]) -> tuple[int, float]:
+    """Return the number of the group with the lowest accuracy, the first of equals, and its accuracy."""
+    worst = min(range(len(accuracies)), key=accuracies.__getitem__)
+    return worst, accuracies[worst]
+
+
+def adjusted_average(accuracies: Sequence[float], counts: Sequence[int]) -> float:
+    """Return sum_g n_g acc_g / sum_g n_g: accuracy where groups are as frequent as `counts` says."""
+    return sum(count * accuracy for count, accuracy in zip(counts, accuracies, strict=True)) / sum(counts)
+
+
+def group_columns(
+    right: Bool[Tensor, " images"], groups: Int64[Tensor, " images"], counts: Sequence[int], split: str
+) -> dict[str, float | None]:
+    """Return the columns of one split; waits for the device.
+
+    Args:
+        right: Whether each answer is right.
+        groups: Group of each image.
+        counts: Training images of each group.
+        split: What the columns' names begin with.
+    """
+    accuracies = group_accuracies(right, groups, len(counts)).tolist()
+    named = {f"{split}_group_acc_{name}": value for name, value in zip(GROUP_NAMES, accuracies, strict=True)}
+    return {
+        **named,
+        f"{split}_adjusted_avg": adjusted_average(accuracies, counts),
+        f"{split}_worst_group_acc": worst_group(accuracies)[1],
+    }

@@ -1,0 +1,185 @@
+"""Does pretraining project the background out? Fine-tuning on birds and on backgrounds over the frozen depth.
+
+Freezing more preserves more of what pretraining learned. Had pretraining projected the background out, preserving it
+would help to predict the bird and hurt to predict the background; had it removed noise, it would help both.
+
+Source: Kumar, Shen, Bubeck and Gunasekar, arXiv 2211.09359, and the code released with it, for freezing, the learning
+rates and the figures of CLIP; Sagawa et al., arXiv 1911.08731, for Waterbirds and its measures. The stand-ins for
+CLIP and Waterbirds are chosen here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import torch
+
+from trials.core.birds.fine_tuning import Course, began, measured, one_epoch, splits_of, state_at
+from trials.core.birds.groups import TASKS
+from trials.core.birds.networks import PUBLISHED, SOURCES, STRICT, initial_network, refuse_contradictions
+from trials.core.birds.pretraining import NONE, PretrainKnobs
+from trials.core.birds.sets import BirdData, birds_of
+from trials.core.divergence import refuse_divergence
+from trials.core.knobs import TrialKnobs, knob
+from trials.core.layer_groups.freezing import Freezing, freeze
+from trials.core.layer_groups.part_norms import PART_MEASUREMENTS, part_rows
+from trials.core.layer_groups.schedules import cosine
+from trials.core.layer_groups.training import Descent, optimiser_of
+from trials.core.probes.group_accuracy import GROUP_MEASUREMENTS
+from trials.core.rows import Measurement, Row
+from trials.core.streams import batches_an_epoch
+
+if TYPE_CHECKING:
+    from trials.core.birds.groups import Birds
+    from trials.core.context import TrialContext
+    from trials.core.layer_groups.groups import LayerGroups
+
+OPTIMISERS: Mapping[str, tuple[str, float]] = MappingProxyType(
+    {"sgd": ("sgd", 0.9), "sgd_no_momentum": ("sgd", 0.0), "adamw": ("adamw", 0.9)}
+)
+"""Name -> rule and momentum."""
+PRECISIONS = ("float32", "bfloat16")
+_DATA, _PRETRAIN = BirdData(), PretrainKnobs()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FreezeDepthKnobs(TrialKnobs):
+    """All that decides the outcome of one fine-tuning.
+
+    Raises:
+        ValueError: The network has no such depth, or the knobs exclude each other.
+    """
+
+    task: str = knob("what is predicted: the bird or its background", "foreground", choices=tuple(TASKS))
+    freeze_depth: int = knob("parts that are frozen, counted from the input", 0, unit="parts", at_least=0)
+    freeze_scope: str = knob("strict, or class and place embeddings always train", STRICT, choices=(STRICT, PUBLISHED))
+    network: str = knob("architecture; timm/NAME and torchvision/NAME as well", "resnet")
+    width: int = knob("channels of the first stage; resnet only", 16, unit="channels", at_least=1)
+    blocks: int = knob("residual blocks a stage; resnet only", 1, unit="blocks", at_least=1)
+    weights_source: str = knob("where weights come from that are not pretrained in the sweep", NONE, choices=SOURCES)
+    weights: str = knob("path, URL or name of the weights", "")
+    weights_sha256: str = knob("SHA-256 that the file of the weights must have, empty = any", "")
+    pretrain: PretrainKnobs = _PRETRAIN
+    optimiser: str = knob("rule of a step; sgd has momentum 0.9", "sgd", choices=tuple(OPTIMISERS))
+    learning_rate: float = knob("first learning rate of fine-tuning (lr_ft); falls on a cosine", 0.01, above=0)
+    weight_decay: float = knob("weight decay of fine-tuning", 0.0, at_least=0)
+    batch_size: int = knob("images a step", 64, unit="images", at_least=1)
+    epochs: int = knob("epochs of fine-tuning", 8, unit="epochs", at_least=1)
+    statistics_fixed: bool = knob("whether batch normalisation keeps its statistics in trained parts as well", False)
+    precision: str = knob("numbers of a forward pass; parameters are float32", "float32", choices=PRECISIONS)
+    data: BirdData = _DATA
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse_contradictions(self)
+
+
+_RULES = {"selected": "by the validation images", "leaked": "by the test images, as was published"}
+
+MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
+    {
+        **PART_MEASUREMENTS,
+        "epoch": Measurement(meaning="epochs of fine-tuning", unit="epochs", type=int),
+        "lr": Measurement(meaning="learning rate of the step that comes next"),
+        "train_loss": Measurement(meaning="mean training loss over the last epoch's steps", unit="nats"),
+        "train_acc": Measurement(meaning="training accuracy over the last epoch's steps"),
+        **GROUP_MEASUREMENTS,
+        "worst_group_id": Measurement(meaning="group 2y + a with the lowest test accuracy", type=int),
+        **{
+            f"{rule}_{name}": Measurement(meaning=f"{meaning}, chosen {how}", type=kind)
+            for rule, how in _RULES.items()
+            for name, (meaning, kind) in {
+                "epoch": ("best epoch so far", int),
+                "score": ("adjusted average that the best epoch was chosen by", float),
+                "test_adjusted_avg": ("test_adjusted_avg at the best epoch so far", float),
+                "test_worst_group_acc": ("test_worst_group_acc at the best epoch so far", float),
+            }.items()
+        },
+        "pretrain_acc": Measurement(meaning="accuracy in pretraining, on unseen images; in the sweep only"),
+        "num_trainable": Measurement(meaning="parameters that train", unit="parameters", type=int),
+        "num_frozen": Measurement(meaning="parameters that are frozen", unit="parameters", type=int),
+        "frozen_parameters": Measurement(meaning="names of the frozen parameters", type=str),
+    }
+)
+
+
+def run(knobs: FreezeDepthKnobs, context: TrialContext) -> Iterator[Row]:
+    """Fine-tune, and yield for every epoch, none included, a row for each part and one with the accuracies.
+
+    Raises:
+        Diverged: Something is not finite.
+        ValueError: The weights do not fit, or there are too few images.
+    """
+    birds = birds_of(context.arrays(knobs.data.name), knobs.data)
+    backbone, pretrain_acc = initial_network(knobs, context)
+    initial = {name: value.detach().clone() for name, value in backbone.groups.named_parameters()}
+    spared = backbone.embeddings if knobs.freeze_scope == PUBLISHED else ()
+    frozen = freeze(backbone.groups, knobs.freeze_depth, statistics=knobs.statistics_fixed, spared=spared)
+    constant = {"pretrain_acc": pretrain_acc, **_counts(frozen)}
+    with _precision(knobs, context.device):
+        course = _course(knobs, birds, backbone.groups, context.device)
+    now = began(context.checkpoints.restored(context.device), course)
+    while True:
+        step, last = now.epoch * course.steps_an_epoch, now.epoch == knobs.epochs
+        context.checkpoints.offer(step, partial(state_at, course, now), last=last)
+        *parts, whole = part_rows(course.groups, initial, now.gradients)
+        with _precision(knobs, context.device):
+            now, columns = measured(course, now)
+        row: Row = {"step": step, **whole, **columns, **constant}
+        refuse_divergence(row, [now.loss], last=last)
+        yield from ({"step": step, **part} for part in parts)
+        yield row
+        if last:
+            return
+        with _precision(knobs, context.device):
+            now = one_epoch(course, now)
+
+
+def _course(knobs: FreezeDepthKnobs, birds: Birds, groups: LayerGroups, device: torch.device) -> Course:
+    """Return the training, the frozen parts passed where that can be done once and for all."""
+    descent, start = _descent(knobs, len(birds.train)), cached_parts(knobs)
+    return Course(
+        groups=groups,
+        optimiser=optimiser_of(groups, descent),
+        descent=descent,
+        splits=splits_of(birds, knobs.task, groups, start, device),
+        start=start,
+        seed=knobs.seed,
+        batch_size=knobs.batch_size,
+    )
+
+
+def cached_parts(knobs: FreezeDepthKnobs) -> int:
+    """Return how many parts every image passes once and for all: none where one of them changes."""
+    return knobs.freeze_depth if knobs.freeze_scope == STRICT else 0
+
+
+def _precision(knobs: FreezeDepthKnobs, device: torch.device) -> torch.autocast:
+    """Return the context of forward passes; it must not outlast a row, since whoever reads the rows is inside then."""
+    # Without a cache of rounded weights: within one context it would outlive the steps that change them.
+    return torch.autocast(device.type, torch.bfloat16, enabled=knobs.precision == "bfloat16", cache_enabled=False)
+
+
+def _descent(knobs: FreezeDepthKnobs, images: int) -> Descent:
+    """Return how parameters move; the rate falls from epoch to epoch."""
+    rule, momentum = OPTIMISERS[knobs.optimiser]
+    steps, falling = batches_an_epoch(images, knobs.batch_size, whole=False), cosine(knobs.epochs)
+    return Descent(
+        optimiser=rule,
+        learning_rate=knobs.learning_rate,
+        schedule=lambda step: falling(step // steps),
+        momentum=momentum,
+        weight_decay=knobs.weight_decay,
+    )
+
+
+def _counts(frozen: Freezing) -> Row:
+    return {
+        "num_trainable": frozen.num_trainable,
+        "num_frozen": frozen.num_frozen,
+        "frozen_parameters": ", ".join(frozen.frozen),
+    }
