@@ -93,7 +93,7 @@ def learning_curves(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
 def diagrams(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     """Return accuracy on clean images over what is frozen and each of the feature's knobs that vary with it."""
     chosen = _fine_tuned(trials)
-    names = {AMPLITUDE: "amplitude of the patch", AGREEMENT: "share of images whose patch agrees with their class"}
+    names = {AMPLITUDE: "amplitude of the patch", AGREEMENT: "share of patches that\nagree with the class"}
     names |= {RATE: "learning rate"}
     shown = {name: label for name, label in names.items() if chosen[name].nunique() > 1}
     if chosen[DEPTH].nunique() < 2 or not shown:
