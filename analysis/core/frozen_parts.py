@@ -46,7 +46,7 @@ def draw_depths(axes: Axes, trials: pd.DataFrame, response: str) -> pd.DataFrame
     table = pd.concat(drawn, ignore_index=True)
     for depth in sorted(set(trials[DEPTH]) - set(table[DEPTH])):
         axes.text(
-            depth, 0.04, "not reached", transform=axes.get_xaxis_transform(), ha="center", fontsize=7, color="#555555"
+            depth, 0.1, "not reached", transform=axes.get_xaxis_transform(), ha="center", fontsize=7, color="#555555"
         )
     return table
 
