@@ -139,6 +139,7 @@ def layers(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
         numbers.append(part.assign(**{DEPTH: depth}))
     grid[0, 1].set(xlabel="parameters of", ylabel="distance from where they began,\nrelative to their norm")
     grid[0, 1].set_yscale("symlog", linthresh=0.1)
+    grid[0, 1].set_ylim(bottom=-0.005)
     grid[0, 1].legend(title="frozen", fontsize=7)
     return Drawing(figure, pd.concat(numbers, ignore_index=True), "layers")
 
@@ -160,8 +161,9 @@ def augmentation(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
         axes.bar(at, own["mean"], width, yerr=own["half_width"], color=colour, label=arm.replace("_", " "), capsize=2)
     axes.axhline(_CHANCE, color="#999999", linewidth=0.8, linestyle=":")
     axes.set_xticks(range(len(variants)), [variant.replace(", ", "\n") for variant in variants])
-    axes.set(ylabel="accuracy on clean images", ylim=(0.4, None))
-    axes.legend(fontsize=7, ncols=2)
+    room = (means["mean"] + means["half_width"]).max() + 0.08  # for the legend
+    axes.set(ylabel="accuracy on clean images", ylim=(0.4, room))
+    axes.legend(fontsize=7, ncols=2, loc="upper left")
     return Drawing(figure, means, "augmentation")
 
 

@@ -43,7 +43,12 @@ def draw_depths(axes: Axes, trials: pd.DataFrame, response: str) -> pd.DataFrame
         axes.plot(own[DEPTH], own[response], ".", color=colour, alpha=0.35, markersize=3)
         drawn.append(means.assign(variant=variant))
     name_depths(axes, range(len(FROZEN)), places=range(len(FROZEN)))
-    return pd.concat(drawn, ignore_index=True)
+    table = pd.concat(drawn, ignore_index=True)
+    for depth in sorted(set(trials[DEPTH]) - set(table[DEPTH])):
+        axes.text(
+            depth, 0.1, "not reached", transform=axes.get_xaxis_transform(), ha="center", fontsize=7, color="#555555"
+        )
+    return table
 
 
 def draw_published(axes: Axes) -> None:
