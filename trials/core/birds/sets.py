@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-from trials.core.birds.composites import Composition, composite_birds
+from trials.core.birds.composites import Composition, composite_birds, refuse_composition
 from trials.core.birds.groups import Birds, BirdSplit
 from trials.core.data.arrays import Arrays, ValidatedArrays
 from trials.core.knobs import Knobs, knob
@@ -50,6 +50,15 @@ class BirdData(Knobs):
                 f"data_confounder_strength={self.confounder_strength:g}: the released Waterbirds have "
                 f"{RELEASED_STRENGTH:g}; build a variant by trials.core.data.waterbirds_builder and leave it at that"
             )
+
+    def refuse_misfit(self, arrays: Arrays) -> None:
+        """Compare these knobs with the data, at no cost.
+
+        Raises:
+            ValueError: A class has too few images for the composites.
+        """
+        if self.name != RELEASED:
+            refuse_composition(arrays, self.composition)
 
     @property
     def largest(self) -> float:
