@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.spurious_cat_dog import draw
 from raysweep.service.command import main
 from raysweep.service.study import Study
-from trials.spurious_cat_dog import MEASUREMENTS, run
+from trials.spurious_cat_dog import MEASUREMENTS, run, shared_work
 
 STUDY = Study(
     name="spurious_cat_dog",
@@ -15,6 +15,7 @@ STUDY = Study(
     draw=draw,
     across="freeze_depth",
     headline="final_acc_clean",
+    shared_work=shared_work,
 )
 
 if __name__ == "__main__":

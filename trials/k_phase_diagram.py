@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from trials.core.augmentation.fixed_set import FixedSetKnobs, fixed_set
 from trials.core.data.examples import DataKnobs
 from trials.core.data.generated import LAWS, relevant_directions
 from trials.core.knobs import TrialKnobs, knob
@@ -52,7 +53,7 @@ NETWORKS: Mapping[str, Callable[[tuple[int, ...], int, KPhaseKnobs], Network]] =
     }
 )
 PRECISIONS: Mapping[str, torch.dtype] = MappingProxyType({"float32": torch.float32, "float64": torch.float64})
-_DATA = DataKnobs(train_size=500)
+_DATA, _ROWS = DataKnobs(train_size=500), FixedSetKnobs()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +96,7 @@ class KPhaseKnobs(TrialKnobs):
     )
     measurements_per_decade: int = knob("rows a factor of ten in steps", 6, at_least=1)
     measured_rounds: int = knob("rounds, the first ones, that have a row at their end", 0, unit="rounds", at_least=0)
+    rows: FixedSetKnobs = _ROWS
     data: DataKnobs = _DATA
 
     def __post_init__(self) -> None:
@@ -131,7 +133,7 @@ MEASUREMENTS = MappingProxyType({**ROUND_MEASUREMENTS, **FEATURE_MEASUREMENTS})
 # they last long enough to need checkpoints.
 MAY_DIFFER = frozenset(
     {"seed", "learning_rate", "feature_update_interval", "warm_steps", "steps", "measurements_per_decade"}
-    | {"measured_rounds", "probe_size"}
+    | {"measured_rounds", "probe_size", "rows_ratio", "rows_aug_arm", "rows_transform"}
 )
 WIDEST_TOGETHER, LONGEST_TOGETHER = 256, 20_000
 
@@ -187,6 +189,7 @@ def prepared(knobs: KPhaseKnobs, context: TrialContext) -> tuple[Instruments, Me
     """Return what a trial's rows are measured with, and how its steps are computed."""
     dtype = PRECISIONS[knobs.precision]
     train, test = (examples.to(dtype) for examples in context.data(knobs.data))
+    train = fixed_set(train, knobs.rows, knobs.data, knobs.seed)
     network = NETWORKS[knobs.network](tuple(train.inputs.shape[1:]), train.classes, knobs)
     problem = Problem(network=network, train=train, loss=LOSSES[knobs.loss])
     methods = chosen_methods(knobs.round_method, problem, knobs.batch_size, knobs.inner_optimizer)

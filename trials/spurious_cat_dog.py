@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -28,6 +27,7 @@ from trials.core.layer_groups.residual import PARTS
 from trials.core.layer_groups.schedules import SCHEDULES
 from trials.core.layer_groups.training import Descent, nothing_seen, optimiser_of, train_step
 from trials.core.rows import Row, Value
+from trials.core.spurious.arms import ARMS
 from trials.core.spurious.feature import FeatureKnobs
 from trials.core.spurious.image_sets import chosen_images, seen_in_training, views_of_test
 from trials.core.spurious.measuring import (
@@ -58,30 +58,6 @@ if TYPE_CHECKING:
     from trials.core.layer_groups.groups import LayerGroups
 
 
-@dataclass(frozen=True)
-class Arm:
-    """What training sees in one arm of part A.
-
-    Attributes:
-        feature: Whether the images have the feature.
-        moves: Whether it is elsewhere at each visit, over an image that stays.
-        transform: What is done to the whole image at each visit, by name; empty for nothing.
-    """
-
-    feature: bool = True
-    moves: bool = False
-    transform: str = ""
-
-
-ARMS: Mapping[str, Arm] = MappingProxyType(
-    {
-        "baseline": Arm(),
-        "random_noise_position": Arm(moves=True),
-        "random_crop": Arm(transform="crop4"),
-        "clean": Arm(feature=False),
-        "crop_only": Arm(feature=False, transform="crop4"),
-    }
-)
 PATCH, NOT_PRETRAINED = FeatureKnobs(), PretrainKnobs(epochs=0)
 
 
@@ -239,6 +215,11 @@ def _network(knobs: CatDogKnobs, channels: int, context: TrialContext) -> tuple[
             groups.readout.cpu().reset_parameters()  # type: ignore[operator]
         groups.to(context.device)
     return groups, accuracy
+
+
+def shared_work(knobs: CatDogKnobs) -> PretrainingKnobs | None:
+    """Return what decides the stage of a trial; None in part A, which has none."""
+    return knobs.pretraining if knobs.part == "B" else None
 
 
 def _lost(past: Past, epoch: float, row: Mapping[str, Value]) -> float | None:

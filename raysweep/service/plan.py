@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,11 +63,23 @@ def _resumed(study: Study, trial: PlannedTrial, checkpoints: Set[str], ascending
 def planned(study: Study, space: Iterable[TrialKnobs], outcomes: Mapping[str, str]) -> Plan:
     """Return the plan of a space; knobs that mean the same trial are planned once.
 
+    Trials that share work come in the order of the space, but for the first of each shared work, which go before.
+
     Raises:
         ValueError: The space has a value that its knob does not allow.
     """
     trials = {study.trial_id(knobs): knobs for knobs in space}
-    return Plan(
-        trials=[PlannedTrial(trial_id=trial_id, knobs=knobs) for trial_id, knobs in trials.items()],
-        outcomes=outcomes,
-    )
+    listed = [PlannedTrial(trial_id=trial_id, knobs=knobs) for trial_id, knobs in trials.items()]
+    return Plan(trials=_first_of_each(listed, study.shared_work) if study.shared_work else listed, outcomes=outcomes)
+
+
+def _first_of_each(
+    trials: Sequence[PlannedTrial], shared_work: Callable[[Any], Hashable | None]
+) -> Sequence[PlannedTrial]:
+    """Return the first trial of each shared work, then the others; None shares nothing."""
+    first: dict[Hashable, str] = {}
+    for trial in trials:
+        if (work := shared_work(trial.knobs)) is not None:
+            first.setdefault(work, trial.trial_id)
+    ahead = set(first.values())
+    return sorted(trials, key=lambda trial: trial.trial_id not in ahead)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import MISSING, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
@@ -74,6 +74,8 @@ class Study:
         extendable: Knob along which a training goes on: rows and state at a step are the same for every larger value,
             so that a longer trial goes on from where a shorter one ended. Empty if there is none.
         together: How the recipe trains several trials at once; None if it does not.
+        shared_work: What trials of equal value have computed once (the knobs of their stage), None for a trial without.
+            One trial of each value runs before all others, so that actors that begin at once compute different stages.
         revision: Raised when the recipe's science changes, so that new trials get new ids.
         headline: Measurement that the summary and the plan's tables show.
         across: Knob whose values are the rows of the summary.
@@ -89,6 +91,7 @@ class Study:
     resources: Resources = field(default_factory=Resources)
     extendable: str = ""
     together: Together | None = None
+    shared_work: Callable[[Any], Hashable | None] | None = None
     revision: int = 1
 
     @property

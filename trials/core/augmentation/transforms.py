@@ -107,8 +107,11 @@ def _advanced(
 
 
 def _cropping(padding: int, *, mirrors: bool = False) -> Transform:
-    choice = {"padding": padding, "mirrors": mirrors}
-    return Transform(apply=partial(_window, **choice), keeps=partial(_window_keeps, **choice), mirrors=mirrors)
+    return Transform(
+        apply=partial(_window, padding=padding, mirrors=mirrors),
+        keeps=partial(_window_keeps, padding=padding, mirrors=mirrors),
+        mirrors=mirrors,
+    )
 
 
 TRANSFORMS: Mapping[str, Transform] = MappingProxyType(

@@ -93,6 +93,11 @@ def _take_weights(backbone: Backbone, knobs: NetworkKnobs, context: TrialContext
     return float(result[ACCURACY])
 
 
+def shared_pretraining(knobs: NetworkKnobs) -> StageKnobs | None:
+    """Return what is pretrained in the sweep for a trial, None for a trial without."""
+    return None if knobs.pretrain.task == NONE else _stage(knobs)
+
+
 def _stage(knobs: NetworkKnobs) -> StageKnobs:
     """Return the knobs of pretraining; of the data only what it sees, so that confounders share it."""
     return StageKnobs(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
-from trials.core.data import cat_dog, cifar10, digits, generated, mnist, pairs, waterbirds
+from trials.core.data import cat_dog, cifar10, digits, generated, jittered_digits, mnist, pairs, waterbirds
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64, UInt8
@@ -21,6 +21,7 @@ Source = Callable[["str | None"], Mapping[str, np.ndarray]]
 SOURCES: Mapping[str, Source] = MappingProxyType(
     {
         "digits": digits.read,
+        "jittered_digits": jittered_digits.read,
         "cifar10": cifar10.read,
         "mnist": mnist.read,
         "cat_dog": cat_dog.read,
@@ -83,7 +84,7 @@ def load_arrays(name: str, path: str | None = None) -> Arrays:
     Args:
         name: One of `SOURCES`.
         path: Folder or URL of the data set's files; none means the data set's own place: the installed scikit-learn
-            for digits and digit_pair, a generator for sparse_parity and single_index, a download by torchvision for
+            for all sets of digits, a generator for sparse_parity and single_index, a download by torchvision for
             the others.
 
     Raises:

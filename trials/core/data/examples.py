@@ -69,6 +69,7 @@ class _Scaling(NamedTuple):
 _SCALINGS: Mapping[str, _Scaling] = MappingProxyType(
     {
         "digits": _Scaling(16, 0, 1),
+        "jittered_digits": _Scaling(16, 0, 1),
         "digit_pair": _Scaling(16, 0, 1),
         "cifar10": _Scaling(255, 0.47, 0.25),
         "cat_dog": _Scaling(255, 0.47, 0.25),
@@ -78,6 +79,12 @@ _SCALINGS: Mapping[str, _Scaling] = MappingProxyType(
         "single_index": _Scaling(1, 0, 1),
     }
 )
+
+
+def black(name: str) -> float:
+    """Return what a pixel of 0 is in the examples of a data set."""
+    scaling = _SCALINGS[name]
+    return -scaling.mean / scaling.deviation
 
 
 def refuse_misfit(arrays: Arrays, knobs: DataKnobs) -> None:

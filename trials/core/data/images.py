@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from trials.core.data.arrays import Arrays
-from trials.core.data.examples import DataKnobs, refuse_misfit
+from trials.core.data.examples import DataKnobs, Examples, refuse_misfit
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64, Shaped, UInt8
@@ -67,9 +67,13 @@ class Images:
         """Return some of the images."""
         return replace(self, pixels=self.pixels[samples], labels=self.labels[samples])
 
+    def examples(self) -> Examples:
+        """Return the images as a network's inputs, all at once."""
+        return Examples(inputs=self.normalised(self.pixels), labels=self.labels, classes=self.classes)
+
     def normalised(self, pixels: Shaped[Tensor, "batch channels height width"]) -> Float32[Tensor, "batch ..."]:
         """Return pixels, bytes or floats, as a network's inputs."""
-        return pixels * self.slope + self.offset
+        return pixels.to(self.slope.dtype, copy=True).mul_(self.slope).add_(self.offset)
 
 
 @lru_cache(maxsize=4)
@@ -87,23 +91,23 @@ def prepared_images(arrays: Arrays, knobs: DataKnobs, device: torch.device) -> t
         raise ValueError(f"data_average_pool must be 1 where pixels are transformed, got {knobs.average_pool}")
     refuse_misfit(arrays, knobs)
     classes = int(max(arrays.train_labels.max(), arrays.test_labels.max())) + 1
-    train = slice(knobs.train_offset, knobs.train_offset + knobs.train_size if knobs.train_size else None)
-    test = slice(knobs.test_offset, knobs.test_offset + knobs.test_size if knobs.test_size else None)
     scaling = _SCALINGS[knobs.name]
     slope, offset = (_by_channel(values, device) for values in _line(scaling))
-    shared = {"classes": classes, "white": scaling.largest, "slope": slope, "offset": offset}
-    return tuple(  # type: ignore[return-value]
-        # A copy: arrays from shared memory are read-only, which tensors cannot express.
-        Images(
-            pixels=torch.from_numpy(inputs.copy()).to(device),
-            labels=torch.from_numpy(labels.astype(np.int64)).to(device),
-            **shared,
+
+    def part(pixels: np.ndarray, labels: np.ndarray, start: int, size: int) -> Images:
+        chosen = slice(start, start + size if size else None)
+        return Images(
+            # A copy: arrays from shared memory are read-only, which tensors cannot express.
+            pixels=torch.from_numpy(pixels[chosen].copy()).to(device),
+            labels=torch.from_numpy(labels[chosen].astype(np.int64)).to(device),
+            classes=classes,
+            white=scaling.largest,
+            slope=slope,
+            offset=offset,
         )
-        for inputs, labels in (
-            (arrays.train_inputs[train], arrays.train_labels[train]),
-            (arrays.test_inputs[test], arrays.test_labels[test]),
-        )
-    )
+
+    train = part(arrays.train_inputs, arrays.train_labels, knobs.train_offset, knobs.train_size)
+    return train, part(arrays.test_inputs, arrays.test_labels, knobs.test_offset, knobs.test_size)
 
 
 def _line(scaling: _Scaling) -> tuple[list[float], list[float]]:

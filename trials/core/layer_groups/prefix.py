@@ -56,6 +56,11 @@ def prefix_activations(
     return hidden
 
 
+def forget_activations() -> None:
+    """Give back the memory of the last answer."""
+    _last.clear()
+
+
 def _passed(groups: LayerGroups, hidden: Tensor, start: int, stop: int) -> Tensor:
     if start == stop:
         return hidden

@@ -1,0 +1,213 @@
+"""Figures of the augmentation ratio: what a fixed transform of an image is worth beside a copy and a new image.
+
+Each figure takes the finished trials, and is left out where these do not carry it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import Normalize
+from matplotlib.lines import Line2D
+
+from analysis.core.augmentation_levels import levels
+from analysis.core.augmentation_worth import ACCURACY, ARM, COPIES, INVARIANCES, RATIO, TRANSFORM, lent, worth
+from analysis.core.boundary_lines import label_values
+from analysis.core.curves import draw_band, seed_band
+from analysis.core.figures import COLOURS, Drawing, style
+from analysis.core.pages import axes_grid, page_of_measurements, page_of_panels, titled
+from analysis.core.panels import Panel, Panels, panels, subject
+from analysis.core.phase_diagram import COLOUR_MAP
+from analysis.core.results import Results
+
+STUDY = "augmentation_ratio"
+SIZE, NETWORK, MIXING = "data_train_size", "network", "mixing"
+ARM_COLOURS: Mapping[str, str] = MappingProxyType(
+    dict(zip((COPIES, "fixed_aug", "fresh_aug", "fixed_aug_all", "subset"), COLOURS, strict=False))
+)
+ARM_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        COPIES: "copies",
+        "fixed_aug": "fixed transforms",
+        "fresh_aug": "fresh transforms",
+        "fixed_aug_all": "fixed, originals too",
+        "subset": "subset alone",
+    }
+)
+_COMPARED = ("fixed_aug", "fixed_aug_all", "fresh_aug")
+_SUBJECT = ("data_name", NETWORK, TRANSFORM, "epochs")
+_RATIO = "share of distinct images p"
+_ACCURACIES = MappingProxyType({ACCURACY: "test accuracy", "final_train_acc": "training accuracy (last epoch)"})
+_KINDS = MappingProxyType(dict(zip(INVARIANCES, ("training images", "never transformed", "test images"), strict=True)))
+_MARKERS = MappingProxyType(dict(zip(INVARIANCES, ("o", "s", "^"), strict=True)))
+
+
+def draw(results: Results) -> Sequence[Drawing]:
+    """Return every figure that the stored trials carry."""
+    trials = results.trials(STUDY)
+    trials = trials[(trials["outcome"] == "finished") & (trials["revision"] == trials["revision"].max())]
+    if not len(trials):
+        return []
+    unmixed = lent(trials[trials[MIXING] == "none"])
+    with style():
+        drawn = [*(figure(unmixed) for figure in FIGURES), levels(trials)]
+    return [drawing for drawing in drawn if drawing is not None]
+
+
+def curves(trials: pd.DataFrame) -> Drawing | None:
+    """Return test and training accuracy against the ratio, a band of seeds each arm."""
+    if trials[RATIO].nunique() < 2:
+        return None
+    found = _panels(trials)
+    title = subject(trials, found, _SUBJECT, "mean and range of seeds")
+    figure, numbers = page_of_measurements(
+        found, _ACCURACIES, _draw_arms, title=title, across=_RATIO, legend=_arms(trials)
+    )
+    return Drawing(figure, numbers)
+
+
+def efficiency(trials: pd.DataFrame) -> Drawing | None:
+    """Return the augmentation efficiency against the ratio: 0 is a copy, 1 a new image."""
+    return _worth_figure(trials, "aug_efficiency", "augmentation efficiency e(p)", "efficiency")
+
+
+def equivalent(trials: pd.DataFrame) -> Drawing | None:
+    """Return the number of images that one image and its transforms are worth (equivalent ratio over p)."""
+    return _worth_figure(trials, "data_multiplier", "data multiplier", "equivalent")
+
+
+def invariance(trials: pd.DataFrame) -> Drawing | None:
+    """Return the gain in accuracy over copies against the gain in invariance, a point each ratio and arm."""
+    found = _panels(trials)
+    if not any(len(_gains(panel)) for panel in found.shown):
+        return None
+    marks = [
+        Line2D([], [], marker=_MARKERS[name], color="#555555", linestyle="", label=_KINDS[name]) for name in _KINDS
+    ]
+    figure, numbers = page_of_panels(
+        found,
+        _draw_gains,
+        title=subject(trials, found, _SUBJECT, "means over seeds; line: equal gains"),
+        across="gain in invariance rate over copies",
+        up="gain in test accuracy over copies",
+        legend=[*_arms(trials, without=COPIES), *marks],
+    )
+    return Drawing(figure, numbers, "invariance")
+
+
+def plane(trials: pd.DataFrame) -> Drawing | None:
+    """Return the efficiency of fixed transforms over the ratio and the transform, or the number of rows."""
+    fixed = trials[trials[ARM] == "fixed_aug"]
+    vertical = next((name for name in (TRANSFORM, SIZE) if fixed[name].nunique() > 1), None)
+    if vertical is None:
+        return None
+    found = panels(trials, trials, inside=(RATIO, ARM, "seed", "exclude_identity", vertical), across=[])
+    tables = [_plane_cells(panel, vertical) for panel in found.shown]
+    if not any(len(table) for table in tables):
+        return None
+    figure, grid = axes_grid(*found.shape, size=(4.9, 3.6), title=subject(trials, found, _SUBJECT))
+    shown = zip(titled(found, grid), tables, strict=True)
+    meshes = [_draw_plane(axes, cells, vertical) for (_, axes), cells in shown if len(cells)]
+    figure.colorbar(meshes[0], ax=grid, label="augmentation efficiency e(p)", aspect=30)
+    return Drawing(figure, found.numbered(tables), "plane")
+
+
+# The first is the study's main figure.
+FIGURES = (curves, efficiency, equivalent, invariance, plane)
+
+
+def _panels(trials: pd.DataFrame) -> Panels:
+    return panels(trials, trials, inside=(RATIO, ARM, "seed"), across=[], several=RATIO)
+
+
+def _arms(trials: pd.DataFrame, without: str = "") -> list[Line2D]:
+    present = [arm for arm in ARM_NAMES if arm != without and arm in set(trials[ARM])]
+    return [Line2D([], [], color=ARM_COLOURS[arm], marker="o", markersize=3.5, label=ARM_NAMES[arm]) for arm in present]
+
+
+def _draw_arms(axes: Axes, panel: Panel, column: str) -> pd.DataFrame:
+    bands = []
+    for arm in [name for name in ARM_NAMES if name in set(panel.rows[ARM])]:
+        band = seed_band(panel.rows[panel.rows[ARM] == arm], RATIO, column)
+        draw_band(axes, band, RATIO, colour=ARM_COLOURS[arm])
+        bands.append(band.assign(arm=arm))
+    label_values(axes, "x", panel.rows[RATIO])
+    return pd.concat(bands, ignore_index=True)
+
+
+def _worth_figure(trials: pd.DataFrame, column: str, label: str, name: str) -> Drawing | None:
+    found = _panels(trials)
+    tables = [_worth_of_arms(panel) for panel in found.shown]
+    if not any(len(table) and table[column].notna().any() for table in tables):
+        return None
+    title = subject(trials, found, _SUBJECT, "bars: 95 % bootstrap intervals over seeds")
+    figure, numbers = page_of_panels(
+        found,
+        lambda axes, panel: _draw_worth(axes, _worth_of_arms(panel), column),
+        title=title,
+        across=_RATIO,
+        up=label,
+        legend=_arms(trials[trials[ARM].isin(_COMPARED)]),
+    )
+    return Drawing(figure, numbers, name)
+
+
+def _worth_of_arms(panel: Panel) -> pd.DataFrame:
+    tables = [worth(panel.rows, arm).assign(arm=arm) for arm in _COMPARED]
+    return pd.concat([table for table in tables if len(table)] or [pd.DataFrame()], ignore_index=True)
+
+
+def _draw_worth(axes: Axes, table: pd.DataFrame, column: str) -> pd.DataFrame:
+    if not len(table):
+        return table
+    for number, (arm, own) in enumerate(table.groupby("arm")):
+        shown = own.dropna(subset=[column])
+        # Side by side, so that the bars of arms do not hide each other.
+        places = shown[RATIO] * (1 + 0.02 * number)
+        lengths = np.abs(shown[[f"{column}_low", f"{column}_high"]].to_numpy(float).T - shown[column].to_numpy(float))
+        axes.errorbar(
+            places, shown[column], lengths, color=ARM_COLOURS[str(arm)], marker="o", markersize=3.5, capsize=2
+        )
+    for value in (0, 1) if column == "aug_efficiency" else (1,):
+        axes.axhline(value, color="#999999", linewidth=0.8, linestyle=":")
+    label_values(axes, "x", table[RATIO])
+    return table
+
+
+def _gains(panel: Panel) -> pd.DataFrame:
+    """Return the means over seeds of an arm less those of copies at the same ratio, one row each arm and ratio."""
+    means = panel.rows.groupby([ARM, RATIO])[[ACCURACY, *INVARIANCES]].mean()
+    if COPIES not in means.index.get_level_values(ARM):
+        return pd.DataFrame()
+    gains = (means - means.loc[COPIES].reindex(means.index, level=RATIO)).drop(index=COPIES, level=ARM).reset_index()
+    return gains[(gains[RATIO] < 1) & gains[ACCURACY].notna() & gains[list(INVARIANCES)].notna().any(axis=1)]
+
+
+def _draw_gains(axes: Axes, panel: Panel) -> pd.DataFrame:
+    gains = _gains(panel)
+    for _, point in gains.iterrows():
+        for name, marker in _MARKERS.items():
+            axes.plot(point[name], point[ACCURACY], marker, color=ARM_COLOURS[point[ARM]], markersize=4.5)
+    axes.axline((0, 0), slope=1, color="#999999", linewidth=0.8)
+    return gains
+
+
+def _plane_cells(panel: Panel, vertical: str) -> pd.DataFrame:
+    tables = [worth(own, "fixed_aug").assign(**{vertical: value}) for value, own in panel.rows.groupby(vertical)]
+    return pd.concat([table for table in tables if len(table)] or [pd.DataFrame()], ignore_index=True)
+
+
+def _draw_plane(axes: Axes, cells: pd.DataFrame, vertical: str) -> QuadMesh:
+    table = cells.pivot_table(index=vertical, columns=RATIO, values="aug_efficiency", dropna=False)
+    mesh = axes.pcolormesh(table.to_numpy(float), cmap=COLOUR_MAP, norm=Normalize(0, 1), edgecolor="white")
+    for (row, column), value in np.ndenumerate(table.to_numpy(float)):
+        axes.text(column + 0.5, row + 0.5, "–" if np.isnan(value) else f"{value:.2f}", ha="center", va="center")
+    axes.set_xticks(np.arange(table.shape[1]) + 0.5, [f"{value:g}" for value in table.columns])
+    axes.set_yticks(np.arange(table.shape[0]) + 0.5, [str(value) for value in table.index])
+    axes.set(xlabel=_RATIO, ylabel={TRANSFORM: "transform", SIZE: "rows N"}[vertical])
+    return mesh

@@ -1,0 +1,21 @@
+"""Augmentation ratio: test accuracy where rows of a training set are copies of few images, or transforms of them."""
+
+from __future__ import annotations
+
+from analysis.augmentation_ratio import draw
+from raysweep.service.command import main
+from raysweep.service.study import Study
+from trials.augmentation_ratio import MEASUREMENTS, run
+
+STUDY = Study(
+    name="augmentation_ratio",
+    question="Is one fixed transformed copy of an image worth a new image?",
+    trial=run,
+    measurements=MEASUREMENTS,
+    draw=draw,
+    across="ratio",
+    headline="final_test_acc",
+)
+
+if __name__ == "__main__":
+    raise SystemExit(main(STUDY))

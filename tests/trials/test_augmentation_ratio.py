@@ -1,0 +1,258 @@
+"""The study of the augmentation ratio: what arms share, what they must show, and what is refused."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.trials.test_checkpoints import BrokenOff, Memory
+from trials.augmentation_ratio import MEASUREMENTS, AugmentationKnobs, prepared, run
+from trials.core.context import TrialContext
+from trials.core.data.arrays import Arrays, load_arrays
+from trials.core.data.examples import DataKnobs
+from trials.core.rows import checked
+from trials.core.streams import batch_indices
+
+REAL = os.environ.get("RAYSWEEP_TEST_DATA", "")
+SMALL = DataKnobs(name="jittered_digits", train_size=100, test_size=60)
+CIFAR = DataKnobs(name="cifar10", train_size=3000, test_size=2000)
+needs_real_data = pytest.mark.skipif(not REAL, reason="RAYSWEEP_TEST_DATA names no folder with cifar10/")
+
+
+def small(**changes: Any) -> AugmentationKnobs:
+    return AugmentationKnobs(**{"epochs": 3, "batch_size": 20, "data": SMALL, **changes})
+
+
+def told(knobs: AugmentationKnobs, context: TrialContext | None = None) -> list[Mapping[str, Any]]:
+    return list(checked(run(knobs, context or TrialContext()), MEASUREMENTS))
+
+
+@cache
+def accuracies(arm: str, ratio: float, seeds: int, **changes: Any) -> float:
+    """Return the mean test accuracy over seeds in per cent."""
+    knobs = [AugmentationKnobs(aug_arm=arm, ratio=ratio, seed=seed, **changes) for seed in range(seeds)]
+    return 100 * float(np.mean([told(each)[-1]["test_acc"] for each in knobs]))
+
+
+def on_digits(arm: str, ratio: float, seeds: int = 5) -> float:
+    return accuracies(arm if ratio < 1 or arm == "fresh_aug" else "copies", ratio, seeds)
+
+
+@pytest.fixture
+def colours() -> TrialContext:
+    """Random colour images under the name of CIFAR-10."""
+    random = np.random.default_rng(0)
+    pixels, labels = random.integers(0, 256, (60, 3, 16, 16), dtype=np.uint8), random.integers(0, 10, 60)
+    arrays = Arrays(
+        train_inputs=pixels[:40], train_labels=labels[:40], test_inputs=pixels[40:], test_labels=labels[40:]
+    )
+    return TrialContext(arrays=lambda name: arrays)
+
+
+def test_with_all_images_arms_that_are_one_training_are_one_trial() -> None:
+    for arm in ("fixed_aug", "subset"):
+        assert small(aug_arm=arm) == small(aug_arm="copies")
+        assert small(aug_arm=arm, ratio=0.5) != small(aug_arm="copies", ratio=0.5)
+    assert small(exclude_identity=True) == small()
+    assert small(aug_arm="fresh_aug") != small()
+    assert AugmentationKnobs(ratio=1).non_default() == {}
+
+
+def test_arms_and_ratios_share_weights_order_and_subsets() -> None:
+    """Common random numbers: curves are paired by their seed."""
+    settings = [small(aug_arm=arm, ratio=ratio) for arm in ("copies", "fixed_aug", "fresh_aug") for ratio in (0.3, 0.7)]
+    trainings = [prepared(knobs, TrialContext()) for knobs in settings]
+    weights = [dict(training.groups.state_dict()) for training in trainings]
+    assert all(torch.equal(value, other[name]) for other in weights for name, value in weights[0].items())
+    rows = [training.train.rows for training in trainings]
+    assert torch.equal(rows[0].sources, rows[2].sources)
+    assert torch.equal(rows[0].originals, rows[1].originals[:30])
+    assert len({training.steps for training in trainings}) == 1
+    chosen = batch_indices(0, 4, 100, 20)
+    labels = [training.train.batch(chosen, visit=0)[1] for training in trainings]
+    assert torch.equal(labels[0], labels[2])
+    assert torch.equal(labels[0], labels[4])
+
+
+def test_a_subset_takes_as_many_steps() -> None:
+    subset, copies = (prepared(small(aug_arm=arm, ratio=0.3), TrialContext()) for arm in ("subset", "copies"))
+    assert (len(subset.train), len(copies.train)) == (30, 100)
+    assert subset.steps == copies.steps == 15
+    assert [row["epoch"] for row in told(small(aug_arm="subset", ratio=0.3))] == [1, 2, 3]
+
+
+def test_the_last_row_tells_what_the_rows_were() -> None:
+    rows = told(small(aug_arm="fixed_aug", ratio=0.3))
+    assert [row["step"] for row in rows] == [5, 10, 15]
+    last = rows[-1]
+    assert (last["num_distinct"], last["num_rows"]) == (30, 100)
+    assert (last["num_aug_per_image_min"], last["num_aug_per_image_max"]) == (2, 3)
+    assert last["invariance_rate_train_untransformed"] is None
+    assert rows[0]["num_rows"] is None
+    assert last["test_acc_best"] == max(row["test_acc"] for row in rows)
+    half = told(small(aug_arm="fixed_aug", ratio=0.7))[-1]
+    assert 0 <= half["invariance_rate_train_untransformed"] <= 1
+    assert told(small(aug_arm="fresh_aug", ratio=0.7))[-1]["invariance_rate_train_untransformed"] is None
+
+
+@pytest.mark.parametrize("break_at", [2, 5, 11])
+def test_a_training_that_is_broken_off_tells_what_an_undisturbed_one_tells(break_at: int) -> None:
+    """In the middle of an epoch as well: its row is a mean over all of its batches."""
+    knobs = small(aug_arm="fresh_aug", ratio=0.5)
+    memory = Memory(break_at=break_at)
+    rows = []
+    for _ in range(2):
+        with contextlib.suppress(BrokenOff):
+            rows.extend(run(knobs, TrialContext(checkpoints=memory)))
+        memory = Memory(saved=memory.saved)
+    assert rows == list(run(knobs, TrialContext()))
+
+
+@pytest.mark.parametrize("network", ["cnn3", "vit_tiny"])
+def test_networks_train_on_colours_with_every_part_of_advanced_augmentation(
+    network: str, colours: TrialContext
+) -> None:
+    knobs = small(
+        network=network,
+        aug_arm="fresh_aug",
+        transform="advanced",
+        mixing="mixup_or_cutmix",
+        label_smoothing=0.1,
+        optimizer="adamw",
+        learning_rate=1e-3,
+        weight_decay=0.05,
+        schedule="cosine",
+        epochs=1,
+        data=DataKnobs(name="cifar10"),
+    )
+    rows = told(knobs, colours)
+    assert rows == told(knobs, colours)
+    assert rows[-1]["params"] > 10_000
+
+
+def test_products_can_be_computed_in_bfloat16() -> None:
+    plain, half = (told(small(precision=precision)) for precision in ("float32", "bfloat16"))
+    assert plain != half
+    assert half[-1]["train_loss"] == pytest.approx(plain[-1]["train_loss"], rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ratio": 0.0}, "ratio must be above 0"),
+        ({"ratio": 1.2}, "ratio must be at most 1, got 1.2"),
+        ({"aug_arm": "online"}, "aug_arm='online' is not one of copies, fixed_aug, fresh_aug"),
+        ({"network": "resnet19"}, "network='resnet19' is not one of mlp, cnn3"),
+        (
+            {"transform": "flip"},
+            "transform='flip' mirrors images, which makes other signs of jittered_digits; take one",
+        ),
+        ({"transform": "advanced"}, "mirrors images"),
+        ({"mixing": "mixup_or_cutmix"}, "it needs aug_arm=fresh_aug"),
+        ({"momentum": 1.0}, "momentum must be below 1"),
+    ],
+)
+def test_impossible_knobs_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        small(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ratio": 0.001}, "ratio=0.001 keeps 0 of 100 samples"),
+        ({"batch_size": 101}, "batch_size=101 exceeds the 100 rows"),
+        ({"batch_size": 40, "ratio": 0.3, "aug_arm": "subset"}, "batch_size=40 exceeds the 30 rows"),
+        ({"data": DataKnobs(name="jittered_digits", train_size=2000)}, "data_train_size=2000 exceeds the 1000 train"),
+        ({"data": DataKnobs(name="digits", average_pool=2)}, "data_average_pool must be 1"),
+        ({"data": DataKnobs(name="sparse_parity")}, "data_name='sparse_parity' has no images; take one of digits"),
+        ({"network": "cnn3"}, "12x12 pixels"),
+    ],
+)
+def test_data_that_do_not_suit_are_refused_before_training(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        next(iter(run(small(**changes), TrialContext())))
+
+
+def test_jittered_digits_are_digits_at_other_places() -> None:
+    jittered, plain = load_arrays("jittered_digits"), load_arrays("digits")
+    assert jittered.train_inputs.shape == (1000, 1, 12, 12)
+    sums = [arrays.train_inputs.sum((1, 2, 3), dtype=np.int64) for arrays in (jittered, plain)]
+    assert np.array_equal(*sums)
+    offsets = {_offset(*pair) for pair in zip(jittered.test_inputs, plain.test_inputs, strict=True)}
+    assert offsets == set(itertools.product(range(5), repeat=2))
+    with pytest.raises(ValueError, match="takes no path"):
+        load_arrays("jittered_digits", "/anywhere")
+
+
+def _offset(canvas: np.ndarray, digit: np.ndarray) -> tuple[int, int]:
+    return next(place for place in _places() if np.array_equal(_window(canvas, *place), digit))
+
+
+def _places() -> Iterator[tuple[int, int]]:
+    return itertools.product(range(5), repeat=2)  # type: ignore[return-value]
+
+
+def _window(canvas: np.ndarray, down: int, right: int) -> np.ndarray:
+    return canvas[:, down : down + 8, right : right + 8]
+
+
+def test_one_fixed_transform_helps_and_fresh_ones_help_more() -> None:
+    """Two seeds of the table below, in seconds."""
+    copies, fixed, fresh = (on_digits(arm, 0.2, seeds=2) for arm in ("copies", "fixed_aug", "fresh_aug"))
+    assert fixed > copies + 5
+    assert fresh > fixed
+
+
+def test_shifts_hurt_where_images_are_centred() -> None:
+    """Judgement: on plain digits a shifted image is off the distribution, and no copy is worth less."""
+    plain = {"transform": "crop1", "data": DataKnobs(name="digits")}
+    ends = {(arm, ratio): accuracies(arm, ratio, 3, **plain) for arm in ("copies", "fresh_aug") for ratio in (0.5, 1.0)}
+    assert ends["copies", 0.5] > ends["fresh_aug", 0.5] + 1
+    assert ends["copies", 1.0] > ends["fresh_aug", 1.0] + 2
+    assert ends["copies", 1.0] == pytest.approx(96.8, abs=1.2)
+    assert accuracies("fixed_aug", 0.5, 3, **plain) < ends["copies", 0.5] + 0.5
+
+
+@pytest.mark.slow
+def test_a_fixed_transform_on_jittered_digits_is_worth_most_of_a_new_image() -> None:
+    ratios = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+    table = {arm: {ratio: on_digits(arm, ratio) for ratio in ratios} for arm in ("copies", "fixed_aug", "fresh_aug")}
+    copies, fixed, fresh = table["copies"], table["fixed_aug"], table["fresh_aug"]
+    assert fixed[0.2] > copies[0.2] + 5
+    assert fixed[0.5] > copies[0.5] + 2
+    assert all(fresh[ratio] > fixed[ratio] for ratio in ratios[:-1])
+    assert fixed[1.0] == copies[1.0]
+    assert all(more >= fewer - 2 for fewer, more in itertools.pairwise(copies.values()))
+    expected = {0.05: 23.3, 0.1: 28.6, 0.2: 38.1, 0.3: 46.9, 0.5: 61.3, 0.7: 69.5, 1.0: 76.0}
+    assert copies == pytest.approx(expected, abs=4)
+    efficiencies = [(fixed[ratio] - copies[ratio]) / (copies[1.0] - copies[ratio]) for ratio in ratios[:-1]]
+    assert all(0.4 < efficiency < 1 for efficiency in efficiencies)
+
+
+@pytest.mark.slow
+@needs_real_data
+@pytest.mark.timeout(1200)
+def test_on_cifar10_a_fixed_transform_is_worth_part_of_a_new_image() -> None:
+    arrays = load_arrays("cifar10", f"{REAL}/cifar10")
+    context = TrialContext(arrays=lambda name: arrays)
+    settings = {"network": "cnn3", "transform": "flip+crop4", "epochs": 15, "batch_size": 100, "data": CIFAR}
+    ends = {
+        arm: np.mean(
+            [
+                told(AugmentationKnobs(aug_arm=arm, ratio=0.5, seed=seed, **settings), context)[-1]["test_acc"]
+                for seed in range(3)
+            ]
+        )
+        for arm in ("copies", "fixed_aug")
+    }
+    assert ends["fixed_aug"] > ends["copies"] + 0.01
+    assert ends["copies"] == pytest.approx(0.513, abs=0.025)

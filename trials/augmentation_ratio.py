@@ -1,0 +1,182 @@
+"""Is one fixed transformed copy of an image worth a new image?
+
+A training set has always the same number of rows, and only a share of them are distinct images. The others are copies,
+or transforms of the images that are drawn once, before training. If augmentation worked by teaching invariance, so few
+transforms could not do much.
+
+Source: Shen, Bubeck and Gunasekar, arXiv 2203.01572, and the slides to it, for the construction and the transform; what
+they leave open (networks, optimiser, subsets by seed and not by class, epochs that do not depend on the ratio) is
+chosen here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import torch
+
+from trials.core.augmentation.arms import ARMS, augmented
+from trials.core.augmentation.epochs import EPOCH_MEASUREMENTS, Training, beginning
+from trials.core.augmentation.mixing import MIXINGS
+from trials.core.augmentation.outcome import OUTCOME_MEASUREMENTS, outcome
+from trials.core.augmentation.transforms import TRANSFORMS
+from trials.core.data.examples import DataKnobs
+from trials.core.data.images import prepared_images
+from trials.core.divergence import refuse_divergence
+from trials.core.knobs import TrialKnobs, knob
+from trials.core.layer_groups.image_networks import IMAGE_NETWORKS, Shape, mlp_groups
+from trials.core.layer_groups.schedules import SCHEDULES
+from trials.core.layer_groups.training import OPTIMISERS, Descent, label_smoothed, optimiser_of
+from trials.core.rows import Measurement, Row, Value
+from trials.core.streams import batch_indices, batches_an_epoch, drawn_from
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trials.core.augmentation.arms import AugmentedImages
+    from trials.core.context import TrialContext
+    from trials.core.layer_groups.groups import LayerGroups
+
+# Their mirror images are other signs.
+SIGNS = frozenset({"digits", "jittered_digits", "digit_pair", "mnist"})
+PRECISIONS = ("float32", "bfloat16")
+_DATA = DataKnobs(name="jittered_digits")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentationKnobs(TrialKnobs):
+    """All that decides the outcome of one training.
+
+    With all images there is no room for copies: `fixed_aug` and `subset` are then recorded as `copies`, the same rows.
+    """
+
+    ratio: float = knob("share of the rows that are distinct images (p)", 1.0, above=0, at_most=1)
+    aug_arm: str = knob("what the other rows are, and whether rows are transformed anew", "copies", choices=tuple(ARMS))
+    transform: str = knob("how rows are transformed, and answers compared", "crop2", choices=tuple(TRANSFORMS))
+    exclude_identity: bool = knob("draw again where a fixed transform would change nothing", False)
+    mixing: str = knob("mixtures of the images of a batch; fresh_aug only", "none", choices=tuple(MIXINGS))
+    label_smoothing: float = knob("share of a label spread evenly over the classes", 0.0, at_least=0, at_most=1)
+    network: str = knob("architecture", "mlp", choices=tuple(IMAGE_NETWORKS))
+    width: int = knob("units of the hidden layer; mlp only", 128, unit="units", at_least=1)
+    epochs: int = knob("passes over as many rows as there are images", 30, unit="epochs", at_least=1)
+    batch_size: int = knob("rows a step", 50, unit="rows", at_least=1)
+    optimizer: str = knob("how a step follows from the gradient", "sgd", choices=tuple(OPTIMISERS))
+    learning_rate: float = knob("step length at its peak", 0.1, above=0)
+    schedule: str = knob("learning rate after its linear warm-up", "linear", choices=tuple(SCHEDULES))
+    warm_share: float = knob("share of the steps that warm up", 0.15, at_least=0, at_most=1)
+    momentum: float = knob("share of the mean gradient that is kept, with sgd by Nesterov's rule", 0.9, at_least=0)
+    weight_decay: float = knob("decay of the parameters", 5e-4, at_least=0)
+    precision: str = knob("numbers of the products; bfloat16 by autocast", "float32", choices=PRECISIONS)
+    invariance_size: int = knob(
+        "images of each kind whose answers are compared, 0 = all", 2000, unit="images", at_least=0
+    )
+    data: DataKnobs = _DATA
+
+    def __post_init__(self) -> None:
+        if self.ratio == 1 and self.aug_arm in ("fixed_aug", "subset"):
+            object.__setattr__(self, "aug_arm", "copies")
+        if self.aug_arm in ("copies", "subset"):
+            object.__setattr__(self, "exclude_identity", False)
+        super().__post_init__()
+        if TRANSFORMS[self.transform].mirrors and self.data.name in SIGNS:
+            allowed = ", ".join(name for name, each in TRANSFORMS.items() if not each.mirrors)
+            raise ValueError(
+                f"transform={self.transform!r} mirrors images, which makes other signs of {self.data.name}; "
+                f"take one of {allowed}"
+            )
+        if self.mixing != "none" and self.aug_arm != "fresh_aug":
+            raise ValueError(f"mixing={self.mixing!r} is drawn anew in each batch: it needs aug_arm=fresh_aug")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must be below 1, got {self.momentum:g}")
+
+
+MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType({**EPOCH_MEASUREMENTS, **OUTCOME_MEASUREMENTS})
+
+
+def run(knobs: AugmentationKnobs, context: TrialContext) -> Iterator[Row]:
+    """Train, and yield a row at the end of each epoch.
+
+    Raises:
+        Diverged: A measurement is not finite.
+        ValueError: The data do not suit the knobs.
+    """
+    training = prepared(knobs, context)
+    test = training.test.examples()
+    start, progress = beginning(training, context)
+    for step in range(start, training.steps + 1):
+        last = step == training.steps
+        context.checkpoints.offer(step, partial(training.state, progress), last=last)
+        if step and step % training.steps_an_epoch == 0:
+            row, progress = training.row(step, progress, test)
+            refuse_divergence(row, [float(row["train_loss"])], last=last)
+            yield row | (_outcome(training, knobs) if last else {})
+        if last:
+            return
+        batch = _batch(training.train, step, knobs, context.device)
+        progress = training.stepped(step, progress, batch)
+
+
+def prepared(knobs: AugmentationKnobs, context: TrialContext) -> Training:
+    """Return the network before its first step, and what it is trained on.
+
+    Raises:
+        ValueError: The data do not suit the knobs.
+    """
+    images, test = prepared_images(context.arrays(knobs.data.name), knobs.data, context.device)
+    train = augmented(
+        images,
+        ARMS[knobs.aug_arm],
+        TRANSFORMS[knobs.transform],
+        ratio=knobs.ratio,
+        seed=knobs.seed,
+        exclude_identity=knobs.exclude_identity,
+    )
+    if knobs.batch_size > len(train):
+        raise ValueError(f"batch_size={knobs.batch_size} exceeds the {len(train)} rows of the training set")
+    steps_an_epoch = batches_an_epoch(len(images), knobs.batch_size)
+    with drawn_from(knobs.seed, "initialisation"):
+        groups = _network(knobs)(tuple(images.pixels.shape[1:]), images.classes).to(context.device)
+    descent = _descent(knobs, knobs.epochs * steps_an_epoch)
+    half = knobs.precision == "bfloat16"
+    return Training(
+        groups=groups,
+        optimiser=optimiser_of(groups, descent),
+        descent=descent,
+        train=train,
+        test=test,
+        steps=knobs.epochs * steps_an_epoch,
+        steps_an_epoch=steps_an_epoch,
+        precision=partial(torch.autocast, context.device.type, torch.bfloat16, enabled=half),
+    )
+
+
+def _outcome(training: Training, knobs: AugmentationKnobs) -> dict[str, Value]:
+    with training.precision():
+        return outcome(training.groups, training.train, training.test, seed=knobs.seed, most=knobs.invariance_size)
+
+
+def _network(knobs: AugmentationKnobs) -> Callable[[Shape, int], LayerGroups]:
+    return partial(mlp_groups, width=knobs.width) if knobs.network == "mlp" else IMAGE_NETWORKS[knobs.network]
+
+
+def _descent(knobs: AugmentationKnobs, steps: int) -> Descent:
+    return Descent(
+        optimiser=knobs.optimizer,
+        learning_rate=knobs.learning_rate,
+        schedule=SCHEDULES[knobs.schedule](steps, round(knobs.warm_share * steps)),
+        momentum=knobs.momentum,
+        nesterov=knobs.momentum > 0,
+        weight_decay=knobs.weight_decay,
+        loss=label_smoothed(knobs.label_smoothing),
+    )
+
+
+def _batch(train: AugmentedImages, step: int, knobs: AugmentationKnobs, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the batch of a step: the same rows in every arm and at every ratio."""
+    chosen = batch_indices(knobs.seed, step, len(train), knobs.batch_size, device)
+    inputs, labels = train.batch(chosen, visit=step // batches_an_epoch(len(train), knobs.batch_size))
+    return MIXINGS[knobs.mixing](inputs, labels, train.images.classes, knobs.seed, step)

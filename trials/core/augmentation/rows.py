@@ -1,0 +1,71 @@
+"""Rows: which sample each row of a training set shows, and which copy of it, where few samples fill many rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from trials.core.streams import generator
+
+if TYPE_CHECKING:
+    from jaxtyping import Int64
+    from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows of a training set.
+
+    Attributes:
+        sources: The sample that a row shows.
+        copies: Which copy of it: 0 is the original, 1 the first copy.
+    """
+
+    sources: Int64[Tensor, " rows"]
+    copies: Int64[Tensor, " rows"]
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    @property
+    def originals(self) -> Int64[Tensor, " distinct"]:
+        """The distinct samples in the order of their rows."""
+        return self.sources[self.copies == 0]
+
+    @property
+    def multiplicities(self) -> Int64[Tensor, " distinct"]:
+        """How many rows show each of `originals`."""
+        counts = torch.bincount(self.sources)
+        return counts[self.originals]
+
+
+def distinct_count(size: int, ratio: float) -> int:
+    """Return the number of distinct samples, `ratio` of a set's size.
+
+    Raises:
+        ValueError: None is left.
+    """
+    distinct = round(ratio * size)
+    if not 1 <= distinct <= size:
+        raise ValueError(f"ratio={ratio:g} keeps {distinct} of {size} samples; it must keep at least 1 and at most all")
+    return distinct
+
+
+def filled_rows(size: int, distinct: int, seed: int) -> Rows:
+    """Return as many rows as the set has samples, of which only `distinct` are used, over and over.
+
+    Fewer samples are the first ones of more: subsets are nested. A sample has one row more than another or as many.
+    """
+    slots = torch.arange(size)
+    return Rows(_chosen(size, distinct, seed)[slots % distinct], slots // distinct)
+
+
+def subset_rows(size: int, distinct: int, seed: int) -> Rows:
+    """Return the same samples with one row each."""
+    return Rows(_chosen(size, distinct, seed), torch.zeros(distinct, dtype=torch.int64))
+
+
+def _chosen(size: int, distinct: int, seed: int) -> Int64[Tensor, " distinct"]:
+    return torch.randperm(size, generator=generator(seed, "subset"))[:distinct]

@@ -1,0 +1,45 @@
+"""Jittered digits: scikit-learn's digits, each at a place of its own on a larger canvas, so that shifts are natural."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trials.core.data import digits
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jaxtyping import UInt8
+
+SIDE = 12
+
+
+def read(path: str | None = None) -> Mapping[str, np.ndarray]:
+    """Return 1,000 training and 797 test images of 12x12 pixels with 17 levels of grey.
+
+    Every digit of 8x8 pixels lies at an offset of 0 to 4 pixels down and right, drawn once for all by NumPy's frozen
+    generator `RandomState(1)`.
+
+    Raises:
+        ValueError: A path is given, which this data set does not have.
+    """
+    if path is not None:
+        raise ValueError(f"the data set jittered_digits comes with scikit-learn and takes no path, got {path!r}")
+    random = np.random.RandomState(1)
+    arrays = dict(digits.read())
+    for split in ("train", "test"):
+        arrays[f"{split}_inputs"] = _placed(arrays[f"{split}_inputs"], random)
+    return arrays
+
+
+def _placed(
+    images: UInt8[np.ndarray, "samples 1 8 8"], random: np.random.RandomState
+) -> UInt8[np.ndarray, "samples 1 12 12"]:
+    side = images.shape[-1]
+    canvas = np.zeros((len(images), 1, SIDE, SIDE), np.uint8)
+    offsets = random.randint(SIDE - side + 1, size=(len(images), 2))
+    for image, place, (down, right) in zip(images, canvas, offsets, strict=True):
+        place[:, down : down + side, right : right + side] = image
+    return canvas
