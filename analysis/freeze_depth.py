@@ -62,6 +62,8 @@ def depths(trials: pd.DataFrame) -> Drawing:
     rows, columns = found.shape
     entries = [Line2D([], [], color=colour, label=task) for task, colour in _TASK_COLOURS.items()]
     entries += [Line2D([], [], color="#555555", linestyle=line, label=RULES[rule]) for rule, line in _LINES.items()]
+    if any(of["at_edge"].any() for of in chosen.values()):
+        entries.append(Line2D([], [], label="best learning rate at the edge of the sweep", **_AT_EDGE))
     title = subject(trials, found, _SUBJECT, "each depth at its best learning rate", "means and ranges of seeds")
     figure, grid = axes_grid(rows, columns + 1, size=(3.2, 2.9), title=title)
     numbers = []
@@ -78,6 +80,9 @@ def depths(trials: pd.DataFrame) -> Drawing:
 
 
 _LINES: Mapping[str, Any] = MappingProxyType({OURS: "-", THEIRS: ":"})
+_AT_EDGE: Mapping[str, Any] = MappingProxyType(
+    {"marker": "o", "markersize": 7, "markerfacecolor": "none", "markeredgecolor": "#555555", "linestyle": "none"}
+)
 
 
 def _draw_depths(axes: Axes, chosen: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -87,7 +92,10 @@ def _draw_depths(axes: Axes, chosen: Mapping[str, pd.DataFrame]) -> pd.DataFrame
             band = seed_band(of_task, DEPTH, worst(rule))
             draw_band(axes, band, DEPTH, colour=_TASK_COLOURS[str(task)], linestyle=_LINES[rule])
             rates = of_task.groupby(DEPTH)[[RATE, "at_edge"]].first()
-            drawn.append(band.join(rates, on=DEPTH).assign(rule=rule, task=task))
+            band = band.join(rates, on=DEPTH)
+            edge = band[band["at_edge"]]
+            axes.plot(edge[DEPTH], edge["mean"], **_AT_EDGE)
+            drawn.append(band.assign(rule=rule, task=task))
     axes.set_xticks(sorted({depth for trials in chosen.values() for depth in trials[DEPTH]}))
     return pd.concat(drawn, ignore_index=True)
 

@@ -21,7 +21,7 @@ from trials.core.birds.composites import (
 )
 from trials.core.birds.groups import TRAIN_COUNTS, VALIDATION_COUNTS, confounded_counts
 from trials.core.birds.sets import BirdData, as_seen, birds_of
-from trials.core.data.arrays import Arrays, ValidatedArrays, load_arrays
+from trials.core.data.arrays import Arrays, ChoosesData, ValidatedArrays, load_arrays
 from trials.core.data.pasting import circular_mask, pasted
 from trials.core.data.waterbirds_builder import Sources, build, is_waterbird, on_background
 
@@ -211,6 +211,13 @@ def test_too_few_images_are_refused(numbered):
         composite_birds(numbered, Composition(scale=0.1, strength=0.95, test_per_group=5, draw=0))
     with pytest.raises(ValueError, match=r"takes 1000 train images and classes .* have 900; lower pretrain_images"):
         independent_composites(numbered, "train", 500, 0)
+
+
+def test_data_that_do_not_suit_are_refused_before_any_composite_is_made(numbered):
+    assert isinstance(BirdData(), ChoosesData)
+    BirdData(scale=0.02, test_per_group=5).refuse_misfit(numbered)
+    with pytest.raises(ValueError, match=r"take 200 test images of class 4 and there are 60; lower data_scale"):
+        BirdData(scale=0.02, test_per_group=100).refuse_misfit(numbered)
 
 
 def test_images_are_averaged_down_and_resized_up_to_bytes():
