@@ -43,6 +43,8 @@ from analysis.core.results import Results
 
 STUDY = "multi_view"
 _SUBJECT = (EXPONENT, SAMPLES, SHARE, NOISE, "channels", "initial_scale", "noise", ARM)
+# Good or bad: accurate or not; easy or hard: a large or a small part of the gradient (Shen, Bubeck and Gunasekar).
+_SIDES = "rare views are good & easy on its left; on its right good & hard, after the noise, which is bad & easy"
 _PASSIVE = ("seed", "flat_phase", "steps", "threshold", "patches", "dimension", "test_samples")
 
 
@@ -65,7 +67,9 @@ def phase_diagram(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     if plane is None:
         return None
     found = _panels(trials, trials, across=[EXPONENT], inside=(plane.horizontal, plane.vertical))
-    remarks = "diamonds: measured boundary", "lines: predicted (derived)"
+    remarks = ["diamonds: measured boundary", "lines: predicted (derived)"]
+    if (plane.horizontal, plane.response) == (NOISE, RARE):
+        remarks += [_SIDES]
     return draw_plane(found, plane, _subject(trials, *remarks), LABELS)
 
 

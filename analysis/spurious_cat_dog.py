@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.colors import Normalize
 
 from analysis.core.category_cells import draw_cells
-from analysis.core.curves import draw_band, seed_band
+from analysis.core.curves import draw_band, line_entries, seed_band
 from analysis.core.figures import COLOURS, Drawing, ordered_colours, style
 from analysis.core.frozen_parts import DEPTH, FROZEN, draw_columns, draw_depths, draw_published, name_depths
 from analysis.core.matched_loss import at_matched_loss
@@ -28,7 +28,7 @@ FINAL = f"final_{CLEAN}"
 LEVEL = 0.01
 """Training loss at which learning rates and budgets compare."""
 _CHANCE = 0.5
-_SUBJECT = ("data_name", "network_blocks", "network_width", "train_per_class", PRETRAINING, "epochs", "feature_size")
+_SUBJECT = ("data_name", "network_blocks", "network_width", "train_per_class", PRETRAINING, "epochs")
 _PASSIVE = ("seed", DEPTH, "prefix_cache", "measurements_per_epoch", AMPLITUDE, AGREEMENT, RATE)
 
 
@@ -52,7 +52,7 @@ def freeze_depths(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
         return None
     crossed = at_matched_loss(rows, [LEVEL], "train_loss", [CLEAN]).set_index("trial_id")[CLEAN]
     chosen = chosen.assign(matched=chosen["trial_id"].map(crossed))
-    title = _subject(chosen, "mean of seeds and its 95 % interval")
+    title = _subject(chosen, "mean and 95 % interval")
     figure, grid = axes_grid(1, 2, size=(4.9, 3.8), title=title)
     numbers = []
     for axes, column, name in zip(
@@ -75,24 +75,25 @@ def learning_curves(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
         return None
     shown = {CLEAN: "accuracy on clean images", "acc_conflict": "accuracy with the other\nclass's feature"}
     shown |= {"train_loss": "training loss, as seen (nats)"}
-    figure, grid = axes_grid(1, len(shown), size=(3.7, 3.2), title=_subject(chosen, "mean and range of seeds"))
     numbers, colours = [], ordered_colours(own[DEPTH])
+    legend = line_entries(colours, {depth: FROZEN[int(depth)] for depth in colours})
+    title = _subject(chosen, "mean and range of seeds; colours: what is frozen")
+    figure, grid = axes_grid(1, len(shown), size=(3.5, 3.2), title=title, legend=legend)
     for axes, (column, name) in zip(grid[0], shown.items(), strict=True):
         for depth, colour in colours.items():
             band = seed_band(own[(own[DEPTH] == depth) & own[column].notna()], "epoch", column)
-            draw_band(axes, band, "epoch", colour=colour, label=FROZEN[int(depth)].replace("\n", " "))
+            draw_band(axes, band, "epoch", colour=colour)
             numbers.append(band.assign(**{DEPTH: depth}, measurement=column))
         axes.set(xlabel="epochs with the feature", ylabel=name)
     grid[0, 2].set_yscale("log")
     grid[0, 2].axhline(LEVEL, color="#999999", linewidth=0.8, linestyle=":")
-    grid[0, 0].legend(title="frozen", fontsize=7)
     return Drawing(figure, pd.concat(numbers, ignore_index=True), "learning_curves")
 
 
 def diagrams(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     """Return accuracy on clean images over what is frozen and each of the feature's knobs that vary with it."""
     chosen = _fine_tuned(trials)
-    names = {AMPLITUDE: "amplitude of the patch", AGREEMENT: "share of images whose patch agrees with their class"}
+    names = {AMPLITUDE: "amplitude of the patch", AGREEMENT: "share of patches that\nagree with the class"}
     names |= {RATE: "learning rate"}
     shown = {name: label for name, label in names.items() if chosen[name].nunique() > 1}
     if chosen[DEPTH].nunique() < 2 or not shown:
@@ -122,7 +123,7 @@ def layers(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     first = first[first[AMPLITUDE] == first[AMPLITUDE].max()]
     if not len(first):
         return None
-    figure, grid = axes_grid(1, 2, size=(4.6, 3.4), title=_subject(chosen, "mean of seeds and its 95 % interval"))
+    figure, grid = axes_grid(1, 2, size=(4.6, 3.4), title=_subject(chosen, "mean and 95 % interval"))
     numbers = []
     for colour, (epochs, of_network) in zip(COLOURS, first.groupby(PRETRAINING), strict=False):
         label = f"pretrained for {epochs} epochs" if epochs else "random network"
@@ -137,6 +138,7 @@ def layers(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
         part = draw_columns(grid[0, 1], tuned[tuned[DEPTH] == depth], "final_weight_drift_rel_", colour, label)
         numbers.append(part.assign(**{DEPTH: depth}))
     grid[0, 1].set(xlabel="parameters of", ylabel="distance from where they began,\nrelative to their norm")
+    grid[0, 1].set_yscale("symlog", linthresh=0.1)
     grid[0, 1].legend(title="frozen", fontsize=7)
     return Drawing(figure, pd.concat(numbers, ignore_index=True), "layers")
 
@@ -149,7 +151,7 @@ def augmentation(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     chosen = chosen.assign(variant=_described(chosen, ("seed", ARM, "augmentation_arm")))
     means = seed_means(chosen, ["variant", ARM], FINAL)
     variants, arms = list(means["variant"].unique()), [arm for arm in ARMS if arm in set(means[ARM])]
-    title = _subject(chosen, "part A", "bars: mean of seeds, lines: its 95 % interval")
+    title = _subject(chosen, "part A", "mean and 95 % interval")
     figure, grid = axes_grid(1, 1, size=(2.6 + 2.2 * len(variants), 3.6), title=title)
     axes, width = grid[0, 0], 0.8 / len(arms)
     for place, (arm, colour) in enumerate(zip(arms, COLOURS, strict=False)):

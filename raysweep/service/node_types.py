@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,8 @@ import ray
 
 HEAD = "node:__internal_head__"
 """Resource that the head alone has."""
+DECLARED = "RAYSWEEP_NODE_TYPES"
+"""Variable of the head that declares them as JSON, where the autoscaler's configuration lies elsewhere."""
 _OPTION = "--autoscaling-config="
 _SECONDS = 30.0
 
@@ -22,9 +25,10 @@ NodeTypes = Mapping[str, Mapping[str, float]]
 def node_types() -> NodeTypes | None:
     """Return the types of nodes that the autoscaler of the connected cluster may start.
 
-    Ray tells no driver of them, so a task on the head reads the file that the autoscaler was given. None where there is
-    no such file (on Kubernetes the autoscaler is a container of its own, and makes its configuration from the cluster's
-    manifest), where it leaves the resources of a type to be found out, or where the head does not answer.
+    Ray tells no driver of them, so a task on the head reads the file that the autoscaler was given. On Kubernetes the
+    autoscaler is a container of its own and makes its configuration from the cluster's manifest, which therefore
+    declares them to the head. None where there is neither, where the resources of a type are left to be found out, or
+    where the head does not answer.
     """
     with contextlib.suppress(ray.exceptions.RayError):
         asked = ray.remote(num_cpus=0, resources={HEAD: 0.001}, max_retries=0)(_types_of_this_head).remote()
@@ -33,6 +37,8 @@ def node_types() -> NodeTypes | None:
 
 
 def _types_of_this_head() -> NodeTypes | None:
+    if declared := os.environ.get(DECLARED):
+        return json.loads(declared)
     file = _configuration_file()
     return None if file is None else types_in(_loaded(file))
 

@@ -31,7 +31,7 @@ from trials.core.spurious.pretraining import NetworkKnobs, PretrainKnobs
 from trials.spurious_cat_dog import CatDogKnobs, run
 
 REPEATS = 2
-TRAIN, TEST = 300, 100
+TRAIN, TEST = 200, 100
 DEPTHS, RATES = range(5), (0.02, 0.05)
 
 Rows = list[Mapping[str, Any]]

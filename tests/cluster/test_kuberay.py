@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 import shlex
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 from cluster.nodes import NODE_TYPES
+from raysweep.service.node_types import DECLARED
 from tests.cluster.kuberay_fields import RESOURCES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,6 +40,18 @@ def environment(template: Manifest) -> dict[str, str]:
 @pytest.mark.parametrize("manifest", [JOB, CLUSTER], ids=lambda manifest: manifest["kind"])
 def test_the_resources_have_only_fields_that_kuberay_knows(manifest: Manifest) -> None:
     jsonschema.validate(manifest, RESOURCES[manifest["kind"]])
+
+
+@pytest.mark.parametrize("spec", [SPEC, CLUSTER["spec"]], ids=["job", "cluster"])
+def test_the_head_declares_what_the_workers_have(spec: Manifest) -> None:
+    asked = {
+        group["groupName"]: group["template"]["spec"]["containers"][0]["resources"]["requests"]
+        for group in spec["workerGroupSpecs"]
+    }
+    declared = json.loads(environment(spec["headGroupSpec"]["template"])[DECLARED])
+    assert declared == {
+        name: {"CPU": int(requests["cpu"]), "GPU": int(requests["nvidia.com/gpu"])} for name, requests in asked.items()
+    }
 
 
 @pytest.mark.parametrize("misspelt", ["ttlSecondsAfterFinish", "enableInTreeAutoScaling"])

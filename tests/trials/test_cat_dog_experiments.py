@@ -40,7 +40,7 @@ def _last(knobs: CatDogKnobs, context: TrialContext) -> Mapping[str, Any]:
     return last
 
 
-@pytest.mark.parametrize("seed", [3, 4])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_a_deeper_freeze_keeps_more_of_the_right_features(context: TrialContext, seed: int) -> None:
     knobs = {
         "seed": seed,

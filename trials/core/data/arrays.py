@@ -21,12 +21,12 @@ Source = Callable[["str | None"], Mapping[str, np.ndarray]]
 SOURCES: Mapping[str, Source] = MappingProxyType(
     {
         "digits": digits.read,
-        "jittered_digits": jittered_digits.read,
         "cifar10": cifar10.read,
         "mnist": mnist.read,
         "cat_dog": cat_dog.read,
         "waterbirds": waterbirds.read,
         "digit_pair": pairs.read_digit_pair,
+        "jittered_digits": jittered_digits.read,
         **generated.READERS,
     }
 )
