@@ -117,7 +117,7 @@ def test_the_tasks_swap_when_bird_and_place_are_swapped_in_the_metadata(tmp_path
         write_released(tmp_path / name, per_group=3, change=change)
         arrays = load_arrays("waterbirds", str(tmp_path / name))
         context = TrialContext(arrays=lambda name, arrays=arrays: arrays)
-        data = BirdData(name="waterbirds", side=32)
+        data = BirdData(name="waterbirds", side=32, confounder_strength=0.5)
         for task in ("foreground", "background"):
             told[name, task] = _whole(_rows(_knobs(task=task, data=data, batch_size=4), context))
     for task, other in (("foreground", "background"), ("background", "foreground")):
@@ -263,9 +263,9 @@ def test_impossible_knobs_are_refused_with_what_is_allowed(changes, message):
         _knobs(**changes)
 
 
-def test_the_released_set_has_its_own_confounder():
-    with pytest.raises(ValueError, match=r"data_confounder_strength=0.8: the released Waterbirds have 0.95"):
-        BirdData(name="waterbirds", confounder_strength=0.8)
+def test_a_transformer_of_a_library_takes_images_of_its_size():
+    with pytest.raises(ValueError, match=r"vit_tiny_patch16_224 takes images of 224 pixels a side, these have 16"):
+        _rows(_knobs(network="timm/vit_tiny_patch16_224"))
 
 
 def test_weights_of_another_file_end_the_trial_before_training(tmp_path):

@@ -94,6 +94,7 @@ def test_the_builder_writes_what_the_loader_reads(tmp_path):
     assert len(set(places)) == len(places), "every bird has its own background"
     arrays = load_arrays("waterbirds", str(tmp_path / "birds"))
     assert arrays.train_inputs.shape[1:] == (3, 224, 224)
+    BirdData(name="waterbirds", confounder_strength=0.75).refuse_misfit(arrays)
     assert np.bincount(arrays.test_labels, minlength=4).tolist() == [counts[2, y, a] for y in (0, 1) for a in (0, 1)]
     with pytest.raises(ValueError, match=r"has a metadata.csv already"):
         build(sources, tmp_path / "birds")
@@ -122,7 +123,11 @@ def test_the_loader_keeps_splits_groups_and_the_centre(tmp_path):
         assert getattr(arrays, f"{split}_labels").tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     # Images are 448 x 224 with red margins that the crop takes off.
     assert arrays.train_inputs[:, 0].max() < 128
-    birds = birds_of(arrays, BirdData(name="waterbirds"))
+    with pytest.raises(
+        ValueError, match=r"=0.95 makes training groups of \(4, 0, 0, 4\), and these .* have \(2, 2, 2, 2\)"
+    ):
+        birds_of(arrays, BirdData(name="waterbirds"))
+    birds = birds_of(arrays, BirdData(name="waterbirds", confounder_strength=0.5))
     assert birds.validation.counts == (2, 2, 2, 2)
     assert np.array_equal(birds.test.images, arrays.test_inputs)
 

@@ -73,6 +73,11 @@ def initial_network(knobs: NetworkKnobs, context: TrialContext) -> Initial:
         library = knobs.weights_source == LIBRARY
         sizes = Sizes(classes=_CLASSES, width=knobs.width, blocks=knobs.blocks, pretrained=library)
         backbone = built(knobs.network, sizes)
+    if backbone.embeddings and backbone.side != knobs.data.pixels:
+        raise ValueError(
+            f"network={knobs.network} takes images of {backbone.side} pixels a side, these have {knobs.data.pixels}; "
+            f"use data_side={backbone.side}"
+        )
     accuracy = _take_weights(backbone, knobs, context)
     take_bytes(backbone, knobs.data.largest)
     backbone.groups.to(context.device)
