@@ -81,7 +81,7 @@ class CatDogKnobs(TrialKnobs):
     weight_decay: float = knob("multiple of the parameters added to the gradient", 5e-4, at_least=0)
     train_per_class: int = knob("training images of each class, 0 = all", 0, unit="images", at_least=0)
     test_per_class: int = knob("test images of each class, 0 = all", 0, unit="images", at_least=0)
-    measurements_per_epoch: int = knob("rows an epoch", 1, at_least=1)
+    measurements_per_epoch: float = knob("rows an epoch; 0.1 is one every ten", 1.0, above=0)
     prefix_cache: bool = knob("frozen parts see each image once; the rows are the same without", True)
     network: NetworkKnobs = RESNET_20
     pretrain: PretrainKnobs = WITHOUT_FEATURE
@@ -140,7 +140,7 @@ def run(knobs: CatDogKnobs, context: TrialContext) -> Iterator[Row]:
         weight_decay=knobs.weight_decay,
     )
     optimiser = optimiser_of(groups, descent)
-    rows = knobs.epochs * knobs.measurements_per_epoch
+    rows = max(1, round(knobs.epochs * knobs.measurements_per_epoch))
     measured_steps = {round(row * steps / rows) for row in range(rows + 1)}
     start, past = beginning(groups, optimiser, context)
     for step in range(start, steps + 1):

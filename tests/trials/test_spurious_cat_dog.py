@@ -216,6 +216,7 @@ def test_a_head_that_is_kept_begins_where_pretraining_ended(context):
 def test_rows_stand_at_equal_parts_of_an_epoch_and_count_what_is_frozen(context):
     rows = _rows(context, measurements_per_epoch=2, freeze_depth=2)
     assert [row["epoch"] for row in rows] == [0, 0.5, 1, 1.5, 2]
+    assert [row["epoch"] for row in _rows(context, measurements_per_epoch=0.5)] == [0, 2]
     assert {row["num_frozen"] + row["num_trainable"] for row in rows} == {4870}
     assert rows[0]["train_loss"] is None
     assert rows[0]["lr"] == 0.05 and rows[-1]["lr"] == pytest.approx(0)

@@ -110,7 +110,7 @@ def planted(knobs: FeatureKnobs, seed: int, images: Images, index: Int64[Tensor,
         knobs: The feature.
         seed: Seed of the trial.
         images: The images.
-        index: Their places in the whole data set.
+        index: Their places in the whole data set, on the CPU.
         split: "train", or "test" for images that all have the feature, and all that of their class.
 
     Raises:
@@ -118,18 +118,20 @@ def planted(knobs: FeatureKnobs, seed: int, images: Images, index: Int64[Tensor,
     """
     _, channels, height, width = images.pixels.shape
     refuse_window(knobs, height, width)
-    device, labels = images.pixels.device, images.labels
+    # Who has what is decided on the CPU, whose numbers every device shares.
+    device, labels = images.pixels.device, images.labels.cpu()
     patches = PATCHES[knobs.kind](knobs, seed, channels, index, split) * images.white
     prevalence, agreement = (knobs.prevalence, knobs.agreement) if split == "train" else (1.0, 1.0)
     has = _chosen(prevalence, seed, f"prevalence/{split}", labels, index)
     agrees = _chosen(agreement, seed, f"agreement/{split}", labels, index, among=has)
-    which = torch.where(agrees, labels, CLASSES - 1 - labels) if len(patches) == CLASSES else torch.arange(len(labels))
+    tells = knobs.kind in OF_CLASSES
+    which = torch.where(agrees, labels, CLASSES - 1 - labels) if tells else torch.arange(len(labels))
     added = Planted(
         patches=patches.to(device),
         which=which.to(device),
         weight=torch.where(has, knobs.amplitude, 0.0).to(device),
-        down=torch.full_like(labels, knobs.offset),
-        right=torch.full_like(labels, knobs.offset),
+        down=torch.full_like(images.labels, knobs.offset),
+        right=torch.full_like(images.labels, knobs.offset),
     )
     return added if knobs.position == "fixed" else placed_anew(added, seed, images, index, split)
 
@@ -138,7 +140,7 @@ def placed_anew(
     added: Planted, seed: int, images: Images, index: Int64[Tensor, " samples"], split: str, visit: int = 0
 ) -> Planted:
     """Return the same patches at places drawn evenly for a visit."""
-    numbers = torch.from_numpy(draws(seed, _reach(index), visit=visit, stream=f"position/{split}"))[index.cpu()]
+    numbers = torch.from_numpy(draws(seed, _reach(index), visit=visit, stream=f"position/{split}"))[index]
     room = torch.tensor(images.pixels.shape[2:]) - added.patches.shape[-1] + 1
     down, right = (numbers[:, :2] * room).long().to(images.pixels.device).unbind(1)
     return replace(added, down=down, right=right)
@@ -174,8 +176,7 @@ OF_CLASSES = ("class_patch", "class_color")
 
 def _chosen(share: float, seed: int, stream: str, labels: Tensor, index: Tensor, among: Tensor | None = None) -> Tensor:
     """Return which samples are among the given share of each class, rounded; a larger share keeps all of a smaller."""
-    numbers = torch.from_numpy(draws(seed, _reach(index), stream=stream)[:, 0])[index.cpu()]
-    labels = labels.cpu()
+    numbers = torch.from_numpy(draws(seed, _reach(index), stream=stream)[:, 0])[index]
     chosen = torch.zeros(len(labels), dtype=torch.bool)
     for label in range(CLASSES):
         own = (labels == label) if among is None else (labels == label) & among

@@ -107,7 +107,7 @@ def seen_in_training(
 
 
 @dataclass(frozen=True, kw_only=True)
-class TestViews:
+class Views:
     """Three views of the test images.
 
     Attributes:
@@ -125,21 +125,21 @@ class TestViews:
         """The inputs of the views there are, in their order."""
         return [view.inputs for view in (self.clean, self.spurious, self.conflict) if view]
 
-    def of(self, inputs: Sequence[Float[Tensor, "samples ..."]]) -> TestViews:
+    def of(self, inputs: Sequence[Float[Tensor, "samples ..."]]) -> Views:
         """Return the views with other inputs, such as activations, in the order of `inputs`."""
         clean, spurious, *conflict = inputs
-        return TestViews(
+        return Views(
             clean=replace(self.clean, inputs=clean),
             spurious=replace(self.spurious, inputs=spurious),
             conflict=replace(self.conflict, inputs=conflict[0]) if self.conflict else None,
         )
 
 
-def views_of_test(chosen: Chosen, feature: FeatureKnobs, seed: int) -> TestViews:
+def views_of_test(chosen: Chosen, feature: FeatureKnobs, seed: int) -> Views:
     """Return the test images with and without the feature."""
     added, plain = planted(feature, seed, chosen.images, chosen.index, "test"), chosen.plain()
     tells = feature.kind in OF_CLASSES
-    return TestViews(
+    return Views(
         clean=chosen.examples(plain),
         spurious=chosen.examples(added.on(plain)),
         conflict=chosen.examples(opposite(added).on(plain)) if tells else None,

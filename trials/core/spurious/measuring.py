@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trials.core.layer_groups.freezing import Freezing
     from trials.core.layer_groups.groups import LayerGroups
     from trials.core.layer_groups.training import Optimiser
-    from trials.core.spurious.image_sets import TestViews
+    from trials.core.spurious.image_sets import Views
 
 LOST_BELOW = 0.6
 """Accuracy on clean images below which the right features count as lost."""
@@ -81,8 +81,8 @@ class Instruments:
     initial: Mapping[str, Tensor]
     accuracy: float | None
     start: int
-    views: TestViews
-    inputs: TestViews
+    views: Views
+    inputs: Views
 
     def row(self, seen: Tensor, *, first: bool, last: bool) -> dict[str, Value]:
         """Return what is measured; `seen` is what the steps since the last row add up to."""
