@@ -79,8 +79,8 @@ def initial_network(knobs: NetworkKnobs, context: TrialContext) -> Initial:
             f"use data_side={backbone.side}"
         )
     accuracy = _take_weights(backbone, knobs, context)
-    take_bytes(backbone, knobs.data.largest)
     backbone.groups.to(context.device)
+    take_bytes(backbone, knobs.data.largest)
     return Initial(backbone, accuracy)
 
 
