@@ -52,9 +52,8 @@ class BirdData(Knobs):
             refuse_composition(arrays, self.composition)
             return
         counts = np.bincount(arrays.train_labels, minlength=GROUPS)
-        expected = confounded_counts(
-            *(int(of_class.sum()) for of_class in np.split(counts, 2)), self.confounder_strength
-        )
+        land, water = (int(of_class.sum()) for of_class in np.split(counts, 2))
+        expected = confounded_counts(land, water, self.confounder_strength)
         if tuple(counts) != expected:
             raise ValueError(
                 f"data_confounder_strength={self.confounder_strength:g} makes training groups of {expected}, "
