@@ -64,7 +64,9 @@ def depths(trials: pd.DataFrame) -> Drawing:
     entries += [Line2D([], [], color="#555555", linestyle=line, label=RULES[rule]) for rule, line in _LINES.items()]
     if any(of["at_edge"].any() for of in chosen.values()):
         entries.append(Line2D([], [], label="best learning rate at the edge of the sweep", **_AT_EDGE))
-    title = subject(trials, found, _SUBJECT, "each depth at its best learning rate", "means and ranges of seeds")
+    swept = trials.groupby([TASK, DEPTH, PRETRAINING])[RATE].nunique().max() > 1
+    remarks = ["each depth at its best learning rate"] * bool(swept)
+    title = subject(trials, found, _SUBJECT, *remarks, "means and ranges of seeds")
     figure, grid = axes_grid(rows, columns + 1, size=(3.2, 2.9), title=title)
     numbers = []
     for panel, axes in titled(found, grid[:, :columns]):
