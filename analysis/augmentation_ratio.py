@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from analysis.core.augmentation_levels import levels
 from analysis.core.augmentation_worth import ACCURACY, ARM, COPIES, INVARIANCES, RATIO, TRANSFORM, lent, worth
 from analysis.core.boundary_lines import label_values
 from analysis.core.curves import draw_band, seed_band
-from analysis.core.figures import COLOURS, Drawing, style
+from analysis.core.figures import COLOURS, Drawing, present, style
 from analysis.core.pages import axes_grid, page_of_measurements, page_of_panels, titled
 from analysis.core.panels import Panel, Panels, panels, subject
 from analysis.core.phase_diagram import COLOUR_MAP
@@ -41,6 +42,7 @@ ARM_NAMES: Mapping[str, str] = MappingProxyType(
 )
 _COMPARED = ("fixed_aug", "fixed_aug_all", "fresh_aug")
 _SUBJECT = ("data_name", NETWORK, TRANSFORM, "epochs")
+_EFFICIENCIES, _DARK = Normalize(-0.5, 1), 0.6
 _RATIO = "share of distinct images p"
 _ACCURACIES = MappingProxyType({ACCURACY: "test accuracy", "final_train_acc": "training accuracy (last epoch)"})
 _KINDS = MappingProxyType(dict(zip(INVARIANCES, ("training images", "never transformed", "test images"), strict=True)))
@@ -86,16 +88,15 @@ def invariance(trials: pd.DataFrame) -> Drawing | None:
     found = _panels(trials)
     if not any(len(_gains(panel)) for panel in found.shown):
         return None
-    marks = [
-        Line2D([], [], marker=_MARKERS[name], color="#555555", linestyle="", label=_KINDS[name]) for name in _KINDS
-    ]
+    kinds = [name for name in INVARIANCES if any(present(_gains(panel), name) for panel in found.shown)]
+    marks = [Line2D([], [], marker=_MARKERS[name], color="#555555", linestyle="", label=_KINDS[name]) for name in kinds]
     figure, numbers = page_of_panels(
         found,
         _draw_gains,
         title=subject(trials, found, _SUBJECT, "means over seeds; line: equal gains"),
         across="gain in invariance rate over copies",
         up="gain in test accuracy over copies",
-        legend=[*_arms(trials, without=COPIES), *marks],
+        legend=[*_arms(trials[trials[ARM] != COPIES], marker=""), *marks],
     )
     return Drawing(figure, numbers, "invariance")
 
@@ -125,9 +126,10 @@ def _panels(trials: pd.DataFrame) -> Panels:
     return panels(trials, trials, inside=(RATIO, ARM, "seed"), across=[], several=RATIO)
 
 
-def _arms(trials: pd.DataFrame, without: str = "") -> list[Line2D]:
-    present = [arm for arm in ARM_NAMES if arm != without and arm in set(trials[ARM])]
-    return [Line2D([], [], color=ARM_COLOURS[arm], marker="o", markersize=3.5, label=ARM_NAMES[arm]) for arm in present]
+def _arms(trials: pd.DataFrame, marker: str = "o") -> list[Line2D]:
+    shown = [arm for arm in ARM_NAMES if arm in set(trials[ARM])]
+    look: Mapping[str, Any] = {"marker": marker, "markersize": 3.5}
+    return [Line2D([], [], color=ARM_COLOURS[arm], label=ARM_NAMES[arm], **look) for arm in shown]
 
 
 def _draw_arms(axes: Axes, panel: Panel, column: str) -> pd.DataFrame:
@@ -204,9 +206,11 @@ def _plane_cells(panel: Panel, vertical: str) -> pd.DataFrame:
 
 def _draw_plane(axes: Axes, cells: pd.DataFrame, vertical: str) -> QuadMesh:
     table = cells.pivot_table(index=vertical, columns=RATIO, values="aug_efficiency", dropna=False)
-    mesh = axes.pcolormesh(table.to_numpy(float), cmap=COLOUR_MAP, norm=Normalize(0, 1), edgecolor="white")
+    mesh = axes.pcolormesh(table.to_numpy(float), cmap=COLOUR_MAP, norm=_EFFICIENCIES, edgecolor="white")
     for (row, column), value in np.ndenumerate(table.to_numpy(float)):
-        axes.text(column + 0.5, row + 0.5, "–" if np.isnan(value) else f"{value:.2f}", ha="center", va="center")
+        colour = "black" if _EFFICIENCIES(value) > _DARK else "white"
+        written = "–" if np.isnan(value) else f"{value:.2f}"
+        axes.text(column + 0.5, row + 0.5, written, ha="center", va="center", color=colour)
     axes.set_xticks(np.arange(table.shape[1]) + 0.5, [f"{value:g}" for value in table.columns])
     axes.set_yticks(np.arange(table.shape[0]) + 0.5, [str(value) for value in table.index])
     axes.set(xlabel=_RATIO, ylabel={TRANSFORM: "transform", SIZE: "rows N"}[vertical])

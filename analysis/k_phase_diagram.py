@@ -42,16 +42,14 @@ from analysis.core.panels import Panel, Panels, knob_names, panels, subject
 from analysis.core.phase_diagram import MARKED
 from analysis.core.results import Results
 from analysis.core.stability import LABEL, RATIO, draw_stability
+from analysis.core.worth_by_interval import worth_by_interval
 
 STUDY = "k_phase_diagram"
 RATE, WARM, DAMPING, RESPONSE = "learning_rate", "warm_steps", "effective_damping", "test_acc_lin"
 FITTED = 0.99  # below this training accuracy a cell may only be undertrained
 _SUBJECT = ("data_name", "network", "inner_optimizer", RATE)
-_ACCURACY, _TIME, _INTERVAL = (
-    "test accuracy (linearised)",
-    "training time T (steps)",
-    "K: steps between feature updates",
-)
+_ACCURACY, _TIME = "test accuracy (linearised)", "training time T (steps)"
+_INTERVAL = "K: steps between feature updates"
 _SEEDS = "mean and range of seeds"
 
 
@@ -208,6 +206,7 @@ FIGURES = (
     against_damping,
     stability,
     one_shot,
+    worth_by_interval,
 )
 
 

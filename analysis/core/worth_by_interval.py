@@ -9,23 +9,27 @@ from analysis.core.augmentation_worth import ACCURACY, ARM, RATIO, worth
 from analysis.core.figures import Drawing, ordered_colours
 from analysis.core.intervals import INTERVAL
 from analysis.core.pages import axes_grid
-from analysis.core.panels import panels
+from analysis.core.panels import panels, subject
 
 _NAMES = {"rows_ratio": RATIO, "rows_aug_arm": ARM, "final_test_acc_lin": ACCURACY}
+_SUBJECT = ("data_name", "network", "learning_rate", "steps")
 
 
 def worth_by_interval(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     """Return test accuracy and the augmentation efficiency against K, a line each ratio; None of several settings."""
     if not set(_NAMES) <= set(trials) or trials["rows_aug_arm"].nunique() < 2 or trials[INTERVAL].nunique() < 2:
         return None
-    if len(panels(trials, trials, inside=(*_NAMES, INTERVAL, "seed"), across=[]).shown) > 1:
+    found = panels(trials, trials, inside=(*_NAMES, INTERVAL, "seed"), across=[])
+    if len(found.shown) > 1:
         return None
     finished = trials[trials["outcome"] == "finished"].rename(columns=_NAMES)
     tables = [_worth(own).assign(**{INTERVAL: interval}) for interval, own in finished.groupby(INTERVAL)]
     table = pd.concat(tables, ignore_index=True)
     if not len(table):
         return None
-    figure, grid = axes_grid(1, 2, title="95 % bootstrap intervals over seeds; dashed: copies")
+    figure, grid = axes_grid(
+        1, 2, size=(4.0, 3.0), title=subject(trials, found, _SUBJECT, "dashed: copies; bars: 95 % bootstrap intervals")
+    )
     left, right = grid[0]
     for ratio, colour in ordered_colours(table[RATIO]).items():
         own = table[table[RATIO] == ratio]

@@ -22,6 +22,7 @@ from analysis.core.augmentation_worth import (
     worth,
 )
 from analysis.core.results import Results
+from raysweep import k_phase_diagram
 from raysweep.augmentation_ratio import STUDY
 from tests.studies import run_serially, smallest_sweep
 
@@ -137,3 +138,16 @@ def test_figures_are_drawn_of_what_there_is(tmp_path: Path) -> None:
     transforms = drawn("transforms", "axes.transform=[crop1,crop2]", "data.train_size=400", "axes.ratio=[0.1,1]")
     assert set(transforms["plane"][TRANSFORM]) == {"crop1", "crop2"}
     assert drawn("one", "axes.ratio=[1]") == {}
+
+
+def test_worth_is_drawn_over_the_interval_between_feature_updates(tmp_path: Path) -> None:
+    study = k_phase_diagram.STUDY
+    rows = ["axes.rows_ratio=[0.2,1]", "axes.rows_aug_arm=[copies,fixed_aug]"]
+    settings = ["data=jittered_digits", "data.train_size=200", "steps=60", "width=32", "probe_size=0"]
+    trials = smallest_sweep(study, *settings, *rows)
+    assert len(trials) == 3 * 3 * 2, "with all rows distinct, arms are one trial"
+    run_serially(study, tmp_path, trials)
+    drawn = {drawing.name: drawing.numbers for drawing in study.draw(Results(tmp_path))}
+    assert sorted(drawn["worth"]["feature_update_interval"]) == [1, 5, 60]
+    assert set(drawn["worth"][RATIO]) == {0.2}
+    assert (drawn["worth"]["acc_arm"] != drawn["worth"]["acc_copies"]).any()

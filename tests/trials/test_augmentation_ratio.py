@@ -15,10 +15,14 @@ import torch
 
 from tests.trials.test_checkpoints import BrokenOff, Memory
 from trials.augmentation_ratio import MEASUREMENTS, AugmentationKnobs, prepared, run
+from trials.core.augmentation.transforms import TRANSFORMS
 from trials.core.context import TrialContext
 from trials.core.data.arrays import Arrays, load_arrays
 from trials.core.data.examples import DataKnobs
-from trials.core.rows import checked
+from trials.core.data.images import Images
+from trials.core.layer_groups.groups import LayerGroups
+from trials.core.probes.invariance import invariance_rate
+from trials.core.rows import Diverged, checked
 from trials.core.streams import batch_indices
 
 REAL = os.environ.get("RAYSWEEP_TEST_DATA", "")
@@ -142,6 +146,27 @@ def test_products_can_be_computed_in_bfloat16() -> None:
     plain, half = (told(small(precision=precision)) for precision in ("float32", "bfloat16"))
     assert plain != half
     assert half[-1]["train_loss"] == pytest.approx(plain[-1]["train_loss"], rel=0.05)
+
+
+def test_steps_that_are_too_long_diverge() -> None:
+    with pytest.raises(Diverged):
+        told(small(learning_rate=1e30))
+
+
+def test_invariance_is_the_share_of_answers_that_stay() -> None:
+    """A network that tells which half is brighter, on images whose left half is: a mirror image changes its answer."""
+    pixels = torch.ones(8, 1, 4, 4, dtype=torch.uint8)
+    pixels[..., :2] = 9
+    one = torch.ones(1, 1, 1)
+    images = Images(pixels=pixels, labels=torch.zeros(8, dtype=torch.int64), classes=2, slope=one, offset=0 * one)
+    head = torch.nn.Linear(16, 2, bias=False)
+    left = torch.tensor([1.0, 1, 0, 0]).repeat(4)
+    head.weight.data = torch.stack([left, 1 - left])
+    numbers = torch.full((8, 4), 0.5)
+    numbers[:3, 2] = 0.1  # below 0.5 it is mirrored
+    groups = LayerGroups({"flat": torch.nn.Flatten(), "head": head})
+    assert invariance_rate(groups, images, TRANSFORMS["flip"], numbers) == pytest.approx(5 / 8)
+    assert invariance_rate(groups, images.at(torch.arange(0)), TRANSFORMS["flip"], numbers[:0]) is None
 
 
 @pytest.mark.parametrize(

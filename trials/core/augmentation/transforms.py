@@ -90,7 +90,8 @@ def _rotated(
     """Turn each image about its middle by an angle drawn from +-`degrees`, bilinearly, with black around it."""
     angle = (2 * numbers[:, 3] - 1) * math.radians(degrees)
     cosine, sine, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
-    turns = torch.stack([cosine, -sine, zero, sine, cosine, zero], 1).view(-1, 2, 3)
+    aspect = images.shape[3] / images.shape[2]  # coordinates of the grid go from -1 to 1 along either side
+    turns = torch.stack([cosine, -sine / aspect, zero, sine * aspect, cosine, zero], 1).view(-1, 2, 3)
     pixels = images.to(turns.dtype)
     grid = affine_grid(turns, list(pixels.shape), align_corners=False)
     return grid_sample(pixels, grid, padding_mode="zeros", align_corners=False)
