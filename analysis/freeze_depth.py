@@ -30,7 +30,7 @@ from analysis.core.freezing import (
     worst,
 )
 from analysis.core.pages import axes_grid, titled
-from analysis.core.panels import Panels, panels, subject
+from analysis.core.panels import Panels, described, panels, subject
 from analysis.core.phase_diagram import common_range, draw_phase_diagram, legend_entries, phase_cells
 from analysis.core.results import Results
 
@@ -38,7 +38,7 @@ STUDY = "freeze_depth"
 OURS, THEIRS = RULES
 PRETRAINING, STRENGTH = "pretrain_task", "data_confounder_strength"
 _TASK_COLOURS: Mapping[str, str] = MappingProxyType(dict(zip((FOREGROUND, BACKGROUND), COLOURS, strict=False)))
-_SUBJECT = ("data_name", "network", "weights_source", PRETRAINING, "optimiser", STRENGTH)
+_SUBJECT = ("data_name", "network", PRETRAINING, STRENGTH)
 _INSIDE = (TASK, DEPTH, RATE, "seed")
 _WORST = "worst-group accuracy"
 _FROZEN = "frozen parts"
@@ -62,7 +62,11 @@ def depths(trials: pd.DataFrame) -> Drawing:
     rows, columns = found.shape
     entries = [Line2D([], [], color=colour, label=task) for task, colour in _TASK_COLOURS.items()]
     entries += [Line2D([], [], color="#555555", linestyle=line, label=RULES[rule]) for rule, line in _LINES.items()]
-    title = subject(trials, found, _SUBJECT, "each depth at its best learning rate", "means and ranges of seeds")
+    if any(of["at_edge"].any() for of in chosen.values()):
+        entries.append(Line2D([], [], label="best learning rate at the edge of the sweep", **_AT_EDGE))
+    swept = trials.groupby([TASK, DEPTH, PRETRAINING])[RATE].nunique().max() > 1
+    remarks = ["each depth at its best learning rate"] * bool(swept)
+    title = subject(trials, found, _SUBJECT, *remarks, "means and ranges of seeds")
     figure, grid = axes_grid(rows, columns + 1, size=(3.2, 2.9), title=title)
     numbers = []
     for panel, axes in titled(found, grid[:, :columns]):
@@ -78,6 +82,9 @@ def depths(trials: pd.DataFrame) -> Drawing:
 
 
 _LINES: Mapping[str, Any] = MappingProxyType({OURS: "-", THEIRS: ":"})
+_AT_EDGE: Mapping[str, Any] = MappingProxyType(
+    {"marker": "o", "markersize": 7, "markerfacecolor": "none", "markeredgecolor": "#555555", "linestyle": "none"}
+)
 
 
 def _draw_depths(axes: Axes, chosen: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -87,7 +94,10 @@ def _draw_depths(axes: Axes, chosen: Mapping[str, pd.DataFrame]) -> pd.DataFrame
             band = seed_band(of_task, DEPTH, worst(rule))
             draw_band(axes, band, DEPTH, colour=_TASK_COLOURS[str(task)], linestyle=_LINES[rule])
             rates = of_task.groupby(DEPTH)[[RATE, "at_edge"]].first()
-            drawn.append(band.join(rates, on=DEPTH).assign(rule=rule, task=task))
+            band = band.join(rates, on=DEPTH)
+            edge = band[band["at_edge"]]
+            axes.plot(edge[DEPTH], edge["mean"], **_AT_EDGE)
+            drawn.append(band.assign(rule=rule, task=task))
     axes.set_xticks(sorted({depth for trials in chosen.values() for depth in trials[DEPTH]}))
     return pd.concat(drawn, ignore_index=True)
 
@@ -96,7 +106,7 @@ def _draw_published(axes: Axes) -> None:
     for task, colour in _TASK_COLOURS.items():
         axes.plot(PUBLISHED[DEPTH], PUBLISHED[task], "s", linestyle=":", color=colour, markersize=4)
     axes.set_visible(True)
-    axes.set_title("published: CLIP ViT-B/16 on Waterbirds")
+    axes.set_title("published: CLIP, Waterbirds")
     axes.set_xticks(PUBLISHED[DEPTH])
 
 
@@ -109,11 +119,12 @@ def signature(trials: pd.DataFrame) -> Drawing | None:
     for colour, panel in zip(COLOURS, found.shown, strict=False):
         gains = signatures(chosen[chosen["trial_id"].isin(panel.trials["trial_id"])], worst(OURS))
         if len(gains):
-            _draw_gains(axes, gains, colour=colour, marker="o", label=panel.title or "here")
+            _draw_gains(axes, gains, colour=colour, label=panel.title or "here")
             numbers.append(gains.assign(**panel.setting))
     if not numbers:
         return None
-    _draw_gains(axes, published_signature(), colour="black", marker="s", label="published: CLIP on Waterbirds")
+    theirs = published_signature()
+    axes.plot(theirs["d_background"], theirs["d_foreground"], "ks", markersize=3, label="published: CLIP, Waterbirds")
     for draw_line in (axes.axhline, axes.axvline):
         draw_line(0, color="#999999", linewidth=0.8)
     axes.text(0.02, 0.98, "projects the background out", transform=axes.transAxes, va="top", color="#777777")
@@ -124,9 +135,9 @@ def signature(trials: pd.DataFrame) -> Drawing | None:
     return Drawing(figure, pd.concat(numbers, ignore_index=True), "signature")
 
 
-def _draw_gains(axes: Axes, gains: pd.DataFrame, *, colour: str, marker: str, label: str) -> None:
+def _draw_gains(axes: Axes, gains: pd.DataFrame, *, colour: str, label: str) -> None:
     places = gains["d_background"], gains["d_foreground"]
-    axes.plot(*places, marker, linestyle="-", linewidth=0.6, color=colour, markersize=5, label=label)
+    axes.plot(*places, "o", linestyle="-", linewidth=0.6, color=colour, markersize=5, label=label)
     for depth, across, up in zip(gains[DEPTH], *places, strict=True):
         axes.annotate(f"{depth:g}", (across, up), xytext=(4, 3), textcoords="offset points", fontsize=7, color=colour)
 
@@ -136,11 +147,12 @@ def learning_rates(trials: pd.DataFrame) -> Drawing | None:
     rich = trials[trials[RATE].groupby([trials[TASK], trials[DEPTH]]).transform("nunique") > 1]
     if rich[RATE].nunique() < 2 or rich[DEPTH].nunique() < 2:
         return None
-    rich = rich.assign(row=rich[DEPTH] + 1)  # a logarithmic axis has no 0
+    places = {depth: 2.0**place for place, depth in enumerate(sorted(rich[DEPTH].unique()))}
+    rich = rich.assign(row=rich[DEPTH].map(places))  # on a logarithmic axis, which has no 0, rows of one height
     found = panels(rich, rich, inside=(DEPTH, RATE, "seed", "row"), across=[TASK])
     cells = [phase_cells(panel.rows, panel.trials, RATE, "row", worst(OURS)) for panel in found.shown]
     shown = common_range(cells)
-    labels = {depth + 1.0: f"{depth}" for depth in rich[DEPTH].unique()}
+    labels = {place: f"{depth}" for depth, place in places.items()}
     figure, grid = axes_grid(
         *found.shape, title=subject(rich, found, _SUBJECT), legend=legend_entries(pd.concat(cells))
     )
@@ -175,7 +187,7 @@ def _lines(trials: pd.DataFrame, across: str, by: str, label: str, name: str) ->
     for axes, task in zip(grid[0], tasks, strict=True):
         for value in values:
             band = seed_band(chosen[(chosen[TASK] == task) & (chosen[by] == value)], across, worst(OURS))
-            draw_band(axes, band, across, colour=colours[value], label=f"{by.replace('_', ' ')} {value}")
+            draw_band(axes, band, across, colour=colours[value], label=described({by: value}))
             numbers.append(band.assign(task=task, **{by: value}))
         axes.set(xlabel=label, ylabel=_WORST, ylim=(-0.02, 1.02), title=f"predicting the {task}")
         axes.set_xticks(np.sort(chosen[across].unique()))

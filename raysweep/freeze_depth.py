@@ -5,6 +5,7 @@ from __future__ import annotations
 from analysis.freeze_depth import draw
 from raysweep.service.command import main
 from raysweep.service.study import Study
+from trials.core.birds.networks import shared_pretraining
 from trials.freeze_depth import MEASUREMENTS, run
 
 STUDY = Study(
@@ -15,6 +16,7 @@ STUDY = Study(
     draw=draw,
     across="freeze_depth",
     headline="final_selected_test_worst_group_acc",
+    shared_work=shared_pretraining,
 )
 
 if __name__ == "__main__":

@@ -23,8 +23,7 @@ from raysweep.service.study import Study
 from raysweep.service.supply import AskedTrials, ListedTrials, Supply
 from raysweep.service.upkeep import Upkeep
 from search_spaces.core.planner import GridPlanner
-from trials.core.data.arrays import Arrays, load_arrays
-from trials.core.data.examples import DataKnobs, refuse_misfit
+from trials.core.data.arrays import Arrays, ChoosesData, load_arrays
 from trials.core.knobs import fingerprint
 
 
@@ -102,11 +101,11 @@ def _resumed(study: Study, plan: Plan, results: Results) -> list[PlannedTrial]:
 
 def _arrays(settings: Settings, trials: Iterable[PlannedTrial]) -> dict[str, Arrays]:
     """Return the raw arrays of every data set, loaded once, before any actor starts, and found to suit the trials."""
-    wanted = {knobs for trial in trials for knobs in vars(trial.knobs).values() if isinstance(knobs, DataKnobs)}
+    wanted = {knobs for trial in trials for knobs in vars(trial.knobs).values() if isinstance(knobs, ChoosesData)}
     try:
         arrays = {name: load_arrays(name, settings.data_path) for name in settings.data_sets}
         for knobs in wanted:
-            refuse_misfit(arrays[knobs.name], knobs)
+            knobs.refuse_misfit(arrays[knobs.name])
     except ValueError as error:
         raise UsageError(str(error)) from None
     return arrays

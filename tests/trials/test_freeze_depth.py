@@ -10,7 +10,7 @@ import torch
 
 import trials.freeze_depth as recipe
 from tests.trials.bird_folders import write_released
-from trials.core.birds.networks import initial_network
+from trials.core.birds.networks import initial_network, shared_pretraining
 from trials.core.birds.pretraining import ACCURACY, PretrainKnobs, StageKnobs, pretrained
 from trials.core.birds.sets import BirdData
 from trials.core.checkpoints import Saved, as_arrays, as_state
@@ -117,7 +117,7 @@ def test_the_tasks_swap_when_bird_and_place_are_swapped_in_the_metadata(tmp_path
         write_released(tmp_path / name, per_group=3, change=change)
         arrays = load_arrays("waterbirds", str(tmp_path / name))
         context = TrialContext(arrays=lambda name, arrays=arrays: arrays)
-        data = BirdData(name="waterbirds", side=32)
+        data = BirdData(name="waterbirds", side=32, confounder_strength=0.5)
         for task in ("foreground", "background"):
             told[name, task] = _whole(_rows(_knobs(task=task, data=data, batch_size=4), context))
     for task, other in (("foreground", "background"), ("background", "foreground")):
@@ -190,7 +190,8 @@ def test_pretraining_is_shared_by_what_it_does_not_depend_on():
     for changes in ({}, {"task": "background"}, {"freeze_depth": 3}, {"learning_rate": 0.01}):
         _rows(_knobs(**changes, pretrain=_PRETRAIN, epochs=1), context)
     _rows(_knobs(data=replace(data, confounder_strength=0.8), pretrain=_PRETRAIN, epochs=1), context)
-    assert len(set(asked)) == 1
+    assert set(asked) == {shared_pretraining(_knobs(pretrain=_PRETRAIN))}, "what is planned first is what is asked for"
+    assert shared_pretraining(_knobs()) is None
     _rows(_knobs(seed=1, pretrain=_PRETRAIN, epochs=1), context)
     assert len(set(asked)) == 2
 
@@ -263,9 +264,9 @@ def test_impossible_knobs_are_refused_with_what_is_allowed(changes, message):
         _knobs(**changes)
 
 
-def test_the_released_set_has_its_own_confounder():
-    with pytest.raises(ValueError, match=r"data_confounder_strength=0.8: the released Waterbirds have 0.95"):
-        BirdData(name="waterbirds", confounder_strength=0.8)
+def test_a_transformer_of_a_library_takes_images_of_its_size():
+    with pytest.raises(ValueError, match=r"vit_tiny_patch16_224 takes images of 224 pixels a side, these have 16"):
+        _rows(_knobs(network="timm/vit_tiny_patch16_224"))
 
 
 def test_weights_of_another_file_end_the_trial_before_training(tmp_path):

@@ -21,7 +21,7 @@ from trials.core.birds.composites import (
 )
 from trials.core.birds.groups import TRAIN_COUNTS, VALIDATION_COUNTS, confounded_counts
 from trials.core.birds.sets import BirdData, as_seen, birds_of
-from trials.core.data.arrays import Arrays, ValidatedArrays, load_arrays
+from trials.core.data.arrays import Arrays, ChoosesData, ValidatedArrays, load_arrays
 from trials.core.data.pasting import circular_mask, pasted
 from trials.core.data.waterbirds_builder import Sources, build, is_waterbird, on_background
 
@@ -94,6 +94,7 @@ def test_the_builder_writes_what_the_loader_reads(tmp_path):
     assert len(set(places)) == len(places), "every bird has its own background"
     arrays = load_arrays("waterbirds", str(tmp_path / "birds"))
     assert arrays.train_inputs.shape[1:] == (3, 224, 224)
+    BirdData(name="waterbirds", confounder_strength=0.75).refuse_misfit(arrays)
     assert np.bincount(arrays.test_labels, minlength=4).tolist() == [counts[2, y, a] for y in (0, 1) for a in (0, 1)]
     with pytest.raises(ValueError, match=r"has a metadata.csv already"):
         build(sources, tmp_path / "birds")
@@ -122,7 +123,11 @@ def test_the_loader_keeps_splits_groups_and_the_centre(tmp_path):
         assert getattr(arrays, f"{split}_labels").tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     # Images are 448 x 224 with red margins that the crop takes off.
     assert arrays.train_inputs[:, 0].max() < 128
-    birds = birds_of(arrays, BirdData(name="waterbirds"))
+    with pytest.raises(
+        ValueError, match=r"=0.95 makes training groups of \(4, 0, 0, 4\), and these .* have \(2, 2, 2, 2\)"
+    ):
+        birds_of(arrays, BirdData(name="waterbirds"))
+    birds = birds_of(arrays, BirdData(name="waterbirds", confounder_strength=0.5))
     assert birds.validation.counts == (2, 2, 2, 2)
     assert np.array_equal(birds.test.images, arrays.test_inputs)
 
@@ -211,6 +216,13 @@ def test_too_few_images_are_refused(numbered):
         composite_birds(numbered, Composition(scale=0.1, strength=0.95, test_per_group=5, draw=0))
     with pytest.raises(ValueError, match=r"takes 1000 train images and classes .* have 900; lower pretrain_images"):
         independent_composites(numbered, "train", 500, 0)
+
+
+def test_data_that_do_not_suit_are_refused_before_any_composite_is_made(numbered):
+    assert isinstance(BirdData(), ChoosesData)
+    BirdData(scale=0.02, test_per_group=5).refuse_misfit(numbered)
+    with pytest.raises(ValueError, match=r"take 200 test images of class 4 and there are 60; lower data_scale"):
+        BirdData(scale=0.02, test_per_group=100).refuse_misfit(numbered)
 
 
 def test_images_are_averaged_down_and_resized_up_to_bytes():

@@ -60,15 +60,30 @@ def composite_birds(arrays: Arrays, composition: Composition) -> Birds:
     Raises:
         ValueError: A class has too few images.
     """
-    training, validation = TRAIN_COUNTS, VALIDATION_COUNTS
-    land, water = (round(composition.scale * sum(training[first : first + 2])) for first in (0, 2))
-    counts = {
-        "train": confounded_counts(land, water, composition.strength),
-        "validation": tuple(round(composition.scale * count) for count in validation),
+    made = {
+        split: _composites(arrays, split, counts, composition.draw) for split, counts in _sizes(composition).items()
     }
-    drawn = _composites(arrays, "train", counts, composition.draw)
-    tested = _composites(arrays, "test", {"test": (composition.test_per_group,) * GROUPS}, composition.draw)
-    return Birds(**drawn, **tested)
+    return Birds(**made["train"], **made["test"])
+
+
+def refuse_composition(arrays: Arrays, composition: Composition) -> None:
+    """Compare what composites take with the images that there are, making none.
+
+    Raises:
+        ValueError: A class has too few images.
+    """
+    for split, counts in _sizes(composition).items():
+        _meeting(arrays, split, np.concatenate(list(_groups(counts).values())), composition.draw)
+
+
+def _sizes(composition: Composition) -> dict[str, dict[str, Sequence[int]]]:
+    """Return by the images that they are made of the splits, and how many composites of each group these have."""
+    land, water = (round(composition.scale * sum(TRAIN_COUNTS[first : first + 2])) for first in (0, 2))
+    training: dict[str, Sequence[int]] = {
+        "train": confounded_counts(land, water, composition.strength),
+        "validation": tuple(round(composition.scale * count) for count in VALIDATION_COUNTS),
+    }
+    return {"train": training, "test": {"test": (composition.test_per_group,) * GROUPS}}
 
 
 @lru_cache(maxsize=4)
@@ -116,18 +131,25 @@ def _others(labels: Int64[np.ndarray, " images"], count: int, split: str, draw: 
 
 def _composites(arrays: Arrays, split: str, counts: Mapping[str, Sequence[int]], draw: int) -> dict[str, BirdSplit]:
     """Return the splits that are made of the training or of the test images."""
-    images, labels = getattr(arrays, f"{split}_inputs"), getattr(arrays, f"{split}_labels")
-    groups = {name: np.repeat(np.arange(GROUPS), of_groups) for name, of_groups in counts.items()}
-    together = np.concatenate(list(groups.values()))
-    front = _images_of(labels, together // 2, BIRDS, draw, split)
-    behind = _images_of(labels, together % 2, PLACES, draw, split)
-    composed = np.split(
-        _composed(images, front, behind), np.cumsum([len(of_split) for of_split in groups.values()])[:-1]
-    )
-    return {
-        name: BirdSplit(images=part, groups=groups[name].astype(np.int64))
-        for name, part in zip(groups, composed, strict=True)
-    }
+    groups = _groups(counts)
+    front, behind = _meeting(arrays, split, np.concatenate(list(groups.values())), draw)
+    composed = _composed(getattr(arrays, f"{split}_inputs"), front, behind)
+    ends = np.cumsum([len(of_split) for of_split in groups.values()])[:-1]
+    parts = zip(groups.items(), np.split(composed, ends), strict=True)
+    return {name: BirdSplit(images=part, groups=of_split) for (name, of_split), part in parts}
+
+
+def _groups(counts: Mapping[str, Sequence[int]]) -> dict[str, Int64[np.ndarray, " composites"]]:
+    return {name: np.repeat(np.arange(GROUPS, dtype=np.int64), of_groups) for name, of_groups in counts.items()}
+
+
+def _meeting(
+    arrays: Arrays, split: str, groups: Int64[np.ndarray, " composites"], draw: int
+) -> tuple[Int64[np.ndarray, " composites"], Int64[np.ndarray, " composites"]]:
+    """Return the images in front and those behind."""
+    labels = getattr(arrays, f"{split}_labels")
+    front = _images_of(labels, groups // 2, BIRDS, draw, split)
+    return front, _images_of(labels, groups % 2, PLACES, draw, split)
 
 
 def _images_of(

@@ -73,9 +73,14 @@ def initial_network(knobs: NetworkKnobs, context: TrialContext) -> Initial:
         library = knobs.weights_source == LIBRARY
         sizes = Sizes(classes=_CLASSES, width=knobs.width, blocks=knobs.blocks, pretrained=library)
         backbone = built(knobs.network, sizes)
+    if backbone.embeddings and backbone.side != knobs.data.pixels:
+        raise ValueError(
+            f"network={knobs.network} takes images of {backbone.side} pixels a side, these have {knobs.data.pixels}; "
+            f"use data_side={backbone.side}"
+        )
     accuracy = _take_weights(backbone, knobs, context)
-    take_bytes(backbone, knobs.data.largest)
     backbone.groups.to(context.device)
+    take_bytes(backbone, knobs.data.largest)
     return Initial(backbone, accuracy)
 
 
@@ -91,6 +96,11 @@ def _take_weights(backbone: Backbone, knobs: NetworkKnobs, context: TrialContext
     arrays = {name: torch.tensor(array) for name, array in result.items() if name != ACCURACY}
     load_weights(backbone.groups, arrays, f"pretraining on {knobs.pretrain.task}")
     return float(result[ACCURACY])
+
+
+def shared_pretraining(knobs: NetworkKnobs) -> StageKnobs | None:
+    """Return what is pretrained in the sweep for a trial, None for a trial without."""
+    return None if knobs.pretrain.task == NONE else _stage(knobs)
 
 
 def _stage(knobs: NetworkKnobs) -> StageKnobs:

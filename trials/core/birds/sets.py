@@ -12,18 +12,18 @@ import numpy as np
 import torch
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-from trials.core.birds.composites import Composition, composite_birds
-from trials.core.birds.groups import Birds, BirdSplit
+from trials.core.birds.composites import Composition, composite_birds, refuse_composition
+from trials.core.birds.groups import GROUPS, Birds, BirdSplit, confounded_counts
 from trials.core.data.arrays import Arrays, ValidatedArrays
 from trials.core.knobs import Knobs, knob
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
 
-RELEASED, RELEASED_STRENGTH = "waterbirds", 0.95
+WATERBIRDS = "waterbirds"
 COMPOSED = ("digits", "cifar10")
 CHANNELS = 3
-_SIDES: Mapping[str, int] = MappingProxyType({"digits": 16, "cifar10": 64, RELEASED: 224})
+_SIDES: Mapping[str, int] = MappingProxyType({"digits": 16, "cifar10": 64, WATERBIRDS: 224})
 _LARGEST: Mapping[str, float] = MappingProxyType({"digits": 16.0})
 _PORTION = 512  # images
 
@@ -32,23 +32,32 @@ _PORTION = 512  # images
 class BirdData(Knobs):
     """Which birds a trial sees. Where their images lie is not a knob: it decides no outcome.
 
-    Raises:
-        ValueError: The released set is asked for with another confounder than it has.
+    Variants of Waterbirds differ by their confounder, which is therefore told and held against their groups.
     """
 
-    name: str = knob("data set: Waterbirds, or what composites are made of", "digits", choices=(*COMPOSED, RELEASED))
+    name: str = knob("data set: Waterbirds, or what composites are made of", "digits", choices=(*COMPOSED, WATERBIRDS))
     confounder_strength: float = knob("share of either class that is in its own place", 0.95, at_least=0, at_most=1)
     scale: float = knob("images as a part of the released set's; composites only", 0.25, above=0, at_most=1)
     test_per_group: int = knob("test images of each group; composites only", 250, unit="images", at_least=1)
     draw: int = knob("which images meet; composites only", 0, at_least=0)
     side: int = knob("pixels of an image's side as the network sees it, 0 = as it is", 0, unit="pixels", at_least=0)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.name == RELEASED and self.confounder_strength != RELEASED_STRENGTH:
+    def refuse_misfit(self, arrays: Arrays) -> None:
+        """Compare these knobs with the data, at no cost.
+
+        Raises:
+            ValueError: A class has too few images for the composites, or Waterbirds have another confounder.
+        """
+        if self.name != WATERBIRDS:
+            refuse_composition(arrays, self.composition)
+            return
+        counts = np.bincount(arrays.train_labels, minlength=GROUPS)
+        land, water = (int(of_class.sum()) for of_class in np.split(counts, 2))
+        expected = confounded_counts(land, water, self.confounder_strength)
+        if tuple(counts) != expected:
             raise ValueError(
-                f"data_confounder_strength={self.confounder_strength:g}: the released Waterbirds have "
-                f"{RELEASED_STRENGTH:g}; build a variant by trials.core.data.waterbirds_builder and leave it at that"
+                f"data_confounder_strength={self.confounder_strength:g} makes training groups of {expected}, "
+                f"and these Waterbirds have {tuple(counts.tolist())}"
             )
 
     @property
@@ -72,8 +81,9 @@ def birds_of(arrays: Arrays, data: BirdData) -> Birds:
     """Return the three splits in colour and at the size asked for, made once a process for each (arrays, data).
 
     Raises:
-        ValueError: A class has too few images for the composites.
+        ValueError: The data do not suit the knobs.
     """
+    data.refuse_misfit(arrays)
     if isinstance(arrays, ValidatedArrays):
         splits = {
             name: BirdSplit(images=getattr(arrays, f"{name}_inputs"), groups=getattr(arrays, f"{name}_labels"))

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -64,6 +64,18 @@ class ValidatedArrays(Arrays):
 
     validation_inputs: UInt8[np.ndarray, "validation channels height width"]
     validation_labels: Int64[np.ndarray, " validation"]
+
+
+@runtime_checkable
+class ChoosesData(Protocol):
+    """Knobs that say which data a trial sees, so that they can be held against them before anything runs."""
+
+    @property
+    def name(self) -> str:
+        """Data set."""
+
+    def refuse_misfit(self, arrays: Arrays) -> None:
+        """Raise a `ValueError` where the data do not suit the knobs."""
 
 
 def load_arrays(name: str, path: str | None = None) -> Arrays:

@@ -31,6 +31,10 @@ class DataKnobs(Knobs):
     test_offset: int = knob("test samples skipped before the first used", 0, unit="images", at_least=0)
     average_pool: int = knob("side of the squares averaged into one pixel, 1 = none", 1, unit="pixels", at_least=1)
 
+    def refuse_misfit(self, arrays: Arrays) -> None:
+        """Compare these knobs with the data, as `refuse_misfit` below."""
+        refuse_misfit(arrays, self)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Examples:

@@ -149,13 +149,14 @@ def take_bytes(backbone: Backbone, largest: float) -> None:
     It is a hook and no module, so that the parameters keep their names.
 
     Args:
-        backbone: The network, changed in place.
+        backbone: The network on its device, changed in place.
         largest: Value of white.
     """
-    mean, deviation = (torch.tensor(values)[:, None, None] for values in (backbone.mean, backbone.deviation))
+    # Moved here once: a copy to a GPU in every step would wait for it.
+    device = next(backbone.groups.parameters()).device
+    mean, deviation = (torch.tensor(of, device=device)[:, None, None] for of in (backbone.mean, backbone.deviation))
 
     def scaled(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Tensor]:
-        pixels: Tensor = inputs[0].float() / largest
-        return ((pixels - mean.to(pixels.device)) / deviation.to(pixels.device),)
+        return ((inputs[0].float() / largest - mean) / deviation,)
 
     backbone.groups.get_submodule(backbone.groups.names[0]).register_forward_pre_hook(scaled)

@@ -1,0 +1,97 @@
+"""The figures of the freeze depth: depths at their own learning rate, signatures against the same seed's whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from analysis.core.freezing import at_best_rates, published_signature, signatures, worst
+from analysis.core.results import Results
+from analysis.freeze_depth import draw
+from raysweep.freeze_depth import STUDY
+from tests.studies import run_serially, smallest_sweep
+
+
+def _trial(number: int, **values: Any) -> dict[str, Any]:
+    knobs = {"seed": 0, "knobs_json": "{}", "task": "foreground", "freeze_depth": 0, "learning_rate": 0.1, **values}
+    scores = {"selected": 0.5, "leaked": 0.5}
+    finals = {
+        f"final_{rule}_{name}": values.get(f"{rule}_{name}", scores[rule])
+        for rule in scores
+        for name in ("score", "test_worst_group_acc")
+    }
+    named = {name: value for name, value in knobs.items() if not name.startswith(("selected_", "leaked_"))}
+    return {"trial_id": f"t{number}", **named, **finals}
+
+
+def _trials(*settings: dict[str, Any]) -> pd.DataFrame:
+    return pd.DataFrame([_trial(number, **setting) for number, setting in enumerate(settings)])
+
+
+def test_each_depth_is_taken_at_its_own_best_rate_and_edges_are_told() -> None:
+    scores = {(0, 0.01): 0.7, (0, 0.1): 0.8, (0, 1.0): 0.6, (3, 0.01): 0.9, (3, 0.1): 0.5, (3, 1.0): 0.4}
+    trials = _trials(
+        *(
+            {"freeze_depth": depth, "learning_rate": rate, "selected_score": score}
+            for (depth, rate), score in scores.items()
+        )
+    )
+    chosen = at_best_rates(trials, "selected").set_index("freeze_depth")
+    assert chosen["learning_rate"].to_dict() == {0: 0.1, 3: 0.01}
+    assert chosen["at_edge"].to_dict() == {0: False, 3: True}
+
+
+def test_a_rate_that_lacks_seeds_is_not_chosen() -> None:
+    trials = _trials(
+        {"learning_rate": 0.1, "seed": 0, "selected_score": 0.6},
+        {"learning_rate": 0.1, "seed": 1, "selected_score": 0.6},
+        {"learning_rate": 1.0, "seed": 0, "selected_score": 0.9},
+    )
+    assert at_best_rates(trials, "selected")["learning_rate"].tolist() == [0.1, 0.1]
+
+
+def test_the_two_rules_choose_for_themselves() -> None:
+    trials = _trials(
+        {"learning_rate": 0.1, "selected_score": 0.9, "leaked_score": 0.1},
+        {"learning_rate": 1.0, "selected_score": 0.1, "leaked_score": 0.9},
+    )
+    assert [at_best_rates(trials, rule)["learning_rate"].item() for rule in ("selected", "leaked")] == [0.1, 1.0]
+
+
+def test_a_signature_compares_a_seed_with_itself() -> None:
+    response = worst("selected")
+    values = {("foreground", 0): 0.5, ("foreground", 3): 0.7, ("background", 0): 0.8, ("background", 3): 0.6}
+    settings = [
+        {"task": task, "freeze_depth": depth, "seed": seed, "selected_test_worst_group_acc": value + 0.1 * seed}
+        for (task, depth), value in values.items()
+        for seed in (0, 1)
+    ]
+    gains = signatures(_trials(*settings, {"task": "foreground", "freeze_depth": 3, "seed": 2}), response)
+    assert gains["seeds"].item() == 2
+    assert (gains["d_foreground"].item(), gains["d_background"].item()) == pytest.approx((0.2, -0.2))
+    assert not len(signatures(_trials({"task": "foreground"}), response))
+
+
+def test_the_published_signature_is_that_of_the_source() -> None:
+    gains = published_signature()
+    assert gains["d_foreground"].max() == pytest.approx(0.1402)
+    assert gains["d_background"].min() == pytest.approx(-0.0111)
+    assert gains["d_background"].max() == pytest.approx(0.0019)
+
+
+def _names(tmp_path: Path, *overrides: str) -> set[str]:
+    run_serially(STUDY, tmp_path, smallest_sweep(STUDY, *overrides))
+    drawings = draw(Results(tmp_path))
+    assert all(len(drawing.numbers) for drawing in drawings)
+    return {drawing.name for drawing in drawings}
+
+
+def test_figures_are_drawn_of_what_there_is(tmp_path: Path) -> None:
+    assert _names(tmp_path / "smoke") == {"", "signature"}
+    assert _names(tmp_path / "task", "task=foreground") == {""}
+    rates = _names(tmp_path / "rates", "axes.learning_rate=[0.01,0.1]", "axes.pretrain_task=[none,fg]")
+    assert rates == {"", "signature", "learning_rates", "poles"}
+    assert "confounder" in _names(tmp_path / "confounder", "axes.data_confounder_strength=[0.5,0.9]")
