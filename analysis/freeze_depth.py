@@ -58,7 +58,7 @@ def draw(results: Results) -> Sequence[Drawing]:
 def depths(trials: pd.DataFrame) -> Drawing:
     """Return the worst group of both tasks over the frozen depth, by both rules of selection, the published beside."""
     chosen = {rule: at_best_rates(trials, rule) for rule in RULES}
-    found = panels(trials, trials, inside=_INSIDE, across=[PRETRAINING, STRENGTH])
+    found = panels(trials, trials, inside=_inside(trials), across=[PRETRAINING, STRENGTH])
     rows, columns = found.shape
     entries = [Line2D([], [], color=colour, label=task) for task, colour in _TASK_COLOURS.items()]
     entries += [Line2D([], [], color="#555555", linestyle=line, label=RULES[rule]) for rule, line in _LINES.items()]
@@ -79,6 +79,12 @@ def depths(trials: pd.DataFrame) -> Drawing:
         axes.set(xlabel=_FROZEN, ylabel=_WORST, ylim=(-0.02, 1.02))
     figure.legend(handles=entries, loc="outside lower center", ncols=2)
     return Drawing(figure, found.numbered(numbers))
+
+
+def _inside(trials: pd.DataFrame) -> tuple[str, ...]:
+    """Return the knobs that make no panels: the figures' own, and epochs where each depth has a number of its own."""
+    linked = trials.groupby(DEPTH)["epochs"].nunique().max() == 1
+    return (*_INSIDE, "epochs") if linked else _INSIDE
 
 
 _LINES: Mapping[str, Any] = MappingProxyType({OURS: "-", THEIRS: ":"})
@@ -113,7 +119,7 @@ def _draw_published(axes: Axes) -> None:
 def signature(trials: pd.DataFrame) -> Drawing | None:
     """Return the gains over full fine-tuning on both tasks, a point each depth, with the published ones."""
     chosen = at_best_rates(trials, OURS)
-    found = panels(trials, trials, inside=_INSIDE, across=())
+    found = panels(trials, trials, inside=_inside(trials), across=())
     figure, grid = axes_grid(1, 1, size=(5.4, 4.4), title=subject(trials, found, _SUBJECT, "numbers: frozen parts"))
     axes, numbers = grid[0, 0], []
     for colour, panel in zip(COLOURS, found.shown, strict=False):
@@ -149,7 +155,7 @@ def learning_rates(trials: pd.DataFrame) -> Drawing | None:
         return None
     places = {depth: 2.0**place for place, depth in enumerate(sorted(rich[DEPTH].unique()))}
     rich = rich.assign(row=rich[DEPTH].map(places))  # on a logarithmic axis, which has no 0, rows of one height
-    found = panels(rich, rich, inside=(DEPTH, RATE, "seed", "row"), across=[TASK])
+    found = panels(rich, rich, inside={*_inside(rich), "row"} - {TASK}, across=[TASK])
     cells = [phase_cells(panel.rows, panel.trials, RATE, "row", worst(OURS)) for panel in found.shown]
     shown = common_range(cells)
     labels = {place: f"{depth}" for depth, place in places.items()}

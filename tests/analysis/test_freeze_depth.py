@@ -95,3 +95,13 @@ def test_figures_are_drawn_of_what_there_is(tmp_path: Path) -> None:
     rates = _names(tmp_path / "rates", "axes.learning_rate=[0.01,0.1]", "axes.pretrain_task=[none,fg]")
     assert rates == {"", "signature", "learning_rates", "poles"}
     assert "confounder" in _names(tmp_path / "confounder", "axes.data_confounder_strength=[0.5,0.9]")
+
+
+def test_depths_with_their_own_epochs_are_one_panel(tmp_path: Path) -> None:
+    run_serially(STUDY, tmp_path, smallest_sweep(STUDY, "axes.freeze_depth=[0]", "epochs=1"))
+    run_serially(STUDY, tmp_path, smallest_sweep(STUDY, "axes.freeze_depth=[3]", "epochs=2"))
+    together = {drawing.name: drawing for drawing in draw(Results(tmp_path))}
+    assert len(together["signature"].numbers) == 1
+    run_serially(STUDY, tmp_path, smallest_sweep(STUDY, "axes.freeze_depth=[3]", "epochs=1"))
+    apart = {drawing.name: drawing for drawing in draw(Results(tmp_path))}
+    assert set(apart[""].numbers["epochs"]) == {1, 2}
