@@ -23,7 +23,7 @@ from tests.conftest import Place
 from tests.fault_proxy import fault_proxy
 from tests.recipes import SECONDS, WALK
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.slow
 
 TRIALS, KILLS, TRIAL_SECONDS = 240, 24, 0.25
 DRIVERS = 10  # of those killed, at most: each new one takes long to start
