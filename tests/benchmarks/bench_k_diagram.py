@@ -3,7 +3,7 @@
 The plain arm is what one writes in an afternoon: a function trainable for `tune.Tuner` over a grid, each step a
 `torch.func.jvp` for the outputs and a `torch.func.vjp` for the gradient, a report at log-spaced steps. It measures less
 (one accuracy and no figure). Both arms are whole processes, their setup included; what is timed is the wall clock, so
-nothing else should run. Arms take turns. Ours starts in some 20 s, whatever the number of trials, and the plain one
+nothing else should run. Arms take turns. Ours takes long to start, whatever the number of trials, and the plain one
 starts an actor a trial: the ratio grows with the seeds.
 
 Run: python tests/benchmarks/bench_k_diagram.py [repeats] [seeds]
