@@ -55,7 +55,8 @@ def findings(reader: StudyReader) -> list[Finding]:
 
 
 def _plans(reader: StudyReader) -> Iterator[Finding]:
-    for plan in Journal(reader.storage, reader.study).unfinished():
+    unfinished, _ = Journal(reader.storage, reader.study).agenda()
+    for plan in unfinished:
         where = f"{layout.journal(reader.study)}/{plan.number:06d}.json"
         yield Finding("interrupted", where, "a compaction or removal has not come to its end; compact to finish it")
 

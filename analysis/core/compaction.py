@@ -66,12 +66,16 @@ def remove(reader: StudyReader, identities: Collection[str]) -> int:
 
 
 def finish(reader: StudyReader) -> int:
-    """Bring plans to their end that a crashed or concurrent process has begun; return the next plan's number."""
+    """Bring plans to their end that a crashed or concurrent process has begun; return the number of the next plan.
+
+    The number follows those that were looked at, and no later look: if a rival enters a plan meanwhile, it takes that
+    number, and ours, made from what was there before, cannot be claimed.
+    """
     journal = Journal(reader.storage, reader.study)
-    for plan in journal.unfinished():
+    unfinished, following = journal.agenda()
+    for plan in unfinished:
         execute(reader.storage, reader.study, plan)
-    last = journal.last()
-    return last.number + 1 if last else 1
+    return following
 
 
 def planned(reader: StudyReader, number: int) -> Plan | None:

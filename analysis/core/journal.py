@@ -56,9 +56,11 @@ class Journal:
         numbers = self._numbers(".json")
         return self._plan(max(numbers)) if numbers else None
 
-    def unfinished(self) -> list[Plan]:
-        """Return the plans that nobody has marked as done, oldest first."""
-        return [self._plan(number) for number in sorted(self._numbers(".json") - self._numbers(".done"))]
+    def agenda(self) -> tuple[list[Plan], int]:
+        """Return the plans that nobody has marked as done, oldest first, and the number after all that are entered."""
+        entered = self._numbers(".json")
+        unfinished = sorted(entered - self._numbers(".done"))
+        return [self._plan(number) for number in unfinished], max(entered, default=0) + 1
 
     def is_done(self, plan: Plan) -> bool:
         return self._storage.exists(self._key(plan.number, ".done"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 
 import ray
@@ -15,6 +16,7 @@ from raysweep.service.study import Resources
 GROWTH = 16
 """Actors asked for at once of a cluster that can grow, beyond those it holds."""
 _STATUS = "__autoscaling_status"
+_SETTLING_SECONDS = 30.0
 
 
 def slots(resources: Resources, tell: Callable[[str], None] = print) -> int:
@@ -36,9 +38,10 @@ def slots(resources: Resources, tell: Callable[[str], None] = print) -> int:
         f"a trial asks for resources.cpus={resources.cpus} and resources.gpus={resources.gpu_fraction:g}; "
         f"{'the largest node' if len(up) > 1 else 'this machine'} has {_named(largest)}"
     )
-    if not grows():
+    types = node_types()
+    if types is None and not grows():
         raise ClusterError(lacking)
-    refuse_what_no_type_gives(resources, node_types(), lacking)
+    refuse_what_no_type_gives(resources, types, lacking)
     tell(f"{lacking}: waiting for the autoscaler to bring another")
     return 0
 
@@ -56,20 +59,29 @@ def refuse_what_no_type_gives(resources: Resources, types: NodeTypes | None, lac
 
 def pending(held: int) -> int:
     """Return how many packs may wait for an actor: what waits is all the demand that an autoscaler sees."""
-    return 2 * held + (GROWTH if grows() else 2)
+    may_grow = _started_by_autoscaler() is not False
+    return 2 * held + (GROWTH if may_grow else 2)
 
 
 def grows() -> bool:
-    """Return whether an autoscaler may add nodes to this cluster.
+    """Return whether an autoscaler may add nodes to this cluster, once its monitor has seen those that there are."""
+    until = time.monotonic() + _SETTLING_SECONDS
+    while (answer := _started_by_autoscaler()) is None and time.monotonic() < until:
+        time.sleep(0.2)
+    return answer is not False
 
-    Every head has a monitor that reports on its nodes, sooner or later. Where nobody configured an autoscaler, it gives
-    each node a type of its own, named after the node; a Ray that a driver started for itself has no monitor.
+
+def _started_by_autoscaler() -> bool | None:
+    """Return whether an autoscaler is behind a node that is up; None if the monitor has not seen any node yet.
+
+    Every head has a monitor that reports on its nodes, several seconds after its start at the earliest. Its first
+    report may be of no node. Where nobody configured an autoscaler, each node has a type of its own, named after it.
     """
     report = internal_kv._internal_kv_get(_STATUS)
     if not report:
         return False
-    types = json.loads(report).get("autoscaler_report", {}).get("node_type_mapping") or {}
-    return not types or any(name != f"node_{node}" for node, name in types.items())
+    types = json.loads(report).get("autoscaler_report", {}).get("node_type_mapping")
+    return any(name != f"node_{node}" for node, name in types.items()) if types else None
 
 
 def _named(node: Mapping[str, float]) -> str:

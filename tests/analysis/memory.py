@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import pyarrow as pa
 
 from analysis.core.errors import KeyAbsent
 from analysis.core.storage import Storage
+
+CHANGES = ("create", "replace", "delete")
+LOOKS = ("exists", "listing")
+"""What tells a process where the store stands; reads of contents go side by side, in no order that could be counted."""
 
 
 class Crash(BaseException):
@@ -63,32 +67,42 @@ class Memory:
 
 
 class Interrupted:
-    """Another storage of which one changing operation is preceded, or followed, by an event.
+    """Another storage of which one operation is preceded, or followed, by an event.
 
     Args:
         storage: Does the work.
-        at: Which change it is, from 0; later changes find the process dead if the event was a `Crash`.
+        at: Which operation it is, from 0; later ones find the process dead if the event was a `Crash`.
         event: What happens there.
-        after: True to let the change take effect first: its answer is lost.
+        after: True to let the operation take effect first: its answer is lost.
+        operations: Those that count: what changes something, if not said otherwise.
     """
 
-    def __init__(self, storage: Storage, at: int, event: Callable[[], None], *, after: bool = False) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        at: int,
+        event: Callable[[], None],
+        *,
+        after: bool = False,
+        operations: Collection[str] = CHANGES,
+    ) -> None:
         self._storage = storage
         self._at = at
         self._event = event
         self._after = after
+        self._operations = operations
         self._dead = False
-        self.changes = 0
+        self.done = 0
 
     def __getattr__(self, name: str) -> object:
         method = getattr(self._storage, name)
-        return self._changing(method) if name in ("create", "replace", "delete") else method
+        return self._counted(method) if name in self._operations else method
 
-    def _changing(self, method: Callable[..., object]) -> Callable[..., object]:
-        def change(*arguments: object) -> object:
+    def _counted(self, method: Callable[..., object]) -> Callable[..., object]:
+        def operate(*arguments: object) -> object:
             if self._dead:
                 raise Crash
-            number, self.changes = self.changes, self.changes + 1
+            number, self.done = self.done, self.done + 1
             if number == self._at and not self._after:
                 self._happen()
             answer = method(*arguments)
@@ -96,7 +110,7 @@ class Interrupted:
                 self._happen()
             return answer
 
-        return change
+        return operate
 
     def _happen(self) -> None:
         try:

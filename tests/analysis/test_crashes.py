@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import Callable, Collection, Iterator
 from functools import cache, partial
 
 import pytest
@@ -12,7 +13,7 @@ from analysis.core.declarations import declare
 from analysis.core.packs import packed, stored
 from analysis.core.snapshot import StudyReader
 from analysis.core.storage import Storage
-from tests.analysis.memory import Crash, Interrupted, Memory, crash
+from tests.analysis.memory import CHANGES, LOOKS, Crash, Interrupted, Memory, crash
 from tests.analysis.samples import SCHEMA, STUDY, rows, trial
 from tests.analysis.views import View, part_schemas, seen, seen_bare
 
@@ -87,13 +88,13 @@ def crashing(action: Action) -> Iterator[Memory]:
             break
 
 
-def paused(action: Action, intrusion: Action) -> Iterator[Memory]:
+def paused(action: Action, intrusion: Action, operations: Collection[str] = CHANGES) -> Iterator[Memory]:
     """Yield a furnished store on which `intrusion` ran while `action` paused, for each of its changes."""
     for at in range(1000):
         storage = furnished()
-        interrupted = Interrupted(storage, at, partial(intrusion, storage))
+        interrupted = Interrupted(storage, at, partial(intrusion, storage), operations=operations)
         action(interrupted)
-        if interrupted.changes <= at:
+        if interrupted.done <= at:
             break
         yield storage
 
@@ -174,6 +175,23 @@ def test_a_rival_anywhere_in_compaction(intrusion: Action) -> None:
         assert seen_bare(storage) == {**SETTLED, **added}
 
 
+@pytest.mark.parametrize("reached", [1, 2, 4, 8])
+@pytest.mark.parametrize("action", [compacted, removed])
+def test_a_rival_that_stops_midway_wherever_one_looks(action: Action, reached: int) -> None:
+    """Its plan is entered and not done, maybe since the last look: it must be finished, not planned past."""
+
+    def stops(storage: Storage) -> None:
+        with contextlib.suppress(Crash):
+            compacted(Interrupted(storage, reached, crash))
+
+    kept = {name: view for name, view in EXPECTED.items() if action is compacted or name not in ("a", "d", "m1")}
+    for storage in paused(action, stops, LOOKS):
+        compacted(storage)
+        settled(storage)
+        assert seen(storage) == kept
+        assert seen_bare(storage).keys() == SETTLED.keys() & kept.keys()
+
+
 def test_a_compactor_that_wakes_up_after_several_others() -> None:
     def meanwhile(storage: Storage) -> None:
         compacted(storage)
@@ -212,7 +230,7 @@ def test_without_conditional_writes_two_compactors_may_double_but_never_lose() -
         storage = furnished(conditional=False)
         interrupted = Interrupted(storage, at, partial(compacted, storage))
         compacted(interrupted)
-        if interrupted.changes <= at:
+        if interrupted.done <= at:
             break
         assert seen(storage) == EXPECTED
         settled(storage)
