@@ -101,6 +101,7 @@ def _drawn(study: Study, settings: Settings, results: Results) -> list[Path]:
         for suffix in dict.fromkeys((target.suffix or ".png", ".svg")):
             path = stem.with_name(stem.name + suffix)
             drawing.figure.savefig(path, dpi=150)
+            drawing.figure.set_layout_engine("none")  # laid out by the first file: placing it all takes the most time
             paths.append(path)
     return paths
 

@@ -16,7 +16,7 @@ HEAD = "node:__internal_head__"
 DECLARED = "RAYSWEEP_NODE_TYPES"
 """Variable of the head that declares them as JSON, where the autoscaler's configuration lies elsewhere."""
 _OPTION = "--autoscaling-config="
-_SECONDS = 30.0
+_SECONDS = 120.0
 
 NodeTypes = Mapping[str, Mapping[str, float]]
 """Name of a type -> what a node of it has."""

@@ -26,7 +26,7 @@ from tests.recipes import SECONDS, WALK
 pytestmark = pytest.mark.slow
 
 TRIALS, KILLS, TRIAL_SECONDS = 240, 24, 0.25
-DRIVERS = 10  # of those killed, at most: each new one takes long to start
+DRIVERS = 5  # of those killed, at most: each new one takes long to start
 TIMES = ["started_at", "finished_at", "wall_seconds", "gpu_seconds"]
 LONGEST_SECONDS = 900
 
