@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.core import compaction
+from analysis.core import compaction, schema
 from analysis.core.compaction import compact, remove
 from analysis.core.declarations import declare
 from analysis.core.packs import packed, stored
@@ -128,3 +128,23 @@ def test_of_two_writers_of_a_stage_the_first_pointer_counts() -> None:
     stage = read_stage(storage, STUDY, "f")
     assert stage is not None
     assert (stage.metadata["by"], stage.arrays["weights"].sum()) == ("rival", 3.0)
+
+
+def test_old_parts_gain_a_column_that_every_study_gets(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = Memory()
+    with monkeypatch.context() as older:
+        older.setattr(schema, "COMMON", {name: of for name, of in schema.COMMON.items() if name != "peak_memory_bytes"})
+        schema._trials_schema.cache_clear()
+        declare(storage, SCHEMA)
+        stored(storage, STUDY, packed(SCHEMA, [trial("a")], {"a": rows()}))
+        compact(StudyReader(storage, STUDY))
+    schema._trials_schema.cache_clear()
+    declare(storage, SCHEMA)
+    stored(storage, STUDY, packed(SCHEMA, [trial("b", peak_memory_bytes=7)], {"b": rows()}))
+    before = seen(storage)
+    compact(StudyReader(storage, STUDY))
+    assert seen(storage) == seen_bare(storage) == before
+    assert [len(schemas) for schemas in part_schemas(storage)] == [1, 1]
+    names = storage.listing(f"{STUDY}/trials")
+    parts = [decoded(storage.read(f"{STUDY}/trials/{name}"), name).to_pylist() for name in names]
+    assert {row["trial_id"]: row["peak_memory_bytes"] for part in parts for row in part} == {"a": None, "b": 7}
