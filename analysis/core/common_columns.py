@@ -26,7 +26,7 @@ COMMON: dict[str, tuple[pa.DataType, str, str]] = {
     "peak_memory_bytes": (
         pa.int64(),
         "bytes",
-        "most memory of a GPU that tensors of the trial's process held at once while it ran, from its last checkpoint on; "
+        "most memory of a GPU that tensors of the trial's process held at once, from where the trial last went on; "
         "where trials trained together, of all of them; null on a CPU",
     ),
     "started_at": (TIME, "", "start, in UTC"),
