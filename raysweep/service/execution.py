@@ -166,8 +166,8 @@ class Worker:
     def _recorded(self, planned: PlannedTrial, told: Told, seconds: float, started_at: datetime) -> FinishedTrial:
         work = self._work
         report = _report(work, planned, told.outcome, seconds, told.error)
-        spent = {"started_at": started_at, "finished_at": datetime.now(UTC)}
-        spent["peak_memory_bytes"] = peak_bytes(self._context.device)
+        now, peak = datetime.now(UTC), peak_bytes(self._context.device)
+        spent = {"started_at": started_at, "finished_at": now, "peak_memory_bytes": peak}
         stored = {**trial_row(work, planned, report), **place(self._context.device), **spent, **_final(work, told.rows)}
         if work.learning:
             report = replace(report, values={name: stored[name] for name in stored if teaches(name)})

@@ -7,7 +7,7 @@ Source: Szegedy et al., arXiv 1409.4842, section 6, as torchvision's `RandomResi
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -40,13 +40,13 @@ class Crops(NamedTuple):
     width: Int64[Tensor, " samples"]
     flipped: Bool[Tensor, " samples"]
 
-    def of(self, rows: Tensor) -> Self:
+    def of(self, rows: Int64[Tensor, " batch"]) -> Crops:
         """Return what is taken of some of the images."""
-        return self._make(each[rows] for each in self)
+        return Crops(*(each[rows] for each in self))
 
-    def to(self, device: torch.device) -> Self:
+    def to(self, device: torch.device) -> Crops:
         """Return the same on a device."""
-        return self._make(each.to(device) for each in self)
+        return Crops(*(each.to(device) for each in self))
 
 
 def drawn_crops(seed: int, samples: int, visit: int, height: int, width: int) -> Crops:
@@ -64,7 +64,8 @@ def drawn_crops(seed: int, samples: int, visit: int, height: int, width: int) ->
         if not waiting.any():
             break
     flipped = draws(seed, samples, visit=visit, stream="flips")[:, 0] < 0.5
-    return Crops(*torch.from_numpy(boxes).unbind(1), torch.from_numpy(flipped))
+    top, left, rows, columns = torch.from_numpy(boxes).unbind(1)
+    return Crops(top, left, rows, columns, torch.from_numpy(flipped))
 
 
 def resized(
