@@ -30,7 +30,7 @@ from analysis.core.freezing import (
     worst,
 )
 from analysis.core.pages import axes_grid, titled
-from analysis.core.panels import Panels, described, panels, subject
+from analysis.core.panels import described, panels, subject
 from analysis.core.phase_diagram import common_range, draw_phase_diagram, legend_entries, phase_cells
 from analysis.core.results import Results
 
@@ -170,35 +170,39 @@ def learning_rates(trials: pd.DataFrame) -> Drawing | None:
 
 
 def poles(trials: pd.DataFrame) -> Drawing | None:
-    """Return the worst group of each task over the depth, a line each pretraining."""
+    """Return the worst group over the depth, a line each pretraining."""
     if trials[PRETRAINING].nunique() < 2:
         return None
     return _lines(trials, DEPTH, PRETRAINING, _FROZEN, "poles")
 
 
 def confounder(trials: pd.DataFrame) -> Drawing | None:
-    """Return the worst group of each task over the confounder's strength, a line each depth."""
+    """Return the worst group over the confounder's strength, a line each depth."""
     if trials[STRENGTH].nunique() < 2:
         return None
     return _lines(trials, STRENGTH, DEPTH, "share of a class in its own place", "confounder")
 
 
 def _lines(trials: pd.DataFrame, across: str, by: str, label: str, name: str) -> Drawing:
-    """Return a figure with the worst group of each task over `across`, a line each value of `by`."""
+    """Return a figure with the worst group over `across`, a line each value of `by`, a panel each task and setting."""
     chosen = at_best_rates(trials, OURS)
-    tasks = [task for task in _TASK_COLOURS if task in set(chosen[TASK])]
-    figure, grid = axes_grid(1, len(tasks), size=(3.6, 3.2), title=subject(trials, Panels(()), _SUBJECT, RULES[OURS]))
+    found = panels(trials, trials, inside={*_inside(trials), across, by} - {TASK}, across=[TASK])
+    title = subject(trials, found, (TASK, *_SUBJECT), RULES[OURS])
+    figure, grid = axes_grid(*found.shape, size=(3.6, 3.2), title=title)
     values, numbers = sorted(chosen[by].unique()), []
     colours = ordered_colours(values) if by == DEPTH else dict(zip(values, COLOURS, strict=False))
-    for axes, task in zip(grid[0], tasks, strict=True):
-        for value in values:
-            band = seed_band(chosen[(chosen[TASK] == task) & (chosen[by] == value)], across, worst(OURS))
+    for panel, axes in titled(found, grid):
+        drawn = []
+        of_panel = chosen[chosen["trial_id"].isin(panel.trials["trial_id"])]
+        for value in sorted(of_panel[by].unique()):
+            band = seed_band(of_panel[of_panel[by] == value], across, worst(OURS))
             draw_band(axes, band, across, colour=colours[value], label=described({by: value}))
-            numbers.append(band.assign(task=task, **{by: value}))
-        axes.set(xlabel=label, ylabel=_WORST, ylim=(-0.02, 1.02), title=f"predicting the {task}")
+            drawn.append(band.assign(**{by: value}))
+        numbers.append(pd.concat(drawn, ignore_index=True))
+        axes.set(xlabel=label, ylabel=_WORST, ylim=(-0.02, 1.02))
         axes.set_xticks(np.sort(chosen[across].unique()))
-    grid[0, 0].legend(fontsize=7)
-    return Drawing(figure, pd.concat(numbers, ignore_index=True), name)
+        axes.legend(fontsize=7)
+    return Drawing(figure, found.numbered(numbers), name)
 
 
 # The first is the study's main figure.

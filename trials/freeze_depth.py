@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from trials.core.birds.augmentations import AUGMENTATIONS, UNCHANGED
 from trials.core.birds.fine_tuning import Course, began, measured, one_epoch, splits_of, state_at
 from trials.core.birds.groups import TASKS
 from trials.core.birds.networks import PUBLISHED, SOURCES, STRICT, initial_network, refuse_contradictions
@@ -70,6 +71,7 @@ class FreezeDepthKnobs(TrialKnobs):
     batch_size: int = knob("images a step", 64, unit="images", at_least=1)
     epochs: int = knob("epochs of fine-tuning", 8, unit="epochs", at_least=1)
     statistics_fixed: bool = knob("whether batch normalisation keeps its statistics in trained parts as well", False)
+    augmentation: str = knob("what is done to training images", UNCHANGED, choices=tuple(AUGMENTATIONS))
     precision: str = knob("numbers of a forward pass; parameters are float32", "float32", choices=PRECISIONS)
     data: BirdData = _DATA
 
@@ -102,6 +104,11 @@ MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
         "pretrain_acc": Measurement(meaning="accuracy in pretraining, on unseen images; in the sweep only"),
         "num_trainable": Measurement(meaning="parameters that train", unit="parameters", type=int),
         "num_frozen": Measurement(meaning="parameters that are frozen", unit="parameters", type=int),
+        "cached_parts": Measurement(
+            meaning="frozen parts that training images pass once, before training; the others in every step",
+            unit="parts",
+            type=int,
+        ),
         "frozen_parameters": Measurement(meaning="names of the frozen parameters", type=str),
     }
 )
@@ -119,9 +126,9 @@ def run(knobs: FreezeDepthKnobs, context: TrialContext) -> Iterator[Row]:
     initial = {name: value.detach().clone() for name, value in backbone.groups.named_parameters()}
     spared = backbone.embeddings if knobs.freeze_scope == PUBLISHED else ()
     frozen = freeze(backbone.groups, knobs.freeze_depth, statistics=knobs.statistics_fixed, spared=spared)
-    constant = {"pretrain_acc": pretrain_acc, **_counts(frozen)}
     with _precision(knobs, context.device):
         course = _course(knobs, birds, backbone.groups, context.device)
+    constant = {"pretrain_acc": pretrain_acc, **_counts(frozen), "cached_parts": course.splits.train.start}
     now = began(context.checkpoints.restored(context.device), course)
     while True:
         step, last = now.epoch * course.steps_an_epoch, now.epoch == knobs.epochs
@@ -141,20 +148,21 @@ def run(knobs: FreezeDepthKnobs, context: TrialContext) -> Iterator[Row]:
 
 def _course(knobs: FreezeDepthKnobs, birds: Birds, groups: LayerGroups, device: torch.device) -> Course:
     """Return the training, the frozen parts passed where that can be done once and for all."""
-    descent, start = _descent(knobs, len(birds.train)), cached_parts(knobs)
+    descent, depth = _descent(knobs, len(birds.train)), cached_parts(knobs)
+    changing = knobs.augmentation != UNCHANGED
     return Course(
         groups=groups,
         optimiser=optimiser_of(groups, descent),
         descent=descent,
-        splits=splits_of(birds, knobs.task, groups, start, device),
-        start=start,
+        splits=splits_of(birds, knobs.task, groups, depth, device, changing=changing),
+        augment=AUGMENTATIONS[knobs.augmentation],
         seed=knobs.seed,
         batch_size=knobs.batch_size,
     )
 
 
 def cached_parts(knobs: FreezeDepthKnobs) -> int:
-    """Return how many parts every image passes once and for all: none where one of them changes."""
+    """Return how many parts an image that never changes passes once and for all: none where one of them changes."""
     return knobs.freeze_depth if knobs.freeze_scope == STRICT else 0
 
 

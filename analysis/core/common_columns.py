@@ -23,6 +23,12 @@ COMMON: dict[str, tuple[pa.DataType, str, str]] = {
     ),
     "gpu_seconds": (pa.float64(), "s", "wall time times the fraction of a GPU"),
     "cost_dollars": (pa.float64(), "USD", "price of the time on its node type, where known"),
+    "peak_memory_bytes": (
+        pa.int64(),
+        "bytes",
+        "most memory of a GPU that tensors of the trial's process held at once, from where the trial last went on; "
+        "where trials trained together, of all of them; null on a CPU",
+    ),
     "started_at": (TIME, "", "start, in UTC"),
     "finished_at": (TIME, "", "end, in UTC"),
     "device": (pa.string(), "", "device of the computation: cpu or cuda"),

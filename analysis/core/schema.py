@@ -112,8 +112,11 @@ class StudySchema:
         return cls(**document)
 
     def fingerprint(self) -> str:
-        """Return the hash of the declaration."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+        """Return the hash of the declaration and of the columns that every study has.
+
+        A store that has yet to meet a column that came to these is told of it by a declaration under a new name.
+        """
+        return hashlib.sha256("\n".join([self.to_json(), *COMMON]).encode()).hexdigest()[:16]
 
     def _metadata(self) -> dict[str, str]:
         return {"raysweep_format": "1", "study": self.study, "revision": str(self.revision)}

@@ -16,7 +16,7 @@ import torch
 from analysis.core.results import Results
 from cluster.nodes import bought_as_spot, cost_dollars
 from raysweep.service.groups import Told, grouped, told_together
-from raysweep.service.memory import device_of, failure, is_out_of_memory, release
+from raysweep.service.memory import begin_peak, device_of, failure, is_out_of_memory, peak_bytes, release
 from raysweep.service.messages import STOPPED, PlannedTrial, TrialReport, Work, stopped_id
 from raysweep.service.provenance import NODE_TYPE, place
 from raysweep.service.stages import StoredStages
@@ -126,6 +126,7 @@ class Worker:
 
     def _at_once(self, together: Together, trials: Sequence[PlannedTrial]) -> list[FinishedTrial]:
         started_at, began = datetime.now(UTC), time.monotonic()
+        begin_peak(self._context.device)
         told = told_together(together, trials, self._context, self._work.measurements, self._leaving)
         seconds = (time.monotonic() - began) / len(trials)
         return [self._recorded(*each, seconds, started_at) for each in zip(trials, told, strict=True)]
@@ -149,6 +150,7 @@ class Worker:
     def _told(self, planned: PlannedTrial, kept: StoredCheckpoints) -> Iterator[Told]:
         """Yield what the recipe has told at each row, and at last how the trial ended."""
         work = self._work
+        begin_peak(self._context.device)
         told = Told(kept.rows)
         try:
             for row in checked(work.trial(planned.knobs, replace(self._context, checkpoints=kept)), work.measurements):
@@ -164,8 +166,9 @@ class Worker:
     def _recorded(self, planned: PlannedTrial, told: Told, seconds: float, started_at: datetime) -> FinishedTrial:
         work = self._work
         report = _report(work, planned, told.outcome, seconds, told.error)
-        times = {"started_at": started_at, "finished_at": datetime.now(UTC)}
-        stored = {**trial_row(work, planned, report), **place(self._context.device), **times, **_final(work, told.rows)}
+        now, peak = datetime.now(UTC), peak_bytes(self._context.device)
+        spent = {"started_at": started_at, "finished_at": now, "peak_memory_bytes": peak}
+        stored = {**trial_row(work, planned, report), **place(self._context.device), **spent, **_final(work, told.rows)}
         if work.learning:
             report = replace(report, values={name: stored[name] for name in stored if teaches(name)})
         return FinishedTrial(report, stored, told.rows)

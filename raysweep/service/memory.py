@@ -53,6 +53,21 @@ def gpu_memory_gib() -> float:
     return total / GIB
 
 
+def begin_peak(device: torch.device) -> None:
+    """Count the peak of a device's memory from here on."""
+    if device.type == "cuda":
+        torch.cuda.init()  # before it there is no counter to be reset
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_bytes(device: torch.device) -> int | None:
+    """Return the most memory that tensors held at once since `begin_peak`; None on a CPU, where nothing counts it.
+
+    What the process keeps from one trial to the next, such as data, is part of it.
+    """
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error says that memory ended, on the GPU or beside it."""
     return _is_of_the_gpu(error) or isinstance(error, MemoryError) or _says(error, _WORDS_OF_THE_HOST)

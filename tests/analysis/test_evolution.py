@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 
 from analysis.core import compaction
+from analysis.core.common_columns import COMMON
 from analysis.core.compaction import compact, remove
 from analysis.core.declarations import declare
 from analysis.core.packs import packed, stored
 from analysis.core.parquet import decoded
-from analysis.core.schema import Column
+from analysis.core.schema import Column, _trials_schema
 from analysis.core.snapshot import StudyReader
 from analysis.core.stages import read_stage, write_stage
 from analysis.core.storage import Storage
@@ -27,6 +28,7 @@ WIDER = replace(
     knobs=(*SCHEMA.knobs, Column(name="momentum", type=float, default=0.5)),
     measurements=(*SCHEMA.measurements, Column(name="accuracy", type=float)),
 )
+NEW = "peak_memory_bytes"
 HALVES = replace(WIDER, revision=2, knobs=(Column(name="width", type=float), *WIDER.knobs[1:]))
 
 
@@ -128,3 +130,23 @@ def test_of_two_writers_of_a_stage_the_first_pointer_counts() -> None:
     stage = read_stage(storage, STUDY, "f")
     assert stage is not None
     assert (stage.metadata["by"], stage.arrays["weights"].sum()) == ("rival", 3.0)
+
+
+def test_old_parts_gain_a_column_that_every_study_gets(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = Memory()
+    with monkeypatch.context() as older:
+        older.setattr("analysis.core.schema.COMMON", {name: of for name, of in COMMON.items() if name != NEW})
+        _trials_schema.cache_clear()
+        declare(storage, SCHEMA)
+        stored(storage, STUDY, packed(SCHEMA, [trial("a")], {"a": rows()}))
+        compact(StudyReader(storage, STUDY))
+    _trials_schema.cache_clear()
+    declare(storage, SCHEMA)
+    stored(storage, STUDY, packed(SCHEMA, [trial("b", **{NEW: 7})], {"b": rows()}))
+    before = seen(storage)
+    compact(StudyReader(storage, STUDY))
+    assert seen(storage) == seen_bare(storage) == before
+    assert [len(schemas) for schemas in part_schemas(storage)] == [1, 1]
+    names = storage.listing(f"{STUDY}/trials")
+    parts = [decoded(storage.read(f"{STUDY}/trials/{name}"), name).to_pylist() for name in names]
+    assert {row["trial_id"]: row[NEW] for part in parts for row in part} == {"a": None, "b": 7}

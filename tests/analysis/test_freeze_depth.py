@@ -105,3 +105,18 @@ def test_depths_with_their_own_epochs_are_one_panel(tmp_path: Path) -> None:
     run_serially(STUDY, tmp_path, smallest_sweep(STUDY, "axes.freeze_depth=[3]", "epochs=1"))
     apart = {drawing.name: drawing for drawing in draw(Results(tmp_path))}
     assert set(apart[""].numbers["epochs"]) == {1, 2}
+
+
+def test_augmentations_are_apart_in_every_figure(tmp_path: Path) -> None:
+    overrides = (
+        "axes.pretrain_task=[none,fg]",
+        "axes.augmentation=[none,flip+resized_crop]",
+        "axes.learning_rate=[0.01,0.1]",
+    )
+    run_serially(STUDY, tmp_path, smallest_sweep(STUDY, *overrides))
+    drawings = {drawing.name: drawing for drawing in draw(Results(tmp_path))}
+    assert set(drawings) == {"", "signature", "learning_rates", "poles"}
+    for name, drawing in drawings.items():
+        assert set(drawing.numbers["augmentation"]) == {"none", "flip+resized_crop"}, name
+    poles = drawings["poles"].numbers
+    assert len(poles) == 2 * 2 * 2 * 2, "tasks, augmentations, kinds of pretraining and depths"

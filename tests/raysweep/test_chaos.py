@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 TRIALS, KILLS, TRIAL_SECONDS = 240, 24, 0.25
 DRIVERS = 5  # of those killed, at most: each new one takes long to start
-TIMES = ["started_at", "finished_at", "wall_seconds", "gpu_seconds"]
+TIMES = ["started_at", "finished_at", "wall_seconds", "gpu_seconds", "peak_memory_bytes"]
 LONGEST_SECONDS = 900
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from analysis.core.errors import StoreError
 from analysis.core.results import Results
 from raysweep.k_phase_diagram import STUDY
+from raysweep.service import execution
 from raysweep.service.errors import ClusterError
 from raysweep.service.execution import Worker
 from raysweep.service.messages import PlannedTrial, TrialReport
@@ -25,10 +27,12 @@ from raysweep.service.tune import TuneExecutor
 from tests.clusters import free_ports, head_node
 from tests.conftest import Place
 from tests.fault_proxy import fault_proxy
-from tests.recipes import WALK, WalkKnobs, walks
+from tests.recipes import WALK, WalkKnobs, walk_many, walking_together, walks
 from tests.studies import smallest_sweep, work_at
+from trials.core.context import TrialContext
+from trials.core.rows import Diverged, Row
 
-TIME_AND_PLACE = ["started_at", "finished_at", "wall_seconds", "gpu_seconds"]
+TIME_AND_PLACE = ["started_at", "finished_at", "wall_seconds", "gpu_seconds", "peak_memory_bytes"]
 
 
 def planned(*knobs: WalkKnobs) -> list[PlannedTrial]:
@@ -109,6 +113,37 @@ def test_a_trial_is_reported_only_after_it_is_durable(tmp_path: Path) -> None:
 
     SerialExecutor().run(work_at(WALK, tmp_path, trials), ListedTrials(trials), listen)
     assert durable == [True] * 3
+
+
+@pytest.mark.parametrize("study", [WALK, walking_together()], ids=["alone", "together"])
+def test_a_peak_is_of_the_trial_and_of_none_before_it(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in counts as CUDA's allocator does: the largest since it was told to begin."""
+    peaks = [0]
+    monkeypatch.setattr(execution, "begin_peak", lambda device: peaks.__setitem__(slice(None), [0]))
+    monkeypatch.setattr(execution, "peak_bytes", lambda device: max(peaks))
+
+    def weighed(knobs: WalkKnobs, context: TrialContext) -> Iterator[Row]:
+        peaks.append(knobs.load)
+        yield from WALK.trial(knobs, context)
+
+    def weighed_many(knobs: Sequence[WalkKnobs], context: TrialContext) -> Iterator[tuple[int, Row | Diverged]]:
+        peaks.extend(each.load for each in knobs)
+        yield from walk_many([replace(each, load=0) for each in knobs], context)
+
+    together = study.together and replace(study.together, run=weighed_many)
+    loads = {(1, 3): 9, (2, 3): 5, (3, 1): 2, (4, 1): 1}  # by seed and steps; those of three steps may go together
+    trials = planned(*(walks(seed=seed, steps=steps, load=load) for (seed, steps), load in loads.items()))
+    Worker(work_at(replace(study, trial=weighed, together=together), tmp_path, trials)).run_pack(trials)
+    found = Results(tmp_path).trials("walk").set_index("seed")["peak_memory_bytes"].to_dict()
+    assert found == {1: 9, 2: 9 if together else 5, 3: 2, 4: 1}
+
+
+def test_on_a_cpu_there_is_no_peak(tmp_path: Path) -> None:
+    trials = planned(walks())
+    Worker(work_at(WALK, tmp_path, trials)).run_pack(trials)
+    assert Results(tmp_path).trials("walk")["peak_memory_bytes"].isna().all()
 
 
 @pytest.mark.slow

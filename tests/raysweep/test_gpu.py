@@ -55,3 +55,14 @@ def test_a_share_ends_at_its_cap_and_the_neighbours_finish(tmp_path: Path) -> No
     assert [report.outcome for report in told] == ["finished", "failed", "finished"]
     assert f"its share of resources.gpus=0.125 of {torch.cuda.get_device_name()}; give it more" in str(told[1].error)
     assert set(Results(tmp_path).trials("walk")["device"]) == {"cuda"}
+
+
+def test_a_trial_s_peak_is_stored_and_is_of_none_before_it(tmp_path: Path) -> None:
+    trials = [
+        PlannedTrial(trial_id=WALK.trial_id(each), knobs=each)
+        for each in (walks(seed=seed, load=load) for seed, load in enumerate((64, 256, 16)))
+    ]
+    Worker(work_at(replace(WALK, trial=loaded, resources=Resources(gpus=1)), tmp_path, trials)).run_pack(trials)
+    peaks = Results(tmp_path).trials("walk").set_index("load")["peak_memory_bytes"]
+    before = torch.cuda.memory_allocated()
+    assert ((peaks - before) / MIB).to_dict() == pytest.approx({64: 64, 256: 256, 16: 16}, abs=1)

@@ -24,7 +24,7 @@ from tests.studies import assert_group_tells_as_alone, work_at
 from trials.core.context import TrialContext
 from trials.core.rows import Diverged, Row
 
-TIMES = ["started_at", "finished_at", "wall_seconds", "gpu_seconds"]
+TIMES = ["started_at", "finished_at", "wall_seconds", "gpu_seconds", "peak_memory_bytes"]
 Run = Callable[..., Iterator[tuple[int, Row | Diverged]]]
 
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 
 TRIALS, TRIAL_SECONDS, STEPS = 12, 4.0, 40
 LONGEST_SECONDS = 400
-TIMES = ["started_at", "finished_at", "wall_seconds", "gpu_seconds"]
+TIMES = ["started_at", "finished_at", "wall_seconds", "gpu_seconds", "peak_memory_bytes"]
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,8 @@ import torch
 
 import trials.freeze_depth as recipe
 from tests.trials.bird_folders import write_released
+from trials.core.augmentation.resized_crops import Crops, drawn_crops
+from trials.core.birds import augmentations
 from trials.core.birds.networks import initial_network, shared_pretraining
 from trials.core.birds.pretraining import ACCURACY, PretrainKnobs, StageKnobs, pretrained
 from trials.core.birds.sets import BirdData
@@ -23,6 +25,7 @@ from trials.freeze_depth import MEASUREMENTS, FreezeDepthKnobs, run
 
 SMALL = {"width": 4, "epochs": 2, "learning_rate": 0.05, "batch_size": 16}
 CPU = torch.device("cpu")
+CROPS = "flip+resized_crop"
 
 
 def _knobs(**changes):
@@ -53,7 +56,40 @@ def test_fine_tuning_on_cached_activations_is_fine_tuning_on_images(monkeypatch,
     knobs = _knobs(task=task, freeze_depth=depth)
     cached = _rows(knobs)
     monkeypatch.setattr(recipe, "cached_parts", lambda knobs: 0)
-    _assert_close(cached, _rows(knobs))
+    uncached = _rows(knobs)
+    assert {row.pop("cached_parts") for row in _whole(cached)} == {depth}
+    assert {row.pop("cached_parts") for row in _whole(uncached)} == {0}
+    _assert_close(cached, uncached)
+
+
+def _taking_all(seed, samples, visit, height, width):
+    start = torch.zeros(samples, dtype=torch.int64)
+    return Crops(start, start, start + height, start + width, flipped=start > 0)
+
+
+@pytest.mark.parametrize("depth", [0, 3])
+def test_crops_that_take_all_are_none(monkeypatch, depth):
+    plain = _rows(_knobs(freeze_depth=depth))
+    monkeypatch.setattr(augmentations, "drawn_crops", _taking_all)
+    cropped = _rows(_knobs(freeze_depth=depth, augmentation=CROPS))
+    assert [{row.pop("cached_parts") for row in _whole(rows)} for rows in (plain, cropped)] == [{depth}, {0}]
+    _assert_close(cropped, plain)
+
+
+def test_crops_change_training_and_nothing_that_is_measured_before_it():
+    plain, cropped = (_whole(_rows(_knobs(freeze_depth=3, augmentation=name))) for name in ("none", CROPS))
+    assert {name for name, value in plain[0].items() if value != cropped[0][name]} == {"cached_parts"}
+    assert all(row["train_loss"] != other["train_loss"] for row, other in zip(plain[1:], cropped[1:], strict=True))
+    assert {row["num_frozen"] for row in plain} == {row["num_frozen"] for row in cropped}
+
+
+def test_every_epoch_draws_other_crops_and_tasks_the_same(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(augmentations, "drawn_crops", lambda *of: drawn.append(of) or drawn_crops(*of))
+    for task in ("foreground", "background"):
+        _rows(_knobs(task=task, augmentation=CROPS, epochs=3))
+    images, side = 96, 16
+    assert drawn == [(0, images, epoch, side, side) for epoch in range(3)] * 2
 
 
 def test_published_freezing_trains_embeddings_below_frozen_blocks_and_caches_nothing():
@@ -153,9 +189,9 @@ class _BrokenOff:
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 2])
-@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
-def test_a_trial_that_is_broken_off_goes_on_with_the_same_rows(epoch, optimiser):
-    knobs = _knobs(freeze_depth=2, epochs=3, optimiser=optimiser, pretrain=_PRETRAIN)
+@pytest.mark.parametrize(("optimiser", "augmentation"), [("sgd", "none"), ("adamw", "none"), ("sgd", CROPS)])
+def test_a_trial_that_is_broken_off_goes_on_with_the_same_rows(epoch, optimiser, augmentation):
+    knobs = _knobs(freeze_depth=2, epochs=3, optimiser=optimiser, pretrain=_PRETRAIN, augmentation=augmentation)
     steps = -(-96 // 16)
     kept = _BrokenOff(epoch * steps)
     whole = _rows(knobs, TrialContext(checkpoints=kept))
@@ -256,6 +292,7 @@ def test_a_divergence_ends_the_trial():
         ({"pretrain": _PRETRAIN, "weights_source": "file", "weights": "x"}, "exclude each other"),
         ({"pretrain": _PRETRAIN, "data": BirdData(name="waterbirds")}, "needs classes to spare"),
         ({"network": "resnet50"}, "network='resnet50' is not one of resnet, lite0"),
+        ({"augmentation": "crop"}, r"augmentation='crop' is not one of none, flip\+resized_crop"),
         ({"task": "bird"}, "task='bird' is not one of foreground, background"),
     ],
 )

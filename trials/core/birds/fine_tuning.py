@@ -19,11 +19,12 @@ from trials.core.probes.selection import Selected, selected_again
 from trials.core.streams import batch_indices, batches_an_epoch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from jaxtyping import Float, Int64
     from torch import Tensor
 
+    from trials.core.birds.augmentations import Batches
     from trials.core.checkpoints import Saved, State
     from trials.core.layer_groups.groups import LayerGroups
     from trials.core.layer_groups.training import Descent, Optimiser
@@ -40,11 +41,13 @@ class Split(NamedTuple):
         inputs: Activations after the parts that are passed once and for all; images where there are none.
         labels: What is to be predicted.
         groups: Group of each image.
+        start: How many parts the inputs have passed.
     """
 
     inputs: Tensor
     labels: Int64[Tensor, " images"]
     groups: Int64[Tensor, " images"]
+    start: int
 
 
 class Splits(NamedTuple):
@@ -65,8 +68,8 @@ class Course:
         optimiser: Of its trainable parameters, likewise.
         descent: How parameters move; the schedule counts steps.
         splits: The images.
-        start: How many parts their activations have passed.
-        seed: Of the order of batches.
+        augment: One of `AUGMENTATIONS`; see there.
+        seed: Of the order of batches and of the augmentation.
         batch_size: Images a step; the last batch of an epoch has what is left.
     """
 
@@ -74,7 +77,7 @@ class Course:
     optimiser: Optimiser
     descent: Descent
     splits: Splits
-    start: int
+    augment: Callable[[Tensor, int, int], Batches]
     seed: int
     batch_size: int
 
@@ -105,13 +108,26 @@ class Progress:
         return 0.0 if self.seen is None else seen_fit(self.seen).loss
 
 
-def splits_of(birds: Birds, task: str, groups: LayerGroups, depth: int, device: torch.device) -> Splits:
-    """Return the splits with activations after the first `depth` parts, which are frozen."""
+def splits_of(
+    birds: Birds, task: str, groups: LayerGroups, depth: int, device: torch.device, *, changing: bool = False
+) -> Splits:
+    """Return the splits with activations after the first `depth` parts, which are frozen.
+
+    Args:
+        birds: The images.
+        task: One of `TASKS`.
+        groups: The network.
+        depth: How many parts are passed once and for all.
+        device: Where the network is.
+        changing: Whether training sees other images at each visit: they stay images, and pass all parts in each step.
+    """
     images = _on_device(birds, device)
-    inputs = prefix_activations(groups, [of_split for of_split, _ in images], depth)
+    starts = (0 if changing else depth, depth, depth)
+    kept = [of_split for of_split, _ in images[:1]] if changing else []
+    inputs = (*kept, *prefix_activations(groups, [of_split for of_split, _ in images[len(kept) :]], depth))
     splits = [
-        Split(activations, TASKS[task](of_groups), of_groups)
-        for activations, (_, of_groups) in zip(inputs, images, strict=True)
+        Split(activations, TASKS[task](of_groups), of_groups, start)
+        for activations, (_, of_groups), start in zip(inputs, images, starts, strict=True)
     ]
     train, validation, test = splits
     return Splits(train, validation, test, birds.train.counts)
@@ -157,7 +173,7 @@ def measured(course: Course, progress: Progress) -> tuple[Progress, dict[str, Va
     if progress.seen is not None:
         columns |= dict(zip(("train_loss", "train_acc"), seen_fit(progress.seen), strict=True))
     for name, split in (("val", course.splits.val), ("test", course.splits.test)):
-        right = predictions(course.groups, split.inputs, course.start) == split.labels
+        right = predictions(course.groups, split.inputs, split.start) == split.labels
         columns |= group_columns(right, split.groups, course.splits.counts, name)
     columns["worst_group_id"] = worst_group([columns[f"test_group_acc_{name}"] for name in GROUP_NAMES])[0]
     if progress.epoch:
@@ -172,11 +188,11 @@ def one_epoch(course: Course, progress: Progress) -> Progress:
     """Change the network by an epoch and return the progress after it, without waiting for the device."""
     train, steps = course.splits.train, course.steps_an_epoch
     device = train.labels.device
-    seen = nothing_seen(device)
+    shown, seen = course.augment(train.inputs, course.seed, progress.epoch), nothing_seen(device)
     for step in range(progress.epoch * steps, (progress.epoch + 1) * steps):
         batch = batch_indices(course.seed, step, len(train.labels), course.batch_size, device, whole=False)
-        examples = train.inputs[batch], train.labels[batch]
-        seen = seen + train_step(course.groups, course.optimiser, course.descent, step, examples, course.start)
+        examples = shown(batch), train.labels[batch]
+        seen = seen + train_step(course.groups, course.optimiser, course.descent, step, examples, train.start)
     gradients = gradients_squared(course.groups, course.optimiser.gradient or {})
     return replace(progress, epoch=progress.epoch + 1, seen=seen, gradients=gradients)
 

@@ -45,6 +45,8 @@ def prefix_activations(
         depth: How many parts they pass.
     """
     if depth == 0:
+        # Training all parts takes the most memory, and far more time than the activations would save a later trial.
+        forget_activations()
         return tuple(inputs)
     groups.eval()
     digests = list(_digests(groups, inputs, depth))
