@@ -47,7 +47,7 @@ def draw(results: Results) -> Sequence[Drawing]:
 
 def freeze_depths(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     """Return accuracy on clean images against what is frozen, at the end and at equal training loss."""
-    chosen = _variants(_fine_tuned(trials))
+    chosen = _variants(trials[trials["part"] == "B"])
     if chosen[DEPTH].nunique() < 2:
         return None
     crossed = at_matched_loss(rows, [LEVEL], "train_loss", [CLEAN]).set_index("trial_id")[CLEAN]
@@ -189,7 +189,20 @@ def _variants(trials: pd.DataFrame) -> pd.DataFrame:
     for name in (AMPLITUDE, AGREEMENT, RATE):
         if len(chosen):
             chosen = chosen[chosen[name] == chosen[name].mode().iloc[-1]]
-    return chosen.assign(variant=_described(chosen, _PASSIVE))
+    return chosen.assign(variant=_told_apart(chosen))
+
+
+def _told_apart(trials: pd.DataFrame) -> pd.Series:
+    """Return in words what of each trial is not the commonest value, where several knobs vary."""
+    names = _varying(trials, _PASSIVE)
+    if len(names) < 2:
+        return _described(trials, _PASSIVE)
+    usual = trials[names].mode().iloc[0]
+    words = [
+        described({name: value for name, value in zip(names, values, strict=True) if value != usual[name]})
+        for values in trials[names].itertuples(index=False)
+    ]
+    return pd.Series(words, index=trials.index, dtype=str).replace("", "unchanged")
 
 
 def _commonest(trials: pd.DataFrame) -> pd.DataFrame:
@@ -200,9 +213,13 @@ def _commonest(trials: pd.DataFrame) -> pd.DataFrame:
 
 def _described(trials: pd.DataFrame, passive: Sequence[str]) -> pd.Series:
     """Return what tells trials apart in words, but for passive knobs."""
-    varying = [name for name in knob_names(trials) if name not in passive and trials[name].nunique() > 1]
+    varying = _varying(trials, passive)
     words = [described(dict(zip(varying, values, strict=True))) for values in trials[varying].itertuples(index=False)]
     return pd.Series(words, index=trials.index, dtype=str)
+
+
+def _varying(trials: pd.DataFrame, passive: Sequence[str]) -> list[str]:
+    return [name for name in knob_names(trials) if name not in passive and trials[name].nunique() > 1]
 
 
 def _subject(trials: pd.DataFrame, *remarks: str) -> str:

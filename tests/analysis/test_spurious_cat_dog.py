@@ -99,6 +99,15 @@ def test_variants_are_lines_of_their_own_and_sweeps_over_the_feature_are_not() -
     assert set(drawing.numbers["variant"]) == {"head init reinit", "head init keep"}
 
 
+def test_where_several_knobs_vary_a_line_is_named_after_what_is_not_as_usual() -> None:
+    settings = combined(freeze_depth=[0, 4], seed=[0, 1])
+    settings += combined(freeze_depth=[0, 4], head_init=["keep"], seed=[0, 1])
+    settings += combined(freeze_depth=[0, 4], pretrain_epochs=[0], seed=[0, 1])
+    drawing = freeze_depths(*frames(*settings))
+    assert drawing is not None
+    assert set(drawing.numbers["variant"]) == {"unchanged", "head init keep", "pretrain epochs 0"}
+
+
 def test_one_depth_has_no_figure_of_depths() -> None:
     assert freeze_depths(*frames(*combined(seed=[0, 1]))) is None
     assert diagrams(*frames(*combined(seed=[0, 1]))) is None
