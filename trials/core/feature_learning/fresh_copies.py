@@ -57,6 +57,8 @@ class FreshCopies:
     def drawn(self, descent: Descent, at: Projections, steps: Int64[Tensor, " trials"]) -> tuple[Descent, Projections]:
         """Return the descent on originals and copies of each training's step, and where it is."""
         samples, transforms = self.transformed.shape[2:]
+        if transforms == 1:  # no more than noise to draw
+            return self.expected(descent, at, steps)
         streams = zip(self.seeds.tolist(), steps.tolist(), strict=True)
         drawn = torch.stack([drawn_transforms(*stream, samples, self.copies, transforms) for stream in streams])
         picked = drawn[:, None].expand(-1, self.transformed.shape[1], -1, -1).to(steps.device)
