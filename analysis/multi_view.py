@@ -44,7 +44,7 @@ from analysis.core.results import Results
 from analysis.core.study_figures import carried_figures
 
 STUDY = "multi_view"
-_SUBJECT = (EXPONENT, SAMPLES, SHARE, NOISE, "channels", "initial_scale", "noise", ARM, DRAWS)
+_SUBJECT = (EXPONENT, SAMPLES, SHARE, NOISE, "channels", "initial_scale", "noise", ARM)
 # Good or bad: accurate or not; easy or hard: a large or a small part of the gradient (Shen, Bubeck and Gunasekar).
 _SIDES = "rare views are good & easy on its left; on its right good & hard, after the noise, which is bad & easy"
 _PASSIVE = ("seed", "flat_phase", "steps", "threshold", "patches", "dimension", "test_samples")
@@ -243,4 +243,5 @@ def _panels(trials: pd.DataFrame, rows: pd.DataFrame, *, across: Sequence[str], 
 
 
 def _subject(trials: pd.DataFrame, *remarks: str) -> str:
-    return subject(trials, Panels(()), _SUBJECT, *remarks)
+    online = (trials[DRAWS] != "once").all()  # the rule needs no mention
+    return subject(trials, Panels(()), (*_SUBJECT, DRAWS) if online else _SUBJECT, *remarks)
