@@ -133,8 +133,8 @@ def drawn_noise(
 ) -> Float[Tensor, "channels noises draws"]:
     """Return the first weights' projections on the noise that a step draws, for weights and noise of scale 1."""
     pairs = math.ceil(channels * noises / 2)
-    stream = partial(draws, seed, samples, visit=step, stream="fresh_noise", lanes=2 * pairs)
-    uniform = _float64([stream(copy=copy) for copy in _besides(copies)])
+    of_copy = partial(draws, seed, samples, visit=step, stream="fresh_noise", lanes=2 * pairs)
+    uniform = _float64([of_copy(copy=copy) for copy in _besides(copies)])
     # Box and Muller: two normal numbers from two uniform ones, so that what a sample draws is a block of fixed size.
     radius, angle = (-2 * (1 - uniform[..., :pairs]).log()).sqrt(), 2 * math.pi * uniform[..., pairs:]
     normal = torch.cat([radius * angle.cos(), radius * angle.sin()], dim=2)[..., : channels * noises]
