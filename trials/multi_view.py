@@ -81,9 +81,7 @@ class MultiViewKnobs(PatchKnobs):
         if self.flat_phase == "closed_form" and self.draws_every_step:
             raise ValueError("flat_phase=closed_form needs augmentation_draws=once, got every_step")
         if self.noise != "orthonormal" and self.passing_draws:  # overlaps with all noise ever drawn would matter
-            raise ValueError(
-                f"augmentation_draws=every_step with fresh noise needs noise=orthonormal, got {self.noise}"
-            )
+            raise ValueError(f"augmentation_draws=every_step with new noise needs noise=orthonormal, got {self.noise}")
         largest = self._stable_rate / self._rule
         if self.learning_rate_factor > largest:
             raise ValueError(

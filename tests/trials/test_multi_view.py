@@ -253,7 +253,7 @@ def test_the_step_length_follows_the_rule_and_no_arm_of_augmentation() -> None:
             {"flat_phase": "closed_form", **ONLINE},
             "flat_phase=closed_form needs augmentation_draws=once, got every_step",
         ),
-        ({"noise": "gaussian", **ONLINE}, "every_step with fresh noise needs noise=orthonormal, got gaussian"),
+        ({"noise": "gaussian", **ONLINE}, "every_step with new noise needs noise=orthonormal, got gaussian"),
         ({**ONLINE, "dimension": 2000}, "dimension=2000 has no room for 32000205 orthonormal directions"),
         (
             {"augmentation": "fresh_noise", "augmentation_draws": "daily"},
