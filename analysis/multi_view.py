@@ -20,6 +20,7 @@ from analysis.core.feature_scores import (
     ARM,
     COMMON,
     COPIES,
+    DRAWS,
     EXPONENT,
     LABELS,
     MINORITY,
@@ -35,11 +36,12 @@ from analysis.core.feature_scores import (
     true_over_noise,
     true_over_spurious,
 )
-from analysis.core.figures import COLOURS, Drawing, ordered_colours, style
+from analysis.core.figures import COLOURS, Drawing, ordered_colours
 from analysis.core.learning_times import draw_learning_times, learned_points
 from analysis.core.pages import axes_grid
 from analysis.core.panels import Panels, panels, spread, subject
 from analysis.core.results import Results
+from analysis.core.study_figures import carried_figures
 
 STUDY = "multi_view"
 _SUBJECT = (EXPONENT, SAMPLES, SHARE, NOISE, "channels", "initial_scale", "noise", ARM)
@@ -50,15 +52,7 @@ _PASSIVE = ("seed", "flat_phase", "steps", "threshold", "patches", "dimension", 
 
 def draw(results: Results) -> Sequence[Drawing]:
     """Return every figure that the stored trials carry."""
-    trials = results.trials(STUDY)
-    trials = trials[(trials["outcome"] == "finished") & (trials["revision"] == trials["revision"].max())]
-    if not len(trials):
-        return []
-    rows = results.measurements(STUDY, knobs=True)
-    rows = rows[rows["trial_id"].isin(trials["trial_id"])]
-    with style():
-        drawn = [figure(trials, rows) for figure in FIGURES]
-    return [drawing for drawing in drawn if drawing is not None]
+    return carried_figures(results, STUDY, FIGURES)
 
 
 def phase_diagram(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
@@ -135,6 +129,7 @@ def learning_times(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
 
 def augmentation(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     """Return accuracies of the rare views and of the common one against the noise, a line each arm."""
+    trials = _told_apart(trials)
     arms = trials[trials[NOISE].groupby(trials[ARM]).transform("nunique") > 1]
     if arms[ARM].nunique() < 2:
         return None
@@ -154,7 +149,7 @@ def augmentation(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
 
 def copies(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     """Return accuracies against the number of copies of the training set, a line each arm."""
-    chosen = trials[trials[COPIES] > 0]
+    chosen = _told_apart(trials[trials[COPIES] > 0])
     if chosen[COPIES].nunique() < 2:
         return None
     figure, grid = axes_grid(1, 2, size=(4.2, 3.3), title=_subject(chosen, "mean and range of seeds"))
@@ -229,6 +224,12 @@ def _lines(axes: Axes, trials: pd.DataFrame, across: str, response: str, by: str
     return pd.concat(drawn, ignore_index=True)
 
 
+def _told_apart(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return trials whose arm says so where each step draws its copies."""
+    online = trials[DRAWS] == "every_step"
+    return trials.assign(**{ARM: trials[ARM].where(~online, trials[ARM] + ", online")})
+
+
 def _noise_of_balance(trials: pd.DataFrame, rows: pd.DataFrame, view: int | None) -> float:
     """Return the noise at which the importance ratio of a view, by default of the last, is 1."""
     one = trials.iloc[0]
@@ -242,4 +243,5 @@ def _panels(trials: pd.DataFrame, rows: pd.DataFrame, *, across: Sequence[str], 
 
 
 def _subject(trials: pd.DataFrame, *remarks: str) -> str:
-    return subject(trials, Panels(()), _SUBJECT, *remarks)
+    online = (trials[DRAWS] != "once").all()  # the rule needs no mention
+    return subject(trials, Panels(()), (*_SUBJECT, DRAWS) if online else _SUBJECT, *remarks)

@@ -6,20 +6,21 @@ rows, and is left out where these do not carry it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 from matplotlib.colors import Normalize
 
 from analysis.core.category_cells import draw_cells
 from analysis.core.curves import draw_band, line_entries, seed_band
-from analysis.core.figures import COLOURS, Drawing, ordered_colours, style
+from analysis.core.figures import COLOURS, Drawing, ordered_colours
 from analysis.core.frozen_parts import DEPTH, FROZEN, draw_columns, draw_depths, draw_published, name_depths
 from analysis.core.matched_loss import at_matched_loss
 from analysis.core.pages import axes_grid
 from analysis.core.panels import Panels, described, knob_names, subject
 from analysis.core.results import Results
 from analysis.core.seed_means import seed_means
+from analysis.core.study_figures import TrialsFigure, carried_figures
 
 STUDY = "spurious_cat_dog"
 RATE, ARM, PRETRAINING = "learning_rate", "augmentation_arm", "pretrain_epochs"
@@ -34,15 +35,7 @@ _PASSIVE = ("seed", DEPTH, "prefix_cache", "measurements_per_epoch", AMPLITUDE, 
 
 def draw(results: Results) -> Sequence[Drawing]:
     """Return every figure that the stored trials carry."""
-    trials = results.trials(STUDY)
-    trials = trials[(trials["outcome"] == "finished") & (trials["revision"] == trials["revision"].max())]
-    if not len(trials):
-        return []
-    rows = results.measurements(STUDY, knobs=True)
-    rows = rows[rows["trial_id"].isin(trials["trial_id"])]
-    with style():
-        drawn = [figure(trials, rows) for figure in FIGURES]
-    return [drawing for drawing in drawn if drawing is not None]
+    return carried_figures(results, STUDY, FIGURES)
 
 
 def freeze_depths(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
@@ -169,7 +162,7 @@ def augmentation(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
 
 ARMS = ("baseline", "random_noise_position", "random_crop", "clean", "crop_only")
 # The first is the study's main figure.
-FIGURES: Sequence[Callable[[pd.DataFrame, pd.DataFrame], Drawing | None]] = (
+FIGURES: Sequence[TrialsFigure] = (
     freeze_depths,
     learning_curves,
     diagrams,

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from trials.core.feature_learning.course import arrival_columns, fit_columns, growth_columns
+from trials.core.feature_learning.fresh_copies import fresh_copies
 from trials.core.feature_learning.fresh_samples import fresh_factor, test_columns
 from trials.core.feature_learning.noise import NOISES, Drawn, Geometry, geometry
 from trials.core.feature_learning.patch_data import PatchKnobs, largest_magnitude, noise_magnitudes, patch_set
@@ -69,13 +70,18 @@ class MultiViewKnobs(PatchKnobs):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        directions = self.shape.features + self.shape.noises * self.shape.draws
+        draws = self.shape.draws + self.passing_draws * self.steps
+        directions = self.shape.features + self.shape.noises * draws
         if self.noise == "orthonormal" and self.dimension < directions:
             raise ValueError(f"dimension={self.dimension} has no room for {directions} orthonormal directions")
         if self.dimension < self.shape.features:
             raise ValueError(f"dimension={self.dimension} has no room for {self.shape.features} orthonormal features")
         if self.flat_phase == "closed_form" and self.noise != "orthonormal":
             raise ValueError(f"flat_phase=closed_form needs noise=orthonormal, got noise={self.noise}")
+        if self.flat_phase == "closed_form" and self.draws_every_step:
+            raise ValueError("flat_phase=closed_form needs augmentation_draws=once, got every_step")
+        if self.noise != "orthonormal" and self.passing_draws:  # overlaps with all noise ever drawn would matter
+            raise ValueError(f"augmentation_draws=every_step with new noise needs noise=orthonormal, got {self.noise}")
         largest = self._stable_rate / self._rule
         if self.learning_rate_factor > largest:
             raise ValueError(
@@ -162,7 +168,7 @@ def run_many(knobs: Sequence[MultiViewKnobs], context: TrialContext) -> Iterator
     sets = [patch_set(each) for each in knobs]
     rates, scales = [each.learning_rate for each in knobs], [each.initial_scale for each in knobs]
     descent, start = stacked(sets, geometries, scales, rates, first.exponent, context.device)
-    trainings = begun(descent, start, first.threshold)
+    trainings = begun(descent, start, first.threshold, fresh_copies(knobs, scales, descent))
     if first.flat_phase == "closed_form":
         trainings = past_flat_phase(trainings, min(_FLAT_BELOW, first.threshold / 5), first.steps)
 
@@ -188,7 +194,7 @@ def _rows(
     views = knobs[0].views
     columns = {
         "time": trainings.times,
-        **fit_columns(trainings.descent, trainings.at),
+        **fit_columns(*trainings.present),
         **growth_columns(trainings.at, trainings.told, trainings.times, views),
         **arrival_columns(trainings.reached, trainings.told, trainings.threshold, views),
     }
@@ -236,7 +242,8 @@ def _alike(knobs: MultiViewKnobs) -> Hashable:
     """Return what decides the shapes and the code of a training; normal noise also shares its directions."""
     course = (knobs.flat_phase, knobs.steps, knobs.threshold, knobs.measurements_per_decade)
     shapes = (knobs.exponent, knobs.channels, knobs.views, knobs.shape, knobs.samples, knobs.noise)
-    return (*course, *shapes, drawn(knobs) if knobs.noise == "gaussian" else None)
+    passing = (knobs.augmentation, knobs.copies) if knobs.draws_every_step else None
+    return (*course, *shapes, passing, drawn(knobs) if knobs.noise == "gaussian" else None)
 
 
 TOGETHER = Together(run=run_many, key=_alike, most=64, tolerance=1e-11)

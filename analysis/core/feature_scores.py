@@ -15,7 +15,8 @@ import pandas as pd
 
 NOISE, SHARE, SAMPLES, EXPONENT = "noise_magnitude", "rare_share", "samples", "exponent"
 NOISE_SCALE, SPURIOUS_SCALE, MINORITY = "noise_scale", "spurious_scale", "minority_share"
-CHANNELS, SCALE, ARM, COPIES = "channels", "initial_scale", "augmentation", "augmentation_copies"
+CHANNELS, SCALE = "channels", "initial_scale"
+ARM, COPIES, DRAWS = "augmentation", "augmentation_copies", "augmentation_draws"
 RARE, COMMON, MINORITY_ACC = "final_test_acc_rare_mean", "final_test_acc_common", "final_minority_acc"
 RATIO = "final_importance_ratio"
 

@@ -88,6 +88,11 @@ def test_arms_and_copies_have_figures_of_their_own(tmp_path: Path) -> None:
     assert sorted(copies["copies"].numbers["value"].unique()) == [1, 2]
 
 
+def test_copies_drawn_at_every_step_are_lines_of_their_own(tmp_path: Path) -> None:
+    arm = ["augmentation=fresh_noise", "axes.augmentation_draws=[once,every_step]", "dimension=10000000"]
+    assert set(drawn(tmp_path, *arm)["augmentation"].numbers["line"]) == {"fresh_noise", "fresh_noise, online"}
+
+
 def test_pretraining_has_a_figure(tmp_path: Path) -> None:
     spurious = ["views=1", "patches=3", "spurious_magnitude=3", "axes.noise_magnitude=[4]"]
     scales = ["axes.noise_scale=[0.5,1]", "axes.spurious_scale=[0.5,1]"]

@@ -51,11 +51,17 @@ def written(knobs: MultiViewKnobs) -> Written:
 
 
 def descended(data: Written, knobs: MultiViewKnobs, steps: int) -> Parameters:
-    """Return the weights after steps of gradient descent, with autograd's gradient of the mean logistic loss."""
-    network = patchwise(knobs.channels, knobs.dimension, knobs.exponent)
-    weights = data.weights[WEIGHT].clone().requires_grad_()
+    """Return the weights after steps of gradient descent on one training set."""
+    weights = data.weights[WEIGHT]
     for _ in range(steps):
-        margins = data.labels * network.forward({WEIGHT: weights}, data.inputs)
-        (gradient,) = torch.autograd.grad(logistic_loss(margins), [weights])
-        weights = (weights - knobs.learning_rate * gradient).detach().requires_grad_()
-    return {WEIGHT: weights.detach()}
+        weights = stepped(weights, data, knobs)
+    return {WEIGHT: weights}
+
+
+def stepped(weights: Tensor, data: Written, knobs: MultiViewKnobs) -> Tensor:
+    """Return the weights after one step, with autograd's gradient of the mean logistic loss."""
+    network = patchwise(knobs.channels, knobs.dimension, knobs.exponent)
+    leaf = weights.clone().requires_grad_()
+    margins = data.labels * network.forward({WEIGHT: leaf}, data.inputs)
+    (gradient,) = torch.autograd.grad(logistic_loss(margins), [leaf])
+    return weights - knobs.learning_rate * gradient

@@ -25,6 +25,7 @@ from trials.multi_view import MEASUREMENTS, TOGETHER, MultiViewKnobs, drawn, run
 
 SEEDS = range(5)
 SMALL = {"samples": 40, "rare_share": 0.1, "channels": 4, "dimension": 300, "initial_scale": 0.05, "test_samples": 100}
+ONLINE = {"augmentation": "views_fresh_noise", "augmentation_draws": "every_step", "dimension": 10**9}
 SPURIOUS = {"samples": 400, "views": 1, "patches": 3, "spurious_magnitude": 3.0, "noise_magnitude": 4.0}
 
 
@@ -160,6 +161,8 @@ def test_pretraining_that_shrinks_noise_or_spurious_features_forces_the_true_one
         {"augmentation": "views_shared_noise"},
         {"exponent": 2, "flat_phase": "closed_form"},
         {"views": 1, "patches": 3, "spurious_magnitude": 3.0},
+        {"augmentation": "views_fresh_noise", "augmentation_draws": "every_step", "dimension": 10**7},
+        {"augmentation": "views_shared_noise", "augmentation_draws": "every_step", "noise": "gaussian"},
     ],
     ids=str,
 )
@@ -172,6 +175,13 @@ def test_trials_together_equal_trials_alone(changes: dict[str, Any]) -> None:
             for name, value in one.items():
                 number = isinstance(value, float)
                 assert other[name] == (pytest.approx(value, rel=1e-12, abs=1e-12) if number else value), name
+
+
+def test_copies_that_steps_draw_go_together_only_with_their_like() -> None:
+    key = TOGETHER.key
+    assert key(knobs(**ONLINE)) == key(knobs(**ONLINE, seed=1, noise_magnitude=3.0))
+    others = [{**ONLINE, "augmentation": "fresh_noise"}, {**ONLINE, "augmentation_copies": 2}, {}]
+    assert len({key(knobs(**other)) for other in [ONLINE, *others]}) == 4
 
 
 def test_normal_noise_trains_together_only_where_it_is_the_same() -> None:
@@ -239,6 +249,16 @@ def test_the_step_length_follows_the_rule_and_no_arm_of_augmentation() -> None:
         ({"dimension": 100}, "dimension=100 has no room for 205 orthonormal directions"),
         ({"dimension": 3, "noise": "gaussian"}, "dimension=3 has no room for 5 orthonormal features"),
         ({"noise": "gaussian", "flat_phase": "closed_form"}, "flat_phase=closed_form needs noise=orthonormal"),
+        (
+            {"flat_phase": "closed_form", **ONLINE},
+            "flat_phase=closed_form needs augmentation_draws=once, got every_step",
+        ),
+        ({"noise": "gaussian", **ONLINE}, "every_step with new noise needs noise=orthonormal, got gaussian"),
+        ({**ONLINE, "dimension": 2000}, "dimension=2000 has no room for 32000205 orthonormal directions"),
+        (
+            {"augmentation": "fresh_noise", "augmentation_draws": "daily"},
+            "augmentation_draws='daily' is not one of once",
+        ),
         ({"learning_rate_factor": 100}, "learning_rate_factor=100 overshoots: at most 10 for exponent=3, samples=200"),
         ({"augmentation": "views_fresh_noise", "augmentation_copies": 6}, "augmentation_copies=6 exceeds views=5"),
         ({"spurious_magnitude": 1}, "patches=2 leaves no room for view, noise and spurious feature"),

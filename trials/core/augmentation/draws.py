@@ -15,17 +15,24 @@ if TYPE_CHECKING:
     from jaxtyping import Float32
 
 LANES = 4
-"""Numbers a row: what one block of the generator gives."""
+"""Numbers that one block of the generator gives."""
 _BITS = 24  # all that float32 resolves below 1
 
 
 def draws(
-    seed: int, samples: int, *, copy: int = 0, visit: int = 0, attempt: int = 0, stream: str = "augmentation"
+    seed: int,
+    samples: int,
+    *,
+    copy: int = 0,
+    visit: int = 0,
+    attempt: int = 0,
+    stream: str = "augmentation",
+    lanes: int = LANES,
 ) -> Float32[np.ndarray, "samples lanes"]:
-    """Return four numbers in [0, 1) for each of the first `samples` samples of a data set.
+    """Return numbers in [0, 1) for each of the first `samples` samples of a data set, by default four.
 
     Row i is block i of a generator whose counter starts at (0, copy, visit, attempt), so more samples add rows and
-    change none.
+    change none; wider rows are as many blocks as hold them.
 
     Args:
         seed: Seed of the trial.
@@ -34,10 +41,12 @@ def draws(
         visit: How often the copy was drawn before, where every visit is drawn anew.
         attempt: How many draws of this visit were refused.
         stream: Name of the stream.
+        lanes: Numbers a row.
 
     Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011, section 3.3, Philox4x64-10.
     """
     key = np.frombuffer(hashlib.sha256(f"{seed}/{stream}".encode()).digest()[:16], np.uint64)
     generator = np.random.Philox(key=key, counter=np.array([0, copy, visit, attempt], np.uint64))
-    raw = generator.random_raw(samples * LANES) >> np.uint64(64 - _BITS)
-    return (raw.astype(np.float32) / np.float32(2**_BITS)).reshape(samples, LANES)
+    width = -(-lanes // LANES) * LANES
+    raw = generator.random_raw(samples * width) >> np.uint64(64 - _BITS)
+    return (raw.astype(np.float32) / np.float32(2**_BITS)).reshape(samples, width)[:, :lanes]

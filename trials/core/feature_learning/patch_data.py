@@ -70,14 +70,17 @@ class PatchKnobs(TrialKnobs):
     background_magnitude: float = knob("norm of a background patch, 0 = none", 0.0, at_least=0)
     augmentation: str = knob("what copies of the training set change", "none", choices=tuple(AUGMENTATIONS))
     augmentation_copies: int = knob("copies, the original included; 0 = as many as views", 0, at_least=0)
+    augmentation_draws: str = knob("when copies but the original are drawn", "once", choices=("once", "every_step"))
 
     def __post_init__(self) -> None:
         if self.augmentation == "none":
             object.__setattr__(self, "augmentation_copies", 0)
         super().__post_init__()
+        if self.copies == 1:  # nothing is drawn
+            object.__setattr__(self, "augmentation_draws", "once")
         if self.patches < 2 + self.has_spurious:
             raise ValueError(f"patches={self.patches} leaves no room for view, noise and spurious feature")
-        if AUGMENTATIONS[self.augmentation].shifts_views and self.augmentation_copies > self.views:
+        if self.arm.shifts_views and not self.draws_every_step and self.augmentation_copies > self.views:
             raise ValueError(
                 f"augmentation_copies={self.augmentation_copies} exceeds views={self.views}: copies repeat"
             )
@@ -93,20 +96,45 @@ class PatchKnobs(TrialKnobs):
         return self.spurious_magnitude > 0
 
     @property
+    def arm(self) -> Augmentation:
+        """What copies of the training set change."""
+        return AUGMENTATIONS[self.augmentation]
+
+    @property
+    def draws_every_step(self) -> bool:
+        """Whether each step draws copies of its own beside the originals."""
+        return self.augmentation_draws == "every_step"
+
+    @property
+    def drawn_shifts(self) -> range:
+        """How far a copy that a step draws may shift its view: as copies drawn once do, the original's 0 left out."""
+        return range(1, max(self.views, 2)) if self.arm.shifts_views else range(1)
+
+    @property
     def copies(self) -> int:
-        """Copies of the training set that are trained on."""
+        """Copies of the training set that a step trains on, the original included."""
         return 1 if self.augmentation == "none" else self.augmentation_copies or self.views
+
+    @property
+    def lasting_copies(self) -> int:
+        """Those of the copies that all steps have in common."""
+        return 1 if self.draws_every_step else self.copies
+
+    @property
+    def passing_draws(self) -> int:
+        """Draws of a noise patch that each step meets and no other step does."""
+        return self.samples * (self.copies - 1) if self.draws_every_step and self.arm.redraws_noise else 0
 
     @property
     def shape(self) -> PatchShape:
         """The sizes that decide the shapes of tensors."""
-        redrawn = AUGMENTATIONS[self.augmentation].redraws_noise
+        redrawn, copies = self.arm.redraws_noise, self.lasting_copies
         background = self.patches - 2 - self.has_spurious if self.background_magnitude else 0
         return PatchShape(
             features=self.views + self.has_spurious,
             noises=1 + background,
-            draws=self.samples * (self.copies if redrawn else 1),
-            sharing=1 if redrawn else self.copies,
+            draws=self.samples * (copies if redrawn else 1),
+            sharing=1 if redrawn else copies,
         )
 
 
@@ -147,14 +175,14 @@ class PatchSet:
 
 
 def patch_set(knobs: PatchKnobs) -> PatchSet:
-    """Return the training set."""
+    """Return the training set, without the copies that each step draws."""
     carried = _carried_views(knobs)
-    copies = range(knobs.copies)
-    shift = int(AUGMENTATIONS[knobs.augmentation].shifts_views)
+    copies = range(knobs.lasting_copies)
+    shift = int(knobs.arm.shifts_views)
     views = torch.stack([one_hot((carried + shift * copy) % knobs.views, knobs.views) for copy in copies])
     alignments = views.double()
     if knobs.has_spurious:
-        attributes = _attributes(knobs).expand(knobs.copies, knobs.samples)
+        attributes = _attributes(knobs).expand(knobs.lasting_copies, knobs.samples)
         alignments = torch.cat([alignments, attributes[..., None]], dim=2)
     shape = knobs.shape
     # Copies of a sample either follow one another as draws of their own, or stand side by side at one draw.

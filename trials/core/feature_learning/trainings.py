@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int64
     from torch import Tensor
 
+    from trials.core.feature_learning.fresh_copies import FreshCopies
+
 
 @dataclass(frozen=True, eq=False)
 class Trainings:
@@ -27,6 +29,7 @@ class Trainings:
         steps: Steps so far.
         reached: When features and noise were learned.
         threshold: Projection from which they count as learned.
+        copies: What each step draws beside the training set; None where that is all.
     """
 
     indices: Int64[Tensor, " trials"]
@@ -36,6 +39,7 @@ class Trainings:
     steps: Int64[Tensor, " trials"]
     reached: Arrivals
     threshold: float
+    copies: FreshCopies | None = None
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -46,9 +50,17 @@ class Trainings:
         return self.descent.learning_rates * self.steps
 
     @property
+    def present(self) -> tuple[Descent, Projections]:
+        """What is trained on, and where it is: of copies that are yet to be drawn, every one that may be."""
+        if self.copies is None:
+            return self.descent, self.at
+        return self.copies.expected(self.descent, self.at, self.steps)
+
+    @property
     def losses(self) -> Float[Tensor, " trials"]:
-        """Mean logistic loss of the training samples, in nats."""
-        return self.descent.losses(self.at)
+        """Mean logistic loss of what is trained on, in nats."""
+        descent, at = self.present
+        return descent.losses(at)
 
     def noted(self) -> Trainings:
         """Return the trainings with what has been learned by now."""
@@ -56,7 +68,13 @@ class Trainings:
 
     def stepped(self) -> Trainings:
         """Return the trainings after one step."""
-        return replace(self, at=self.descent.step(self.at), steps=self.steps + 1)
+        if self.copies is None:
+            after = self.descent.step(self.at)
+        else:
+            descent, at = self.copies.drawn(self.descent, self.at, self.steps)
+            features, noise = descent.step(at)
+            after = Projections(features, noise[..., : self.at.noise.shape[3]])  # no later step meets the copies
+        return replace(self, at=after, steps=self.steps + 1)
 
     def where(self, kept: Bool[Tensor, " trials"]) -> Trainings:
         """Return some of the trainings."""
@@ -75,14 +93,16 @@ class Trainings:
             self.steps[chosen],
             self.reached.only(chosen),
             self.threshold,
+            None if self.copies is None else self.copies.only(chosen),
         )
 
 
-def begun(descent: Descent, start: Projections, threshold: float) -> Trainings:
+def begun(descent: Descent, start: Projections, threshold: float, copies: FreshCopies | None = None) -> Trainings:
     """Return trainings at step 0."""
+    told = forecast(descent if copies is None else copies.under_all(descent), start)
     count = len(start.features)
     indices, steps = (make(count, device=start.features.device) for make in (torch.arange, _zeros))
-    return Trainings(indices, descent, forecast(descent, start), start, steps, none_yet(start), threshold)
+    return Trainings(indices, descent, told, start, steps, none_yet(start), threshold, copies)
 
 
 def past_flat_phase(trainings: Trainings, level: float, most: int) -> Trainings:
