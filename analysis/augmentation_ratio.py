@@ -20,11 +20,12 @@ from analysis.core.augmentation_levels import levels
 from analysis.core.augmentation_worth import ACCURACY, ARM, COPIES, INVARIANCES, RATIO, TRANSFORM, lent, worth
 from analysis.core.boundary_lines import label_values
 from analysis.core.curves import draw_band, seed_band
-from analysis.core.figures import COLOURS, Drawing, present, style
+from analysis.core.figures import COLOURS, Drawing, present
 from analysis.core.pages import axes_grid, page_of_measurements, page_of_panels, titled
 from analysis.core.panels import Panel, Panels, panels, subject
 from analysis.core.phase_diagram import COLOUR_MAP
 from analysis.core.results import Results
+from analysis.core.study_figures import carried, finished_trials
 
 STUDY = "augmentation_ratio"
 SIZE, NETWORK, MIXING = "data_train_size", "network", "mixing"
@@ -51,14 +52,8 @@ _MARKERS = MappingProxyType(dict(zip(INVARIANCES, ("o", "s", "^"), strict=True))
 
 def draw(results: Results) -> Sequence[Drawing]:
     """Return every figure that the stored trials carry."""
-    trials = results.trials(STUDY)
-    trials = trials[(trials["outcome"] == "finished") & (trials["revision"] == trials["revision"].max())]
-    if not len(trials):
-        return []
-    unmixed = lent(trials[trials[MIXING] == "none"])
-    with style():
-        drawn = [*(figure(unmixed) for figure in FIGURES), levels(trials)]
-    return [drawing for drawing in drawn if drawing is not None]
+    trials = finished_trials(results, STUDY)
+    return [*carried(FIGURES, lent(trials[trials[MIXING] == "none"])), *carried([levels], trials)]
 
 
 def curves(trials: pd.DataFrame) -> Drawing | None:

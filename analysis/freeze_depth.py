@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from analysis.core.curves import draw_band, seed_band
-from analysis.core.figures import COLOURS, Drawing, ordered_colours, style
+from analysis.core.figures import COLOURS, Drawing, ordered_colours
 from analysis.core.freezing import (
     BACKGROUND,
     DEPTH,
@@ -33,6 +33,7 @@ from analysis.core.pages import axes_grid, titled
 from analysis.core.panels import described, panels, subject
 from analysis.core.phase_diagram import common_range, draw_phase_diagram, legend_entries, phase_cells
 from analysis.core.results import Results
+from analysis.core.study_figures import carried, finished_trials
 
 STUDY = "freeze_depth"
 OURS, THEIRS = RULES
@@ -46,13 +47,7 @@ _FROZEN = "frozen parts"
 
 def draw(results: Results) -> Sequence[Drawing]:
     """Return every figure that the stored trials carry."""
-    trials = results.trials(STUDY)
-    trials = trials[(trials["outcome"] == "finished") & (trials["revision"] == trials["revision"].max())]
-    if not len(trials):
-        return []
-    with style():
-        drawn = [figure(trials) for figure in FIGURES]
-    return [drawing for drawing in drawn if drawing is not None]
+    return carried(FIGURES, finished_trials(results, STUDY))
 
 
 def depths(trials: pd.DataFrame) -> Drawing:

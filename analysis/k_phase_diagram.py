@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 
 from analysis.core.curves import diverged_entries
 from analysis.core.diagrams import Labels, draw_diagrams
-from analysis.core.figures import Drawing, ordered_colours, present, style
+from analysis.core.figures import Drawing, ordered_colours, present
 from analysis.core.fits import draw_fit, fit_labels, function_entries, loss_unit, page_of_ends
 from analysis.core.interval_axes import (
     draw_diagonal,
@@ -42,6 +42,7 @@ from analysis.core.panels import Panel, Panels, knob_names, panels, subject
 from analysis.core.phase_diagram import MARKED
 from analysis.core.results import Results
 from analysis.core.stability import LABEL, RATIO, draw_stability
+from analysis.core.study_figures import carried
 from analysis.core.worth_by_interval import worth_by_interval
 
 STUDY = "k_phase_diagram"
@@ -60,9 +61,7 @@ def draw(results: Results) -> Sequence[Drawing]:
     trials, rows = distinct_trainings(trials, results.measurements(STUDY, knobs=True), knob_names(trials))
     if not shared_steps(rows):
         return []
-    with style():
-        drawn = [figure(trials, rows) for figure in FIGURES]
-    return [drawing for drawing in drawn if drawing is not None]
+    return carried(FIGURES, trials, rows)
 
 
 def over_time(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing:

@@ -30,7 +30,7 @@ LEVEL = 0.01
 """Training loss at which learning rates and budgets compare."""
 _CHANCE = 0.5
 _SUBJECT = ("data_name", "network_blocks", "network_width", "train_per_class", PRETRAINING, "epochs")
-_PASSIVE = ("seed", DEPTH, "prefix_cache", "measurements_per_epoch", AMPLITUDE, AGREEMENT, RATE)
+_PASSIVE = ("seed", DEPTH, "prefix_cache", "measurements_per_epoch", AMPLITUDE, AGREEMENT)
 
 
 def draw(results: Results) -> Sequence[Drawing]:
@@ -177,12 +177,16 @@ def _fine_tuned(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _variants(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return trials at the commonest feature and learning rate, with what else varies in words as `variant`."""
-    chosen = trials
-    for name in (AMPLITUDE, AGREEMENT, RATE):
-        if len(chosen):
-            chosen = chosen[chosen[name] == chosen[name].mode().iloc[-1]]
+    """Return trials at the commonest feature, with what else varies in words as `variant`."""
+    chosen = _at_commonest(trials, (AMPLITUDE, AGREEMENT))
     return chosen.assign(variant=_told_apart(chosen))
+
+
+def _at_commonest(trials: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    for name in names:
+        if len(trials):
+            trials = trials[trials[name] == trials[name].mode().iloc[-1]]
+    return trials
 
 
 def _told_apart(trials: pd.DataFrame) -> pd.Series:
@@ -199,8 +203,8 @@ def _told_apart(trials: pd.DataFrame) -> pd.Series:
 
 
 def _commonest(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the trials of the commonest variant."""
-    chosen = _variants(trials)
+    """Return the trials of the commonest variant at the commonest learning rate."""
+    chosen = _variants(_at_commonest(trials, (RATE,)))
     return chosen[chosen["variant"] == chosen["variant"].mode().iloc[0]] if len(chosen) else chosen
 
 

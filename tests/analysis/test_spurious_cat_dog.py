@@ -108,6 +108,12 @@ def test_where_several_knobs_vary_a_line_is_named_after_what_is_not_as_usual() -
     assert set(drawing.numbers["variant"]) == {"unchanged", "head init keep", "pretrain epochs 0"}
 
 
+def test_learning_rates_are_lines_of_their_own() -> None:
+    drawing = freeze_depths(*frames(*combined(freeze_depth=[0, 4], learning_rate=[0.01, 0.1], seed=[0, 1])))
+    assert drawing is not None
+    assert set(drawing.numbers["variant"]) == {"learning rate 0.01", "learning rate 0.1"}
+
+
 def test_one_depth_has_no_figure_of_depths() -> None:
     assert freeze_depths(*frames(*combined(seed=[0, 1]))) is None
     assert diagrams(*frames(*combined(seed=[0, 1]))) is None
