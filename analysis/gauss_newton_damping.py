@@ -15,6 +15,7 @@ from matplotlib.colors import Normalize
 
 from analysis.core.bands import draw_bands, joined, name_curves, panels_of
 from analysis.core.figures import COLOURS, Drawing, style
+from analysis.core.panels import described
 from analysis.core.phase_diagram import draw_phase_diagram, legend_entries, phase_cells
 from analysis.core.results import Results
 
@@ -55,12 +56,19 @@ def with_arms(rows: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     names = list(trials.columns)
     knobs = [name for name in names[names.index("knobs_json") + 1 :] if not name.startswith("final_")]
     varying = [name for name in knobs if name not in _NO_ARM and trials[name].nunique() > 1]
-    arms = trials[varying].apply(lambda row: ", ".join(f"{value}" for value in row), axis=1) if varying else "all"
+    arms = trials[varying].apply(_in_words, axis=1) if varying else "all"
     cut_short = np.where(
         trials["solver"].isin(_DESCENDING), 1 / (trials["inner_learning_rate"] * trials["inner_steps"]), 0.0
     )
     axis = pd.DataFrame({"trial_id": trials["trial_id"], ARM: arms, DAMPING: trials["damping"] + cut_short})
     return rows.rename(columns={DAMPING: STEP_DAMPING}).merge(axis, on="trial_id")
+
+
+def _in_words(knobs: pd.Series) -> str:
+    """Return the values of knobs, those that are no words with their names."""
+    return ", ".join(
+        value if isinstance(value, str) else described({str(name): value}) for name, value in knobs.items()
+    )
 
 
 def generalisation(rows: pd.DataFrame) -> Drawing:

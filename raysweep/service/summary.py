@@ -8,9 +8,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from analysis.core.panels import knob_names
 from analysis.core.results import Results
 from raysweep.service.configuration import Settings
 from raysweep.service.messages import PlannedTrial, TrialReport
@@ -56,18 +58,29 @@ def plan_table(study: Study, plan: Plan) -> Table:
 
 
 def outcome_table(study: Study, results: Results) -> Table:
-    """Return the headline measurement by the study's main knob: mean over seeds, smallest and largest, and outcomes."""
+    """Return the headline measurement by the knob in question: mean, smallest and largest, and outcomes.
+
+    That knob is the study's main one; where a space has one value of it, the one of most values but the seed.
+    """
     trials = results.trials(study.name)
+    across = _told_by(study, trials)
     name = study.headline.removeprefix("final_")
     table = Table(title=study.question, title_justify="left", caption=study.measurements[name].meaning)
-    for heading in (study.across, f"{name} (mean)", "smallest", "largest", "finished", "diverged", "failed"):
+    for heading in (across, f"{name} (mean)", "smallest", "largest", "finished", "diverged", "failed"):
         table.add_column(heading, justify="right")
-    for value, chosen in trials.groupby(study.across):
+    for value, chosen in trials.groupby(across, dropna=False):
         finished = chosen.loc[chosen["outcome"] == "finished", study.headline]
         numbers = [f"{number:.4f}" for number in (finished.mean(), finished.min(), finished.max())]
         counts = [str(int((chosen["outcome"] == outcome).sum())) for outcome in ("finished", "diverged", "failed")]
         table.add_row(str(value), *(numbers if len(finished) else ["-"] * 3), *counts)
     return table
+
+
+def _told_by(study: Study, trials: pd.DataFrame) -> str:
+    if trials[study.across].nunique() > 1:
+        return study.across
+    values = {knob: len(set(trials[knob])) for knob in (study.across, *knob_names(trials)) if knob != "seed"}
+    return max(values, key=values.__getitem__)
 
 
 def search_line(study: Study, settings: Settings, supply: AskedTrials) -> str:

@@ -50,6 +50,14 @@ def test_a_sweep_leaves_tables_and_figures_and_a_second_run_only_draws(
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")} == written
 
 
+def test_the_table_is_told_by_a_knob_that_varies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    varied = ["axes.feature_update_interval=5", "axes.learning_rate=[0.01,0.02,0.05]", "axes.seed=range(2)"]
+    assert main(STUDY, [*SERIAL, *varied, f"results={tmp_path}"]) == 0
+    told = capsys.readouterr().out
+    assert "┃ learning_rate ┃" in told
+    assert [line.split()[1] for line in told.splitlines() if re.match(r"│ +0\.0\d+ ", line)] == ["0.01", "0.02", "0.05"]
+
+
 def test_the_printed_lines_open_the_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(STUDY, [*SERIAL, f"results={tmp_path}"])
     lines = [line for line in capsys.readouterr().out.splitlines() if line[:7] in ("pandas:", "polars:", "duckdb:")]
