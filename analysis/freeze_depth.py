@@ -195,7 +195,10 @@ def _lines(trials: pd.DataFrame, across: str, by: str, label: str, name: str) ->
             drawn.append(band.assign(**{by: value}))
         numbers.append(pd.concat(drawn, ignore_index=True))
         axes.set(xlabel=label, ylabel=_WORST, ylim=(-0.02, 1.02))
-        axes.set_xticks(np.sort(chosen[across].unique()))
+        ticks = np.sort(chosen[across].unique())
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        if across == STRENGTH:  # values near 1 lie side by side
+            axes.tick_params(axis="x", labelrotation=60, labelsize=7)
         axes.legend(fontsize=7)
     return Drawing(figure, found.numbered(numbers), name)
 

@@ -122,10 +122,11 @@ def subject(trials: pd.DataFrame, panels: Panels, names: Sequence[str], *remarks
     Args:
         trials: The trials of the figure.
         panels: Its panels.
-        names: Knobs, where the trials have them; a knob of text is shown by its value alone.
+        names: Knobs, where the trials have them; a knob of text is shown by its value alone, unless that is "none".
         remarks: What else there is to say.
     """
-    constant = {name: trials[name].iloc[0] for name in names if name in trials and trials[name].nunique() == 1}
+    shown = [name for name in names if name in trials and trials[name].nunique() == 1]
+    constant = {name: trials[name].iloc[0] for name in shown if trials[name].iloc[0] != "none"}
     texts = [value if isinstance(value, str) else described({name: value}) for name, value in constant.items()]
     omitted = [f"shown are {panels.omitted}"] if panels.omitted else []
     return "; ".join([", ".join(texts), *omitted, *remarks])
