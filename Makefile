@@ -12,19 +12,15 @@ help:  ## say what there is
 demo: $(VENV)/runtime  ## K phase diagram on handwritten digits: set up, run, draw
 	$(BIN)/python -m raysweep.k_phase_diagram
 
-# Trainings side by side, one a core; then what starts Ray, which takes them all. Both run, whatever the first says.
-define tests
-	@failed=0; \
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --ignore=tests/raysweep $(1) || failed=1; \
-	$(BIN)/python -m pytest $(1) tests/raysweep || failed=1; \
-	exit $$failed
-endef
-
 test: $(VENV)/development  ## the tests that take under 15 minutes on two cores
-	$(call tests,-m "not slow")
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical -m "not slow"
 
+# Side by side, one a core; then those that start Ray, which takes them all. Both run, whatever the first says.
 test-all: $(VENV)/development  ## all tests
-	$(call tests)
+	@failed=0; \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical -m "not alone" || failed=1; \
+	$(BIN)/python -m pytest -m alone || failed=1; \
+	exit $$failed
 
 bench: $(VENV)/development  ## ratios, side by side in one run
 	@for benchmark in tests/benchmarks/bench_*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done

@@ -14,7 +14,16 @@ from pathlib import Path
 import boto3
 import pytest
 
+SERVICE = Path(__file__).parent / "raysweep"
 KEYS = ("raysweepaccess", "raysweepsecret")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by markers
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the slow tests of the service, which start clusters, as those that run alone."""
+    for item in items:
+        if SERVICE in item.path.parents and item.get_closest_marker("slow"):
+            item.add_marker("alone")
 
 
 @dataclass(frozen=True)
