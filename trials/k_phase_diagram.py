@@ -24,6 +24,7 @@ from trials.core.losses.classification import LOSSES
 from trials.core.networks.cnn import cnn_large, cnn_small
 from trials.core.networks.mlp import mlp
 from trials.core.networks.network import Network
+from trials.core.networks.precision import HALF, PRECISIONS, in_precision
 from trials.core.networks.resnet import resnet18
 from trials.core.optimisers.rules import LINEAR, RULES
 from trials.core.parameters import moved_to
@@ -52,7 +53,6 @@ NETWORKS: Mapping[str, Callable[[tuple[int, ...], int, KPhaseKnobs], Network]] =
         "resnet18": lambda shape, classes, knobs: resnet18(shape, classes),
     }
 )
-PRECISIONS: Mapping[str, torch.dtype] = MappingProxyType({"float32": torch.float32, "float64": torch.float64})
 _DATA, _ROWS = DataKnobs(train_size=500), FixedSetKnobs()
 
 
@@ -87,7 +87,9 @@ class KPhaseKnobs(TrialKnobs):
     network: str = knob("architecture", "mlp", choices=tuple(NETWORKS))
     width: int = knob("units in a hidden layer; mlp only", 128, unit="units", at_least=1)
     depth: int = knob("hidden layers, 0 = linear classifier; mlp only", 2, unit="layers", at_least=0)
-    precision: str = knob("floating-point numbers of the training", "float32", choices=tuple(PRECISIONS))
+    precision: str = knob(
+        "numbers of the training; bfloat16: of its products alone, by autocast", "float32", choices=tuple(PRECISIONS)
+    )
     round_method: str = knob(
         "how a round's steps are computed; all agree to rounding", "auto", choices=("auto", *METHODS)
     )
@@ -180,6 +182,7 @@ def run_many(knobs: Sequence[KPhaseKnobs], context: TrialContext) -> Iterator[tu
 def together_key(knobs: KPhaseKnobs) -> Hashable | None:
     """Return what trials that train together have in common; None for one that trains by itself."""
     alone = knobs.reset_optimizer_on_relinearisation or knobs.round_tolerance > 0 or knobs.round_method != "auto"
+    alone |= knobs.precision == HALF
     if alone or knobs.network != "mlp" or knobs.width > WIDEST_TOGETHER or knobs.steps > LONGEST_TOGETHER:
         return None
     return tuple((name, value) for name, value in knobs.columns().items() if name not in MAY_DIFFER)
@@ -191,7 +194,8 @@ def prepared(knobs: KPhaseKnobs, context: TrialContext) -> tuple[Instruments, Me
     train, test = (examples.to(dtype) for examples in context.data(knobs.data))
     train = fixed_set(train, knobs.rows, knobs.data, knobs.seed)
     network = NETWORKS[knobs.network](tuple(train.inputs.shape[1:]), train.classes, knobs)
-    problem = Problem(network=network, train=train, loss=LOSSES[knobs.loss])
+    trained = in_precision(network, knobs.precision)
+    problem = Problem(network=trained, train=train, loss=LOSSES[knobs.loss])
     methods = chosen_methods(knobs.round_method, problem, knobs.batch_size, knobs.inner_optimizer)
     initial = moved_to(network.initial(generator(knobs.seed, "initialisation")), context.device, dtype)
     known = knobs.data.name in LAWS

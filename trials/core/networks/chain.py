@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from trials.core.networks.network import Network
 
@@ -40,9 +40,15 @@ class Opened:
 
 @dataclass(frozen=True)
 class Chain:
-    """The function that applies layers one after another."""
+    """The function that applies layers one after another.
+
+    Attributes:
+        layers: They.
+        rounds_products: Whether products are rounded to fewer digits than the numbers that come out have.
+    """
 
     layers: tuple[Layer, ...]
+    rounds_products: ClassVar[bool] = False
 
     def __call__(self, parameters: Parameters, inputs: Tensor) -> Tensor:
         for layer in self.layers:

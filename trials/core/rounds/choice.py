@@ -70,7 +70,7 @@ def chosen_methods(asked: str, problem: Problem, batch_size: int, rule: str) -> 
     if cache <= LARGEST_CACHE_BYTES:
         # The pass through all samples costs what each later step saves, times the steps of an epoch.
         switches.append(Switch(max(1, samples // batch_size), "cached", "each sample was visited about once"))
-    if rule in LINEAR:
+    if rule in LINEAR and not problem.network.forward.rounds_products:
         switches += _kernel(problem, layers, batch_size)
     return Methods(tuple(switches))
 
@@ -81,6 +81,8 @@ def _refuse_unsuitable(asked: str, problem: Problem) -> None:
     if not isinstance(problem.network.forward, Chain):
         raise ValueError(f"round_method={asked!r} needs a network that is a chain of layers: mlp, cnn_s or cnn_l")
     if asked == "function_space":
+        if problem.network.forward.rounds_products:
+            raise ValueError(f"round_method={asked!r} needs precision=float32 or float64")
         refuse_large_kernel(len(problem.train), problem.train.classes, problem.train.inputs.element_size())
 
 

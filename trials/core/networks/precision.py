@@ -1,0 +1,80 @@
+"""Precision: of a network's numbers, or of its products alone, in bfloat16 beside parameters and sums in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+
+from trials.core.networks.chain import Chain, Opened
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trials.core.networks.layers import Kept
+    from trials.core.networks.network import Forward, Network
+    from trials.core.parameters import Parameters
+
+HALF = "bfloat16"
+PRECISIONS: Mapping[str, torch.dtype] = MappingProxyType(
+    {"float32": torch.float32, "float64": torch.float64, HALF: torch.float32}
+)
+"""Name -> numbers of parameters and inputs."""
+
+
+@dataclass(frozen=True)
+class HalfForward:
+    """A function of parameters and inputs with its products in bfloat16; it returns float32.
+
+    Attributes:
+        forward: The same in float32.
+    """
+
+    forward: Forward
+
+    def __call__(self, parameters: Parameters, inputs: Tensor) -> Tensor:
+        with _in_half(inputs):
+            return self.forward(parameters, inputs).float()
+
+
+@dataclass(frozen=True)
+class HalfChain(Chain):
+    """A chain with its products in bfloat16, also those of its derivative.
+
+    Outputs and how far they move are added in float32: between two feature updates the one is large and fixed, and the
+    other is all that training changes.
+    """
+
+    rounds_products: ClassVar[bool] = True
+
+    def __call__(self, parameters: Parameters, inputs: Tensor) -> Tensor:
+        with _in_half(inputs):
+            return super().__call__(parameters, inputs).float()
+
+    def opened(self, parameters: Parameters, inputs: Tensor) -> Opened:
+        """Return the outputs in float32, and what the derivative needs as it is, mostly bfloat16."""
+        with _in_half(inputs):
+            opened = super().opened(parameters, inputs)
+        return Opened(opened.outputs.float(), opened.kept)
+
+    def tangent(self, anchor: Parameters, kept: tuple[Kept, ...], displacement: Parameters) -> Tensor:
+        """Return J(anchor) displacement in float32."""
+        with _in_half(next(iter(displacement.values()))):
+            return super().tangent(anchor, kept, displacement).float()
+
+
+def in_precision(network: Network, precision: str) -> Network:
+    """Return the network with products in one of `PRECISIONS`; its features, which are compared, stay as they were."""
+    if precision != HALF:
+        return network
+    forward = network.forward
+    halved = HalfChain(forward.layers) if isinstance(forward, Chain) else HalfForward(forward)
+    return replace(network, forward=halved)
+
+
+def _in_half(like: Tensor) -> torch.autocast:
+    # Casts that were kept would hide that parameters have moved.
+    return torch.autocast(like.device.type, torch.bfloat16, cache_enabled=False)
