@@ -10,99 +10,42 @@ import torch
 
 import trials.freeze_depth as recipe
 from tests.trials.bird_folders import write_released
-from trials.core.augmentation.resized_crops import Crops, drawn_crops
-from trials.core.birds import augmentations
-from trials.core.birds.networks import initial_network, shared_pretraining
-from trials.core.birds.pretraining import ACCURACY, PretrainKnobs, StageKnobs, pretrained
+from tests.trials.fine_tuned import PRETRAIN, assert_close, knobs_of, rows_of, whole
+from trials.core.birds.networks import initial_network
 from trials.core.birds.sets import BirdData
 from trials.core.checkpoints import Saved, as_arrays, as_state
 from trials.core.context import TrialContext
 from trials.core.data.arrays import load_arrays
 from trials.core.layer_groups.backbones import NETWORKS
 from trials.core.layer_groups.freezing import freeze
-from trials.core.rows import Diverged, checked
-from trials.freeze_depth import MEASUREMENTS, FreezeDepthKnobs, run
+from trials.core.rows import Diverged
 
-SMALL = {"width": 4, "epochs": 2, "learning_rate": 0.05, "batch_size": 16}
-CPU = torch.device("cpu")
 CROPS = "flip+resized_crop"
-
-
-def _knobs(**changes):
-    return FreezeDepthKnobs(**{**SMALL, "data": BirdData(scale=0.02, test_per_group=10), **changes})
-
-
-def _rows(knobs, context=None):
-    return list(checked(run(knobs, context or TrialContext()), MEASUREMENTS))
-
-
-def _whole(rows):
-    return [row for row in rows if row["part"] == "all"]
-
-
-def _assert_close(rows, others, tolerance=1e-6):
-    assert len(rows) == len(others)
-    for row, other in zip(rows, others, strict=True):
-        for name, value in row.items():
-            if isinstance(value, float):
-                assert value == pytest.approx(other[name], abs=tolerance), name
-            else:
-                assert value == other[name], name
 
 
 @pytest.mark.parametrize("depth", [1, 3, 4])
 @pytest.mark.parametrize("task", ["foreground", "background"])
 def test_fine_tuning_on_cached_activations_is_fine_tuning_on_images(monkeypatch, task, depth):
-    knobs = _knobs(task=task, freeze_depth=depth)
-    cached = _rows(knobs)
+    knobs = knobs_of(task=task, freeze_depth=depth)
+    cached = rows_of(knobs)
     monkeypatch.setattr(recipe, "cached_parts", lambda knobs: 0)
-    uncached = _rows(knobs)
-    assert {row.pop("cached_parts") for row in _whole(cached)} == {depth}
-    assert {row.pop("cached_parts") for row in _whole(uncached)} == {0}
-    _assert_close(cached, uncached)
-
-
-def _taking_all(seed, samples, visit, height, width):
-    start = torch.zeros(samples, dtype=torch.int64)
-    return Crops(start, start, start + height, start + width, flipped=start > 0)
-
-
-@pytest.mark.parametrize("depth", [0, 3])
-def test_crops_that_take_all_are_none(monkeypatch, depth):
-    plain = _rows(_knobs(freeze_depth=depth))
-    monkeypatch.setattr(augmentations, "drawn_crops", _taking_all)
-    cropped = _rows(_knobs(freeze_depth=depth, augmentation=CROPS))
-    assert [{row.pop("cached_parts") for row in _whole(rows)} for rows in (plain, cropped)] == [{depth}, {0}]
-    _assert_close(cropped, plain)
-
-
-def test_crops_change_training_and_nothing_that_is_measured_before_it():
-    plain, cropped = (_whole(_rows(_knobs(freeze_depth=3, augmentation=name))) for name in ("none", CROPS))
-    assert {name for name, value in plain[0].items() if value != cropped[0][name]} == {"cached_parts"}
-    assert all(row["train_loss"] != other["train_loss"] for row, other in zip(plain[1:], cropped[1:], strict=True))
-    assert {row["num_frozen"] for row in plain} == {row["num_frozen"] for row in cropped}
-
-
-def test_every_epoch_draws_other_crops_and_tasks_the_same(monkeypatch):
-    drawn = []
-    monkeypatch.setattr(augmentations, "drawn_crops", lambda *of: drawn.append(of) or drawn_crops(*of))
-    for task in ("foreground", "background"):
-        _rows(_knobs(task=task, augmentation=CROPS, epochs=3))
-    images, side = 96, 16
-    assert drawn == [(0, images, epoch, side, side) for epoch in range(3)] * 2
+    uncached = rows_of(knobs)
+    assert {row.pop("cached_parts") for row in whole(cached)} == {depth}
+    assert {row.pop("cached_parts") for row in whole(uncached)} == {0}
+    assert_close(cached, uncached)
 
 
 def test_published_freezing_trains_embeddings_below_frozen_blocks_and_caches_nothing():
     changes = {"network": "vit_tiny", "freeze_depth": 6, "data": BirdData(scale=0.02, test_per_group=10, side=32)}
-    knobs = _knobs(**changes, freeze_scope="published", epochs=1, optimiser="adamw", learning_rate=1e-3)
+    knobs = knobs_of(**changes, freeze_scope="published", epochs=1, optimiser="adamw", learning_rate=1e-3)
     assert recipe.cached_parts(knobs) == 0
     assert recipe.cached_parts(replace(knobs, freeze_scope="strict")) == 6
-    rows = {row["part"]: row for row in _rows(knobs) if row["step"]}
+    rows = {row["part"]: row for row in rows_of(knobs) if row["step"]}
     assert rows["embed"]["weight_drift_rel"] > 0
     assert rows["embed"]["grad_norm"] > 0
     assert rows["block 1"]["weight_drift_rel"] == 0
     assert rows["block 1"]["grad_norm"] is None
-    strict = _whole(_rows(replace(knobs, freeze_scope="strict", epochs=1)))[-1]
+    strict = whole(rows_of(replace(knobs, freeze_scope="strict", epochs=1)))[-1]
     embeddings = 192 + (8 * 8 + 1) * 192
     assert rows["all"]["num_trainable"] - strict["num_trainable"] == embeddings
 
@@ -113,8 +56,8 @@ def test_frozen_tensors_stay_to_the_bit_and_no_optimiser_knows_them(monkeypatch,
     monkeypatch.setattr(
         recipe, "began", lambda saved, course, began=recipe.began: courses.append(course) or began(saved, course)
     )
-    knobs = _knobs(freeze_depth=2, optimiser=optimiser, weight_decay=0.1)
-    _rows(knobs)
+    knobs = knobs_of(freeze_depth=2, optimiser=optimiser, weight_decay=0.1)
+    rows_of(knobs)
     (course,) = courses
     before = initial_network(knobs, TrialContext()).backbone.groups
     frozen = freeze(before, 2).frozen
@@ -132,9 +75,9 @@ def test_frozen_tensors_stay_to_the_bit_and_no_optimiser_knows_them(monkeypatch,
 
 
 def test_freezing_nothing_is_full_fine_tuning():
-    *_, whole = _rows(_knobs())
+    *_, whole = rows_of(knobs_of())
     assert (whole["num_frozen"], whole["frozen_parameters"]) == (0, "")
-    last = {row["part"]: row for row in _rows(_knobs()) if row["step"] == whole["step"]}
+    last = {row["part"]: row for row in rows_of(knobs_of()) if row["step"] == whole["step"]}
     assert all(last[part]["weight_drift_rel"] > 0 for part in NETWORKS["resnet"].parts)
     squares = sum(last[part]["grad_norm"] ** 2 for part in NETWORKS["resnet"].parts)
     assert whole["grad_norm"] ** 2 == pytest.approx(squares, rel=1e-5)
@@ -155,7 +98,7 @@ def test_the_tasks_swap_when_bird_and_place_are_swapped_in_the_metadata(tmp_path
         context = TrialContext(arrays=lambda name, arrays=arrays: arrays)
         data = BirdData(name="waterbirds", side=32, confounder_strength=0.5)
         for task in ("foreground", "background"):
-            told[name, task] = _whole(_rows(_knobs(task=task, data=data, batch_size=4), context))
+            told[name, task] = whole(rows_of(knobs_of(task=task, data=data, batch_size=4), context))
     for task, other in (("foreground", "background"), ("background", "foreground")):
         for row, mirrored in zip(told["plain", task], told["swapped", other], strict=True):
             assert _mirrored(row) == mirrored
@@ -190,67 +133,18 @@ class _BrokenOff:
 
 @pytest.mark.parametrize("epoch", [0, 1, 2])
 @pytest.mark.parametrize(("optimiser", "augmentation"), [("sgd", "none"), ("adamw", "none"), ("sgd", CROPS)])
-def test_a_trial_that_is_broken_off_goes_on_with_the_same_rows(epoch, optimiser, augmentation):
-    knobs = _knobs(freeze_depth=2, epochs=3, optimiser=optimiser, pretrain=_PRETRAIN, augmentation=augmentation)
+def test_a_trial_that_is_broken_off_goes_on_with_the_samerows_of(epoch, optimiser, augmentation):
+    knobs = knobs_of(freeze_depth=2, epochs=3, optimiser=optimiser, pretrain=PRETRAIN, augmentation=augmentation)
     steps = -(-96 // 16)
     kept = _BrokenOff(epoch * steps)
-    whole = _rows(knobs, TrialContext(checkpoints=kept))
+    whole = rows_of(knobs, TrialContext(checkpoints=kept))
     assert kept.saved is not None
-    again = _rows(knobs, TrialContext(checkpoints=kept))
+    again = rows_of(knobs, TrialContext(checkpoints=kept))
     assert again == [row for row in whole if row["step"] >= epoch * steps]
 
 
-_PRETRAIN = PretrainKnobs(task="fg", images=60, epochs=1, batch_size=20, augmentation="crop1")
-
-
-def test_depths_and_tasks_begin_with_the_same_network_and_see_the_same_order():
-    first = [
-        _whole(_rows(_knobs(freeze_depth=depth, task=task)))[0]
-        for depth in (0, 4)
-        for task in ("foreground", "background")
-    ]
-    assert len({row["weight_norm"] for row in first}) == 1
-    one, other = (_rows(_knobs(freeze_depth=4, learning_rate=rate))[0] for rate in (0.01, 0.1))
-    assert one == other
-
-
-def test_pretraining_is_shared_by_what_it_does_not_depend_on():
-    asked = []
-
-    def noted(stage, knobs, context):
-        asked.append(knobs)
-        return stage(knobs, context)
-
-    context = TrialContext(stage_results=noted)
-    data = BirdData(scale=0.02, test_per_group=10)
-    for changes in ({}, {"task": "background"}, {"freeze_depth": 3}, {"learning_rate": 0.01}):
-        _rows(_knobs(**changes, pretrain=_PRETRAIN, epochs=1), context)
-    _rows(_knobs(data=replace(data, confounder_strength=0.8), pretrain=_PRETRAIN, epochs=1), context)
-    assert set(asked) == {shared_pretraining(_knobs(pretrain=_PRETRAIN))}, "what is planned first is what is asked for"
-    assert shared_pretraining(_knobs()) is None
-    _rows(_knobs(seed=1, pretrain=_PRETRAIN, epochs=1), context)
-    assert len(set(asked)) == 2
-
-
-def test_pretrained_weights_reach_fine_tuning():
-    knobs = _knobs(freeze_depth=4, pretrain=_PRETRAIN)
-    stage = StageKnobs(width=4, data=BirdData(), pretrain=_PRETRAIN)
-    weights = pretrained(stage, TrialContext())
-    network, accuracy = initial_network(knobs, TrialContext())
-    assert accuracy == weights[ACCURACY]
-    for name, value in network.groups.state_dict().items():
-        assert name.startswith("head.") or torch.equal(value, torch.from_numpy(weights[name])), name
-
-
-@pytest.mark.parametrize("task", ["fg", "bg", "class6"])
-def test_pretraining_learns_its_task(task):
-    how = PretrainKnobs(task=task, images=200, epochs=8, batch_size=50, augmentation="none")
-    accuracy = pretrained(StageKnobs(width=8, pretrain=how), TrialContext())[ACCURACY]
-    assert accuracy > 0.5, "six classes: chance is 0.17"
-
-
 def test_the_selected_epoch_is_the_best_by_its_rule():
-    rows = _whole(_rows(_knobs(epochs=4, pretrain=_PRETRAIN)))
+    rows = whole(rows_of(knobs_of(epochs=4, pretrain=PRETRAIN)))
     for rule, split in (("selected", "val"), ("leaked", "test")):
         scores = [row[f"{split}_adjusted_avg"] for row in rows[1:]]
         best = 1 + scores.index(max(scores))
@@ -261,19 +155,19 @@ def test_the_selected_epoch_is_the_best_by_its_rule():
 
 
 def test_the_rate_falls_from_epoch_to_epoch():
-    rates = [row["lr"] for row in _whole(_rows(_knobs(epochs=2)))]
+    rates = [row["lr"] for row in whole(rows_of(knobs_of(epochs=2)))]
     assert rates == pytest.approx([0.05, 0.025, 0.0])
 
 
 def test_half_precision_trains_much_alike():
-    single, half = (_whole(_rows(_knobs(precision=precision)))[-1] for precision in recipe.PRECISIONS)
+    single, half = (whole(rows_of(knobs_of(precision=precision)))[-1] for precision in recipe.PRECISIONS)
     assert half["train_loss"] == pytest.approx(single["train_loss"], rel=0.05)
     assert half != single
 
 
 def test_a_divergence_ends_the_trial():
     with pytest.raises(Diverged):
-        _rows(_knobs(learning_rate=1e20))
+        rows_of(knobs_of(learning_rate=1e20))
 
 
 @pytest.mark.parametrize(
@@ -289,8 +183,8 @@ def test_a_divergence_ends_the_trial():
         ({"weights_source": "library"}, "needs network=timm/NAME or torchvision/NAME, got network=resnet"),
         ({"weights_source": "file"}, "weights_source=file needs weights=PATH"),
         ({"weights": "some.pt"}, "weights='some.pt' is not used by weights_source=none"),
-        ({"pretrain": _PRETRAIN, "weights_source": "file", "weights": "x"}, "exclude each other"),
-        ({"pretrain": _PRETRAIN, "data": BirdData(name="waterbirds")}, "needs classes to spare"),
+        ({"pretrain": PRETRAIN, "weights_source": "file", "weights": "x"}, "exclude each other"),
+        ({"pretrain": PRETRAIN, "data": BirdData(name="waterbirds")}, "needs classes to spare"),
         ({"network": "resnet50"}, "network='resnet50' is not one of resnet, lite0"),
         ({"augmentation": "crop"}, r"augmentation='crop' is not one of none, flip\+resized_crop"),
         ({"task": "bird"}, "task='bird' is not one of foreground, background"),
@@ -298,12 +192,12 @@ def test_a_divergence_ends_the_trial():
 )
 def test_impossible_knobs_are_refused_with_what_is_allowed(changes, message):
     with pytest.raises(ValueError, match=message):
-        _knobs(**changes)
+        knobs_of(**changes)
 
 
 def test_a_transformer_of_a_library_takes_images_of_its_size():
     with pytest.raises(ValueError, match=r"vit_tiny_patch16_224 takes images of 224 pixels a side, these have 16"):
-        _rows(_knobs(network="timm/vit_tiny_patch16_224"))
+        rows_of(knobs_of(network="timm/vit_tiny_patch16_224"))
 
 
 def test_weights_of_another_file_end_the_trial_before_training(tmp_path):
@@ -311,4 +205,4 @@ def test_weights_of_another_file_end_the_trial_before_training(tmp_path):
     torch.save({"conv.convolution.weight": torch.zeros(1)}, file)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     with pytest.raises(ValueError, match=r"weights from file .* do not fit the network: missing: conv.normalisation"):
-        _rows(_knobs(weights_source="file", weights=str(file), weights_sha256=digest))
+        rows_of(knobs_of(weights_source="file", weights=str(file), weights_sha256=digest))
