@@ -1,9 +1,12 @@
 """What a step on a linearisation costs, beside a plain SGD step on the same network and batch, by every method.
 
-A plain step makes three passes' worth of products a layer (one forward, two backward). A step that passes through the
-anchor anew makes five, 5/3 at best (`jvp`); one that reads what that pass kept makes four, 4/3 (`cached`); one in
-function space reads rows of a kernel. `forward AD` is the first by PyTorch's dual numbers, which serves networks that
-are no chains. Arms take turns, so that a busy machine slows all of them; what is timed is the processor's time.
+A plain step is what one writes by hand: outputs, loss, `torch.autograd.grad`, a step against it. It makes three passes'
+worth of products a layer (one forward, two backward). A step that passes through the anchor anew makes five, 5/3 at
+best (`jvp`); one that reads what that pass kept makes four, 4/3 (`cached`); one in function space reads rows of a
+kernel. Chains compute their derivatives without PyTorch's tape, by which small networks come below these: `first` is a
+round's first step, a plain one by the same means. `forward AD` is the second by PyTorch's dual numbers, which serves
+networks that are no chains. Arms take turns, so that a busy machine slows all of them; what is timed is the processor's
+time.
 
 Run: python tests/benchmarks/bench_linearised_step.py
 """
@@ -86,8 +89,15 @@ def _arms(
     def direct(linear: object) -> Callable[[Parameters], Parameters]:
         return lambda point: linear.gradient(point, train.inputs[batch], labels[batch], cross_entropy)  # type: ignore[attr-defined]
 
+    def by_tape(point: Parameters) -> Parameters:
+        leaves = {name: value.detach().requires_grad_() for name, value in point.items()}
+        outputs = network.forward(leaves, train.inputs[batch])
+        gradients = torch.autograd.grad(cross_entropy(outputs, labels[batch]), list(leaves.values()))
+        return dict(zip(leaves, gradients, strict=True))
+
     arms: dict[str, Callable[[], object]] = {
-        "plain": lambda: step(anchor, direct(model)),
+        "plain": lambda: step(anchor, by_tape),
+        "first": lambda: step(anchor, direct(model)),
         "forward AD": lambda: step(moved, direct(by_dual_numbers)),
     }
     built: dict[str, float] = {}

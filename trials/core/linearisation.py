@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.autograd import forward_ad
 
-from trials.core.networks.chain import Chain
+from trials.core.networks.chain import Chain, Opened
 from trials.core.parameters import Parameters, difference
 
 if TYPE_CHECKING:
@@ -51,8 +52,14 @@ class Linearised:
         The two share one pass at the anchor: five matrix products a layer against the three of a plain step.
         """
         at_anchor = parameters is self.anchor
-        point = parameters if at_anchor else difference(parameters, self.anchor)
-        leaves = {name: value.detach().requires_grad_() for name, value in point.items()}
+        displacement = None if at_anchor else difference(parameters, self.anchor)
+        if isinstance(self.forward, Chain):
+            with torch.no_grad():
+                opened = self.forward.opened(self.anchor, inputs)
+            return gradient_of_opened(
+                self.forward, self.anchor, opened, displacement, lambda outputs: loss(outputs, labels)
+            )
+        leaves = {name: value.detach().requires_grad_() for name, value in (displacement or parameters).items()}
         outputs = self.forward(leaves, inputs) if at_anchor else self._displaced(leaves, inputs)
         gradients = torch.autograd.grad(loss(outputs, labels), list(leaves.values()))
         return dict(zip(leaves, gradients, strict=True))
@@ -73,6 +80,26 @@ class Linearised:
 def linearised(forward: Forward, anchor: Parameters) -> Linearised:
     """Return the linearisation of `forward` around `anchor`."""
     return Linearised(forward, anchor)
+
+
+def gradient_of_opened(
+    chain: Chain, anchor: Parameters, opened: Opened, displacement: Parameters | None, loss: Callable[[Tensor], Tensor]
+) -> Parameters:
+    """Return the gradient of a loss of f(anchor) + J(anchor) displacement: J^T times its derivative in the outputs.
+
+    Args:
+        chain: The network f.
+        anchor: Where it is linearised.
+        opened: Its pass there.
+        displacement: From there to where the gradient is taken; None if that is the anchor itself.
+        loss: Outputs -> what is differentiated.
+    """
+    with torch.no_grad():
+        moved = None if displacement is None else chain.tangent(anchor, opened.kept, displacement)
+    outputs = (opened.outputs if moved is None else opened.outputs + moved).detach().requires_grad_()
+    (sensitivity,) = torch.autograd.grad(loss(outputs), outputs)
+    with torch.no_grad():
+        return chain.pulled_back(anchor, opened.kept, sensitivity)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -33,9 +33,26 @@ class Opened:
         return self.each(lambda tensor: tensor.index_select(0, samples))
 
     def each(self, function: Callable[[Tensor], Tensor]) -> Opened:
-        """Return the pass with `function` applied to every tensor of it."""
-        kept = tuple(tuple(map(function, of_layer)) for of_layer in self.kept)
-        return Opened(function(self.outputs), kept)
+        """Return the pass with `function` applied to every tensor of it, once to one that several layers keep."""
+        return joined([self], lambda tensors: function(tensors[0]))
+
+
+def joined(passes: Sequence[Opened], join: Callable[[tuple[Tensor, ...]], Tensor]) -> Opened:
+    """Return the pass that consists of several; what several layers keep is joined once.
+
+    Args:
+        passes: Those of one chain on different samples.
+        join: The same tensor of each of them -> that of all.
+    """
+    done: dict[int, Tensor] = {}
+
+    def once(*tensors: Tensor) -> Tensor:
+        if id(tensors[0]) not in done:
+            done[id(tensors[0])] = join(tensors)
+        return done[id(tensors[0])]
+
+    kept = (tuple(map(once, *of_layer)) for of_layer in zip(*(each.kept for each in passes), strict=True))
+    return Opened(once(*(each.outputs for each in passes)), tuple(kept))
 
 
 @dataclass(frozen=True)
@@ -71,6 +88,23 @@ class Chain:
         if moved is None:
             raise ValueError("a chain needs a layer with parameters")
         return moved
+
+    def pulled_back(
+        self, anchor: Parameters, kept: tuple[Kept, ...], sensitivity: Float[Tensor, "samples classes"]
+    ) -> Parameters:
+        """Return J(anchor)^T sensitivity: the gradient of a number whose derivative in the outputs is `sensitivity`.
+
+        By hand rather than by PyTorch's tape, which costs a small network as much as its products.
+        """
+        first = next(place for place, layer in enumerate(self.layers) if layer.shapes)
+        gradient: dict[str, Tensor] = {}
+        arriving: Tensor | None = sensitivity
+        for place in range(len(self.layers) - 1, first - 1, -1):
+            if arriving is None:
+                raise ValueError("a layer did not tell the derivative in its inputs")
+            of_layer, arriving = self.layers[place].pulled_back(anchor, kept[place], arriving, further=place > first)
+            gradient.update(of_layer)
+        return {name: gradient[name] for name in anchor}
 
     def displaced(self, anchor: Parameters, displacement: Parameters, inputs: Tensor) -> Tensor:
         """Return f(anchor) + J(anchor) displacement in one pass."""

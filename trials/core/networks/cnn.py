@@ -6,7 +6,8 @@ Batch normalisation would make the Jacobian of one sample depend on the others i
 from __future__ import annotations
 
 from trials.core.networks.chain import chain
-from trials.core.networks.layers import AveragePool, Convolution, Flatten, Linear, MaxPool, Relu
+from trials.core.networks.fixed_layers import AveragePool, Flatten, MaxPool, Relu
+from trials.core.networks.layers import Convolution, Linear
 from trials.core.networks.network import Network
 
 

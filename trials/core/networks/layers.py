@@ -1,4 +1,4 @@
-"""Layers of networks that are chains: what each computes, its derivative, and its part of the tangent kernel.
+"""Layers with parameters, of networks that are chains: what each computes, its derivative both ways, its kernel.
 
 The derivative of a layer at one sample needs a few tensors of that sample alone, which `opened` returns. Kept for a
 whole training set they make every later step of a round cheaper, since the pass through the anchor is not repeated.
@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, conv2d, linear, max_pool2d, relu, unfold
+from torch.nn.functional import conv2d, linear, unfold
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -45,6 +45,18 @@ class Layer(Protocol):
             kept: What opening the layer at the anchor kept.
             displacement: How the parameters move.
             moved: How the inputs move; None if they do not.
+        """
+
+    def pulled_back(
+        self, anchor: Parameters, kept: Kept, sensitivity: Tensor, *, further: bool
+    ) -> tuple[Parameters, Tensor | None]:
+        """Return the transposed derivative: of this layer's parameters, and of its inputs.
+
+        Args:
+            anchor: Where the derivative is taken.
+            kept: What opening the layer at the anchor kept.
+            sensitivity: Derivative of a number in the outputs.
+            further: Whether that in the inputs is wanted; it is None if not.
         """
 
 
@@ -96,7 +108,18 @@ class Linear:
 
     def tangent(self, anchor: Parameters, kept: Kept, displacement: Parameters, moved: Tensor | None) -> Tensor | None:
         own = _affine(kept[0], displacement[f"{self.name}.weight"], displacement.get(f"{self.name}.bias"))
-        return own if moved is None else own + _affine(moved, anchor[f"{self.name}.weight"], None)
+        if moved is None:
+            return own
+        weight = anchor[f"{self.name}.weight"].mT
+        return torch.addmm(own, moved, weight) if weight.ndim == 2 else torch.baddbmm(own, moved, weight)
+
+    def pulled_back(
+        self, anchor: Parameters, kept: Kept, sensitivity: Tensor, *, further: bool
+    ) -> tuple[Parameters, Tensor | None]:
+        gradient = {f"{self.name}.weight": sensitivity.mT @ kept[0]}
+        if self.bias:
+            gradient[f"{self.name}.bias"] = sensitivity.sum(-2)
+        return gradient, sensitivity @ anchor[f"{self.name}.weight"] if further else None
 
     @property
     def kernel_width(self) -> int:
@@ -137,6 +160,15 @@ class Convolution:
         own = conv2d(kept[0], weight, bias, padding=1)
         return own if moved is None else own + conv2d(moved, anchor[f"{self.name}.weight"], padding=1)
 
+    def pulled_back(
+        self, anchor: Parameters, kept: Kept, sensitivity: Tensor, *, further: bool
+    ) -> tuple[Parameters, Tensor | None]:
+        filters, wanted = anchor[f"{self.name}.weight"], (further, True, True)
+        inputs, weight, bias = torch.ops.aten.convolution_backward(
+            sensitivity, kept[0], filters, [self.channels_out], (1, 1), (1, 1), (1, 1), False, (0, 0), 1, wanted
+        )
+        return {f"{self.name}.weight": weight, f"{self.name}.bias": bias}, inputs
+
     @property
     def kernel_width(self) -> int:
         return self.channels_out * (9 * self.channels_in + 1)
@@ -151,70 +183,6 @@ class Convolution:
         weights = torch.matmul(places.flatten(1, 2), patches).unflatten(1, places.shape[1:3])
         gradients = torch.cat([weights.flatten(2), places.sum(3)], 2).flatten(0, 1)
         return gradients @ gradients.T
-
-
-class _Parameterless:
-    shapes: ClassVar[Mapping[str, tuple[int, ...]]] = {}
-
-    def outputs(self, parameters: Parameters, inputs: Tensor) -> Tensor:
-        raise NotImplementedError
-
-    def opened(self, parameters: Parameters, inputs: Tensor) -> tuple[Tensor, Kept]:
-        return self.outputs(parameters, inputs), ()
-
-
-@dataclass(frozen=True)
-class Relu(_Parameterless):
-    """x -> max(x, 0), with derivative 0 at 0."""
-
-    def outputs(self, parameters: Parameters, inputs: Tensor) -> Tensor:
-        return relu(inputs)
-
-    def opened(self, parameters: Parameters, inputs: Tensor) -> tuple[Tensor, Kept]:
-        outputs = relu(inputs)
-        return outputs, (outputs > 0,)
-
-    def tangent(self, anchor: Parameters, kept: Kept, displacement: Parameters, moved: Tensor | None) -> Tensor | None:
-        return None if moved is None else moved * kept[0]
-
-
-@dataclass(frozen=True)
-class AveragePool(_Parameterless):
-    """Means of 2x2 squares."""
-
-    def outputs(self, parameters: Parameters, inputs: Tensor) -> Tensor:
-        return avg_pool2d(inputs, 2)
-
-    def tangent(self, anchor: Parameters, kept: Kept, displacement: Parameters, moved: Tensor | None) -> Tensor | None:
-        return None if moved is None else avg_pool2d(moved, 2)
-
-
-@dataclass(frozen=True)
-class MaxPool(_Parameterless):
-    """Maxima of 2x2 squares; of equal ones the first, in its value and in its derivative."""
-
-    def outputs(self, parameters: Parameters, inputs: Tensor) -> Tensor:
-        return max_pool2d(inputs, 2)
-
-    def opened(self, parameters: Parameters, inputs: Tensor) -> tuple[Tensor, Kept]:
-        outputs, places = max_pool2d(inputs, 2, return_indices=True)
-        return outputs, (places.to(torch.int32),)
-
-    def tangent(self, anchor: Parameters, kept: Kept, displacement: Parameters, moved: Tensor | None) -> Tensor | None:
-        if moved is None:
-            return None
-        return moved.flatten(-2).gather(-1, kept[0].flatten(-2).long()).view(kept[0].shape)
-
-
-@dataclass(frozen=True)
-class Flatten(_Parameterless):
-    """Every sample as one vector."""
-
-    def outputs(self, parameters: Parameters, inputs: Tensor) -> Tensor:
-        return inputs.flatten(1)
-
-    def tangent(self, anchor: Parameters, kept: Kept, displacement: Parameters, moved: Tensor | None) -> Tensor | None:
-        return None if moved is None else moved.flatten(1)
 
 
 def _affine(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -7,7 +7,8 @@ import math
 from typing import TYPE_CHECKING
 
 from trials.core.networks.chain import chain
-from trials.core.networks.layers import Flatten, Linear, Relu
+from trials.core.networks.fixed_layers import Flatten, Relu
+from trials.core.networks.layers import Linear
 from trials.core.networks.network import Network
 
 if TYPE_CHECKING:

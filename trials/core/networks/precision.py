@@ -12,6 +12,7 @@ import torch
 from trials.core.networks.chain import Chain, Opened
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
     from torch import Tensor
 
     from trials.core.networks.layers import Kept
@@ -65,6 +66,15 @@ class HalfChain(Chain):
         with _in_half(next(iter(displacement.values()))):
             return super().tangent(anchor, kept, displacement).float()
 
+    def pulled_back(
+        self, anchor: Parameters, kept: tuple[Kept, ...], sensitivity: Float[Tensor, "samples classes"]
+    ) -> Parameters:
+        """Return J(anchor)^T sensitivity in float32."""
+        halved = {name: value.bfloat16() for name, value in anchor.items()}
+        kept = tuple(tuple(_half(tensor) for tensor in of_layer) for of_layer in kept)
+        gradient = super().pulled_back(halved, kept, sensitivity.bfloat16())
+        return {name: value.float() for name, value in gradient.items()}
+
 
 def in_precision(network: Network, precision: str) -> Network:
     """Return the network with products in one of `PRECISIONS`; its features, which are compared, stay as they were."""
@@ -73,6 +83,10 @@ def in_precision(network: Network, precision: str) -> Network:
     forward = network.forward
     halved = HalfChain(forward.layers) if isinstance(forward, Chain) else HalfForward(forward)
     return replace(network, forward=halved)
+
+
+def _half(tensor: Tensor) -> Tensor:
+    return tensor.bfloat16() if tensor.is_floating_point() else tensor
 
 
 def _in_half(like: Tensor) -> torch.autocast:

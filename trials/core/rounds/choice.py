@@ -66,7 +66,8 @@ def chosen_methods(asked: str, problem: Problem, batch_size: int, rule: str) -> 
         return Methods((Switch(0, "jvp", "the network is no chain of layers"),))
     switches = [Switch(0, "jvp", "a young round has nothing to keep")]
     samples, layers = len(problem.train), _kept_of_one_sample(problem, problem.network.forward)
-    cache = samples * sum(tensor.numel() * tensor.element_size() for _, kept in layers for tensor in kept)
+    distinct = {id(tensor): tensor for _, kept in layers for tensor in kept}.values()
+    cache = samples * sum(tensor.numel() * tensor.element_size() for tensor in distinct)
     if cache <= LARGEST_CACHE_BYTES:
         # The pass through all samples costs what each later step saves, times the steps of an epoch.
         switches.append(Switch(max(1, samples // batch_size), "cached", "each sample was visited about once"))

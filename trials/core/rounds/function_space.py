@@ -126,7 +126,6 @@ class FunctionSpaceRound:
             return chain_of(self.model).tangent(self.model.anchor, self._opened.kept, vector)
 
     def _pulled_back(self, dual: Float[Tensor, "samples classes"]) -> Parameters:
-        """Return J^T dual: the tangent of a vector, as a function of the vector, in reverse."""
-        leaves = {name: torch.zeros_like(value).requires_grad_() for name, value in self.model.anchor.items()}
-        pushed = chain_of(self.model).tangent(self.model.anchor, self._opened.kept, leaves)
-        return dict(zip(leaves, torch.autograd.grad(pushed, list(leaves.values()), dual), strict=True))
+        """Return J^T dual."""
+        with torch.no_grad():
+            return chain_of(self.model).pulled_back(self.model.anchor, self._opened.kept, dual)

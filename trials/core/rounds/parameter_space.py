@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from trials.core.linearisation import Linearised
-from trials.core.networks.chain import Chain, Opened
+from trials.core.linearisation import Linearised, gradient_of_opened
+from trials.core.networks.chain import Chain, Opened, joined
 from trials.core.parameters import Parameters, difference
 from trials.core.rounds.round import Place, Problem
 
@@ -60,11 +60,11 @@ class CachedRound:
         train, loss = self.problem.train, self.problem.loss
         if point is self.model.anchor:
             return self.model.gradient(point, train.inputs[batch], train.labels[batch], loss)
-        opened = self._opened.at(batch)
-        leaves = {name: value.requires_grad_() for name, value in difference(point, self.model.anchor).items()}
-        outputs = opened.outputs + chain_of(self.model).tangent(self.model.anchor, opened.kept, leaves)
-        gradients = torch.autograd.grad(loss(outputs, train.labels[batch]), list(leaves.values()))
-        return dict(zip(leaves, gradients, strict=True))
+        anchor, opened, labels = self.model.anchor, self._opened.at(batch), train.labels[batch]
+        displacement = difference(point, anchor)
+        return gradient_of_opened(
+            chain_of(self.model), anchor, opened, displacement, lambda outputs: loss(outputs, labels)
+        )
 
     def parameters(self, vector: Parameters) -> Parameters:
         """Return the vector, which is its own coordinates."""
@@ -94,8 +94,4 @@ def opened_everywhere(chain: Chain, parameters: Parameters, inputs: Tensor) -> O
     """Return the pass through all samples, made in pieces that fit a processor's cache."""
     with torch.no_grad():
         passes = [chain.opened(parameters, chunk) for chunk in inputs.split(_CHUNK)]
-        kept = tuple(
-            tuple(torch.cat(pieces) for pieces in zip(*of_layer, strict=True))
-            for of_layer in zip(*(each.kept for each in passes), strict=True)
-        )
-        return Opened(torch.cat([each.outputs for each in passes]), kept)
+        return joined(passes, torch.cat)

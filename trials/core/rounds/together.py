@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from trials.core.linearisation import linearised
+from trials.core.linearisation import gradient_of_opened, linearised
 from trials.core.networks.chain import Chain
-from trials.core.networks.layers import Flatten, Linear, Relu
+from trials.core.networks.fixed_layers import Flatten, Relu
+from trials.core.networks.layers import Linear
 from trials.core.optimisers.sgd import sgd_step
 from trials.core.parameters import Parameters, difference
 from trials.core.probes.movement import PARTS, lengths_of_each
@@ -109,11 +110,14 @@ class _Stack:
     def stepped(self, chain: Chain, descent: Descent, loss: Callable[[Tensor, Tensor], Tensor], batch: Batch) -> _Stack:
         """Return the stack after a step of every lane."""
         inputs, labels = batch
-        leaves = {name: value.requires_grad_() for name, value in difference(self.point, self.anchor).items()}
-        outputs = chain.displaced(self.anchor, leaves, inputs)
-        # A loss is a mean over samples, and every lane has as many: this is the sum of the lanes' losses.
-        total = loss(outputs.flatten(0, 1), labels.flatten()) * len(labels)
-        gradient = dict(zip(leaves, torch.autograd.grad(total, list(leaves.values())), strict=True))
+        with torch.no_grad():
+            opened = chain.opened(self.anchor, inputs)
+
+        def total(outputs: Tensor) -> Tensor:
+            # A loss is a mean over samples, and every lane has as many: this is the sum of the lanes' losses.
+            return loss(outputs.flatten(0, 1), labels.flatten()) * len(labels)
+
+        gradient = gradient_of_opened(chain, self.anchor, opened, difference(self.point, self.anchor), total)
         direction, memory = descent.direction(self.point, gradient, self.memory)
         scaled = {name: _along(self.rates, value) * value for name, value in direction.items()}
         return replace(self, point=sgd_step(self.point, scaled, 1.0), memory=memory)
