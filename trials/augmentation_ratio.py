@@ -23,7 +23,7 @@ from trials.core.augmentation.arms import ARMS, augmented
 from trials.core.augmentation.epochs import EPOCH_MEASUREMENTS, Training, beginning
 from trials.core.augmentation.mixing import MIXINGS
 from trials.core.augmentation.outcome import OUTCOME_MEASUREMENTS, outcome
-from trials.core.augmentation.transforms import TRANSFORMS
+from trials.core.augmentation.transforms import TRANSFORMS, on_grey
 from trials.core.data.examples import DataKnobs
 from trials.core.data.images import prepared_images
 from trials.core.divergence import refuse_divergence
@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from trials.core.layer_groups.groups import LayerGroups
 
 # Their mirror images are other signs.
-SIGNS = frozenset({"digits", "jittered_digits", "digit_pair", "mnist"})
+SIGNS = frozenset({"digits", "jittered_digits", "jittered_digit_draws", "digit_pair", "mnist"})
+BORDERS = ("black", "grey")
 PRECISIONS = ("float32", "bfloat16")
 _DATA = DataKnobs(name="jittered_digits")
 
@@ -57,6 +58,9 @@ class AugmentationKnobs(TrialKnobs):
     ratio: float = knob("share of the rows that are distinct images (p)", 1.0, above=0, at_most=1)
     aug_arm: str = knob("what the other rows are, and whether rows are transformed anew", "copies", choices=tuple(ARMS))
     transform: str = knob("how rows are transformed, and answers compared", "crop2", choices=tuple(TRANSFORMS))
+    border: str = knob(
+        "what a transform shows beyond an image: black, or each channel's mean", "black", choices=BORDERS
+    )
     exclude_identity: bool = knob("draw again where a fixed transform would change nothing", False)
     mixing: str = knob("mixtures of the images of a batch; fresh_aug only", "none", choices=tuple(MIXINGS))
     label_smoothing: float = knob("share of a label spread evenly over the classes", 0.0, at_least=0, at_most=1)
@@ -88,6 +92,8 @@ class AugmentationKnobs(TrialKnobs):
                 f"transform={self.transform!r} mirrors images, which makes other signs of {self.data.name}; "
                 f"take one of {allowed}"
             )
+        if self.border == "grey" and self.transform == "advanced":
+            raise ValueError("transform='advanced' computes with bytes, whose border is black; take border=black")
         if self.mixing != "none" and self.aug_arm != "fresh_aug":
             raise ValueError(f"mixing={self.mixing!r} is drawn anew in each batch: it needs aug_arm=fresh_aug")
         if not 0 <= self.momentum < 1:
@@ -127,10 +133,11 @@ def prepared(knobs: AugmentationKnobs, context: TrialContext) -> Training:
         ValueError: The data do not suit the knobs.
     """
     images, test = prepared_images(context.arrays(knobs.data.name), knobs.data, context.device)
+    transform = TRANSFORMS[knobs.transform]
     train = augmented(
         images,
         ARMS[knobs.aug_arm],
-        TRANSFORMS[knobs.transform],
+        on_grey(transform, images.grey) if knobs.border == "grey" else transform,
         ratio=knobs.ratio,
         seed=knobs.seed,
         exclude_identity=knobs.exclude_identity,

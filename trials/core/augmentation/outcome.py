@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from trials.core.augmentation.draws import draws
-from trials.core.augmentation.transforms import PADDING_PIXEL
 from trials.core.layer_groups.training import measured
 from trials.core.probes.invariance import invariance_rate
 from trials.core.rows import Measurement
@@ -36,7 +35,7 @@ OUTCOME_MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
         ),
         "invariance_rate_test": Measurement(meaning="share of test images that are answered as a transform of them"),
         "padding_pixel": Measurement(
-            meaning="value beyond a border before images are normalised: 0 is black", type=int
+            meaning="value beyond a border before images are normalised: 0 is black; null where it is grey", type=int
         ),
         "params": Measurement(meaning="parameters of the network", type=int),
     }
@@ -74,6 +73,6 @@ def outcome(groups: LayerGroups, train: AugmentedImages, test: Images, *, seed: 
         "invariance_rate_train": rate(train.images, originals, _TRAINING),
         "invariance_rate_train_untransformed": rate(train.images, untransformed, _TRAINING),
         "invariance_rate_test": rate(test, every_test, _TEST),
-        "padding_pixel": PADDING_PIXEL,
+        "padding_pixel": train.transform.padding_pixel,
         "params": sum(value.numel() for value in groups.parameters()),
     }

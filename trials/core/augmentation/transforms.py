@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -34,11 +34,27 @@ class Transform:
         apply: (images (batch, channels, height, width), numbers (batch, 4)) -> images.
         keeps: numbers (batch, 4) -> which rows the transform leaves as they are.
         mirrors: Whether left and right may change places, which makes other signs of letters and digits.
+        padding_pixel: Value of what lies beyond a border, before images are normalised; None where it is grey.
     """
 
     apply: Callable[[Tensor, Tensor], Tensor]
     keeps: Callable[[Tensor], Tensor]
     mirrors: bool = False
+    padding_pixel: int | None = PADDING_PIXEL
+
+
+def on_grey(transform: Transform, grey: Float32[Tensor, "channels 1 1"]) -> Transform:
+    """Return the transform with grey in place of black, wherever an image has no pixel to show.
+
+    It is what comes out where images are normalised first and padded with zeros afterwards.
+
+    Args:
+        transform: One that computes with pixels as numbers, `advanced` does not.
+        grey: Pixel of each channel that is normalised to 0.
+    """
+    return replace(
+        transform, apply=lambda images, numbers: transform.apply(images - grey, numbers) + grey, padding_pixel=None
+    )
 
 
 def _places(numbers: Float32[Tensor, " batch"], count: int) -> Int64[Tensor, " batch"]:

@@ -27,6 +27,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         "waterbirds": waterbirds.read,
         "digit_pair": pairs.read_digit_pair,
         "jittered_digits": jittered_digits.read,
+        "jittered_digit_draws": jittered_digits.read_draws,
         **generated.READERS,
     }
 )

@@ -18,18 +18,24 @@ TRAINING_IMAGES = 1000
 def read(path: str | None = None) -> Mapping[str, np.ndarray]:
     """Return 1,000 training and 797 test images.
 
-    The images come sorted by writer. They are shuffled once, by the permutation that NumPy's frozen generator
-    `RandomState(0)` draws, so that every writer is in both parts; the first 1,000 of the shuffled are for training.
-
     Raises:
         ValueError: A path is given, which this data set does not have.
     """
     if path is not None:
         raise ValueError(f"the data set digits comes with scikit-learn and takes no path, got {path!r}")
+    return split(0)
+
+
+def split(seed: int) -> Mapping[str, np.ndarray]:
+    """Return 1,000 training and 797 test images, of which a seed decides.
+
+    The images come sorted by writer. They are shuffled by the permutation that NumPy's frozen generator
+    `RandomState(seed)` draws, so that every writer is in both parts; the first 1,000 of the shuffled are for training.
+    """
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    order = np.random.RandomState(0).permutation(len(digits.target))
+    order = np.random.RandomState(seed).permutation(len(digits.target))
     images = digits.images.astype(np.uint8)[order, None]
     labels = digits.target.astype(np.int64)[order]
     return {

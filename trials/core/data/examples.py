@@ -70,6 +70,7 @@ _SCALINGS: Mapping[str, _Scaling] = MappingProxyType(
     {
         "digits": _Scaling(16, 0, 1),
         "jittered_digits": _Scaling(16, 0, 1),
+        "jittered_digit_draws": _Scaling(16, 0, 1),
         "digit_pair": _Scaling(16, 0, 1),
         "cifar10": _Scaling(255, 0.47, 0.25),
         "cat_dog": _Scaling(255, 0.47, 0.25),

@@ -33,6 +33,7 @@ _SCALINGS: Mapping[str, _Scaling] = MappingProxyType(
         "digits": _Scaling(16, (0.0,), (1.0,)),
         "digit_pair": _Scaling(16, (0.0,), (1.0,)),
         "jittered_digits": _Scaling(16, (0.0,), (1.0,)),
+        "jittered_digit_draws": _Scaling(16, (0.0,), (1.0,)),
         "mnist": _Scaling(255, (0.1307,), (0.3081,)),
         "cifar10": _COLOUR,
         "cat_dog": _COLOUR,
@@ -62,6 +63,11 @@ class Images:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def grey(self) -> Float32[Tensor, "channels 1 1"]:
+        """The pixel of each channel that is normalised to 0."""
+        return -self.offset / self.slope
 
     def at(self, samples: Int64[Tensor, " chosen"]) -> Images:
         """Return some of the images."""
