@@ -24,7 +24,7 @@ from trials.core.losses.classification import LOSSES
 from trials.core.networks.cnn import cnn_large, cnn_small
 from trials.core.networks.mlp import mlp
 from trials.core.networks.network import Network
-from trials.core.networks.precision import HALF, PRECISIONS, in_precision
+from trials.core.networks.precision import HALF, PRECISIONS, in_precision, products_in
 from trials.core.networks.resnet import resnet18
 from trials.core.optimisers.rules import LINEAR, RULES
 from trials.core.parameters import moved_to
@@ -72,11 +72,7 @@ class KPhaseKnobs(TrialKnobs):
         at_least=1,
     )
     warm_steps: int = knob("plain steps before the first interval, re-linearised at each", 0, unit="steps", at_least=0)
-    round_tolerance: float = knob(
-        "norm of the training set's gradient at which a round ends before its interval is over, 0 = never",
-        0.0,
-        at_least=0,
-    )
+    round_tolerance: float = knob("norm of the training gradient that ends a round, 0 = none does", 0.0, at_least=0)
     learning_rate: float = knob("step length along the gradient", 0.1, above=0)
     inner_optimizer: str = knob("how a step follows from the gradient", "sgd", choices=tuple(RULES))
     momentum: float = knob("share of the last step kept; momentum only", 0.9, at_least=0, at_most=1)
@@ -87,9 +83,7 @@ class KPhaseKnobs(TrialKnobs):
     network: str = knob("architecture", "mlp", choices=tuple(NETWORKS))
     width: int = knob("units in a hidden layer; mlp only", 128, unit="units", at_least=1)
     depth: int = knob("hidden layers, 0 = linear classifier; mlp only", 2, unit="layers", at_least=0)
-    precision: str = knob(
-        "numbers of the training; bfloat16: of its products alone, by autocast", "float32", choices=tuple(PRECISIONS)
-    )
+    precision: str = knob("numbers of all, or (bfloat16, tf32) of products", "float32", choices=tuple(PRECISIONS))
     round_method: str = knob(
         "how a round's steps are computed; all agree to rounding", "auto", choices=("auto", *METHODS)
     )
@@ -145,8 +139,13 @@ def run(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[Row]:
 
     Raises:
         Diverged: A measurement is not finite, or the training loss stays far above its initial value.
-        ValueError: The data do not suit the knobs.
+        ValueError: The data do not suit the knobs, or the device has no such precision.
     """
+    with products_in(knobs.precision, context.device):
+        yield from _rows(knobs, context)
+
+
+def _rows(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[Row]:
     instruments, methods = prepared(knobs, context)
     problem, calendar, descent = instruments.problem, _calendar(knobs, len(instruments.problem.train)), _descent(knobs)
     measured_steps = logarithmic_steps(knobs.steps, knobs.measurements_per_decade)
@@ -176,7 +175,8 @@ def run(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[Row]:
 def run_many(knobs: Sequence[KPhaseKnobs], context: TrialContext) -> Iterator[tuple[int, Row | Diverged]]:
     """Train trials of equal `together_key` at once, and yield (index into knobs, row) as rows arise."""
     shared = replace(context, arrays=cache(context.arrays))
-    return trained_together([_lane(index, each, shared) for index, each in enumerate(knobs)])
+    with products_in(knobs[0].precision, context.device):
+        yield from trained_together([_lane(index, each, shared) for index, each in enumerate(knobs)])
 
 
 def together_key(knobs: KPhaseKnobs) -> Hashable | None:

@@ -22,6 +22,7 @@ from raysweep.service.provenance import NODE_TYPE, place
 from raysweep.service.stages import StoredStages
 from raysweep.service.survival import Leaving, StoredCheckpoints
 from trials.core.context import TrialContext
+from trials.core.networks.precision import products_in
 from trials.core.rows import Diverged, Value, checked
 from trials.core.together import Together
 
@@ -53,15 +54,14 @@ class Worker:
         )
         self._fitting: dict[Hashable | None, int] = {}
 
+    @products_in("float32")
     def run_pack(self, pack: Iterable[PlannedTrial]) -> list[TrialReport]:
         """Run every trial of a pack and return its reports once their rows are durable.
 
         What has finished is written when the pack ends, is interrupted, or has run for `FLUSH_SECONDS`. A process that
         is told to end returns the reports it has; the trial it was in has left a checkpoint.
         """
-        reports: list[TrialReport] = []
-        waiting: list[FinishedTrial] = []
-        written = time.monotonic()
+        reports, waiting, written = list[TrialReport](), list[FinishedTrial](), time.monotonic()
         try:
             for finished in self._finished(pack):
                 waiting += finished

@@ -12,7 +12,7 @@ from trials.core.losses.classification import LOSSES
 from trials.core.networks.cnn import cnn_small
 from trials.core.networks.mlp import mlp
 from trials.core.networks.network import Network
-from trials.core.networks.precision import HALF, PRECISIONS, in_precision
+from trials.core.networks.precision import HALF, PRECISIONS, TENSOR_FLOAT, in_precision, products_in
 from trials.core.networks.resnet import resnet18
 from trials.core.parameters import Parameters
 from trials.core.rows import checked
@@ -102,3 +102,43 @@ def test_a_kernel_is_no_sum_of_rounded_products() -> None:
 def test_trials_in_half_precision_train_alone() -> None:
     assert together_key(knobs()) is not None
     assert together_key(knobs(precision=HALF)) is None
+
+
+def settings() -> tuple[str, str]:
+    return torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision
+
+
+def test_float32_is_float32_on_gpus_and_the_process_is_left_as_it_was() -> None:
+    before = settings()
+    rows = run(knobs(steps=20), TrialContext())
+    next(rows)
+    assert settings() == ("ieee", "ieee")
+    rows.close()
+    assert settings() == before
+    with products_in(TENSOR_FLOAT, torch.device("cuda")):
+        assert settings() == ("tf32", "tf32")
+    assert settings() == before
+
+
+def test_a_cpu_has_no_tf32() -> None:
+    with pytest.raises(
+        ValueError, match="precision=tf32 needs a GPU, this trial is on a cpu: take float32 or bfloat16"
+    ):
+        next(run(knobs(precision=TENSOR_FLOAT), TrialContext()))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@NAMED
+def test_gradients_by_tf32_are_those_of_float32_within_rounding(
+    network: Network, shape: tuple[int, ...], tolerance: float
+) -> None:
+    """TF32 keeps 10 bits where bfloat16 keeps 7: an eighth of its tolerance."""
+    device = torch.device("cuda")
+    inputs, labels = (each.to(device) for each in examples(shape))
+    anchor = {name: value.to(device) for name, value in network.initial(generator(0, "initialisation")).items()}
+    point = {name: value.to(device) for name, value in displaced(network.initial(generator(0, "point"))).items()}
+    gradients = {}
+    for precision in (TENSOR_FLOAT, "float32"):
+        with products_in(precision, device):
+            gradients[precision] = linearised(network.forward, anchor).gradient(point, inputs, labels, LOSS)
+    assert 0 < distance(gradients[TENSOR_FLOAT], gradients["float32"]) < tolerance / 8

@@ -1,11 +1,12 @@
-"""Precision: of a network's numbers, or of its products alone, in bfloat16 beside parameters and sums in float32."""
+"""Precision: of a network's numbers, or of its products alone: bfloat16 or TF32 beside float32 everywhere else."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from trials.core.networks.network import Forward, Network
     from trials.core.parameters import Parameters
 
-HALF = "bfloat16"
+HALF, TENSOR_FLOAT = "bfloat16", "tf32"
 PRECISIONS: Mapping[str, torch.dtype] = MappingProxyType(
-    {"float32": torch.float32, "float64": torch.float64, HALF: torch.float32}
+    {"float32": torch.float32, "float64": torch.float64, HALF: torch.float32, TENSOR_FLOAT: torch.float32}
 )
 """Name -> numbers of parameters and inputs."""
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,32 @@ def in_precision(network: Network, precision: str) -> Network:
     forward = network.forward
     halved = HalfChain(forward.layers) if isinstance(forward, Chain) else HalfForward(forward)
     return replace(network, forward=halved)
+
+
+@contextmanager
+def products_in(precision: str, device: torch.device = _CPU) -> Iterator[None]:
+    """Round the factors of float32 products on a GPU to TF32, which has 10 bits, or keep all their bits, for a while.
+
+    Left to itself PyTorch rounds those of convolutions and not those of matrices. The setting is the process's. It may
+    also decorate a function.
+
+    Raises:
+        ValueError: TF32 is asked for on a device that has none.
+    """
+    if precision == TENSOR_FLOAT and device.type != "cuda":
+        raise ValueError(
+            f"precision={TENSOR_FLOAT} needs a GPU, this trial is on a {device.type}: take float32 or {HALF}"
+        )
+    backends: Any = torch.backends
+    kinds = (backends.cuda.matmul, backends.cudnn.conv)
+    before = [kind.fp32_precision for kind in kinds]
+    for kind in kinds:
+        kind.fp32_precision = "tf32" if precision == TENSOR_FLOAT else "ieee"
+    try:
+        yield
+    finally:
+        for kind, earlier in zip(kinds, before, strict=True):
+            kind.fp32_precision = earlier
 
 
 def _half(tensor: Tensor) -> Tensor:
