@@ -95,6 +95,9 @@ class Chain:
         """Return J(anchor)^T sensitivity: the gradient of a number whose derivative in the outputs is `sensitivity`.
 
         By hand rather than by PyTorch's tape, which costs a small network as much as its products.
+
+        Raises:
+            ValueError: A layer does not hand the derivative on.
         """
         first = next(place for place, layer in enumerate(self.layers) if layer.shapes)
         gradient: dict[str, Tensor] = {}

@@ -127,5 +127,5 @@ def _means(images: Tensor) -> Tensor:
 
 
 def _shape_of(inputs: Tensor) -> Tensor:
-    """Return a tensor of no numbers whose first axis is over samples: it tells the shape of the inputs but its last."""
+    """Return a tensor of no numbers, of the inputs' shape and one more axis of length 0: samples of it can be chosen."""
     return inputs.new_empty((*inputs.shape, 0))
