@@ -127,5 +127,5 @@ def _means(images: Tensor) -> Tensor:
 
 
 def _shape_of(inputs: Tensor) -> Tensor:
-    """Return a tensor of no numbers, of the inputs' shape and one more axis of length 0: samples of it can be chosen."""
+    """Return a tensor of no numbers, of the inputs' shape and an axis of length 0: samples can be chosen of it too."""
     return inputs.new_empty((*inputs.shape, 0))
