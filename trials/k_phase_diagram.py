@@ -19,6 +19,7 @@ import torch
 from trials.core.augmentation.fixed_set import FixedSetKnobs, fixed_set
 from trials.core.data.examples import DataKnobs
 from trials.core.data.generated import LAWS, relevant_directions
+from trials.core.gradients import compiled_network
 from trials.core.knobs import TrialKnobs, knob
 from trials.core.losses.classification import LOSSES
 from trials.core.networks.cnn import cnn_large, cnn_small
@@ -84,9 +85,8 @@ class KPhaseKnobs(TrialKnobs):
     width: int = knob("units in a hidden layer; mlp only", 128, unit="units", at_least=1)
     depth: int = knob("hidden layers, 0 = linear classifier; mlp only", 2, unit="layers", at_least=0)
     precision: str = knob("numbers of all, or (bfloat16, tf32) of products", "float32", choices=tuple(PRECISIONS))
-    round_method: str = knob(
-        "how a round's steps are computed; all agree to rounding", "auto", choices=("auto", *METHODS)
-    )
+    compiled: bool = knob("compute gradients by code that PyTorch compiles in each process", False)
+    round_method: str = knob("how a round's steps are computed; all agree", "auto", choices=("auto", *METHODS))
     probe_size: int = knob(
         "training inputs on which kernels and features are compared, 0 = not at all", 64, unit="inputs", at_least=0
     )
@@ -182,7 +182,7 @@ def run_many(knobs: Sequence[KPhaseKnobs], context: TrialContext) -> Iterator[tu
 def together_key(knobs: KPhaseKnobs) -> Hashable | None:
     """Return what trials that train together have in common; None for one that trains by itself."""
     alone = knobs.reset_optimizer_on_relinearisation or knobs.round_tolerance > 0 or knobs.round_method != "auto"
-    alone |= knobs.precision == HALF
+    alone |= knobs.precision == HALF or knobs.compiled
     if alone or knobs.network != "mlp" or knobs.width > WIDEST_TOGETHER or knobs.steps > LONGEST_TOGETHER:
         return None
     return tuple((name, value) for name, value in knobs.columns().items() if name not in MAY_DIFFER)
@@ -194,7 +194,7 @@ def prepared(knobs: KPhaseKnobs, context: TrialContext) -> tuple[Instruments, Me
     train, test = (examples.to(dtype) for examples in context.data(knobs.data))
     train = fixed_set(train, knobs.rows, knobs.data, knobs.seed)
     network = NETWORKS[knobs.network](tuple(train.inputs.shape[1:]), train.classes, knobs)
-    trained = in_precision(network, knobs.precision)
+    trained = compiled_network(in_precision(network, knobs.precision), wanted=knobs.compiled)
     problem = Problem(network=trained, train=train, loss=LOSSES[knobs.loss])
     methods = chosen_methods(knobs.round_method, problem, knobs.batch_size, knobs.inner_optimizer)
     initial = moved_to(network.initial(generator(knobs.seed, "initialisation")), context.device, dtype)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.autograd import forward_ad
 
-from trials.core.networks.chain import Chain, Opened
+from trials.core.gradients import gradient_at
+from trials.core.networks.chain import Chain
 from trials.core.parameters import Parameters, difference
 
 if TYPE_CHECKING:
@@ -54,11 +54,7 @@ class Linearised:
         at_anchor = parameters is self.anchor
         displacement = None if at_anchor else difference(parameters, self.anchor)
         if isinstance(self.forward, Chain):
-            with torch.no_grad():
-                opened = self.forward.opened(self.anchor, inputs)
-            return gradient_of_opened(
-                self.forward, self.anchor, opened, displacement, lambda outputs: loss(outputs, labels)
-            )
+            return gradient_at(self.forward, self.anchor, displacement, inputs, labels, loss)
         leaves = {name: value.detach().requires_grad_() for name, value in (displacement or parameters).items()}
         outputs = self.forward(leaves, inputs) if at_anchor else self._displaced(leaves, inputs)
         gradients = torch.autograd.grad(loss(outputs, labels), list(leaves.values()))
@@ -80,26 +76,6 @@ class Linearised:
 def linearised(forward: Forward, anchor: Parameters) -> Linearised:
     """Return the linearisation of `forward` around `anchor`."""
     return Linearised(forward, anchor)
-
-
-def gradient_of_opened(
-    chain: Chain, anchor: Parameters, opened: Opened, displacement: Parameters | None, loss: Callable[[Tensor], Tensor]
-) -> Parameters:
-    """Return the gradient of a loss of f(anchor) + J(anchor) displacement: J^T times its derivative in the outputs.
-
-    Args:
-        chain: The network f.
-        anchor: Where it is linearised.
-        opened: Its pass there.
-        displacement: From there to where the gradient is taken; None if that is the anchor itself.
-        loss: Outputs -> what is differentiated.
-    """
-    with torch.no_grad():
-        moved = None if displacement is None else chain.tangent(anchor, opened.kept, displacement)
-    outputs = (opened.outputs if moved is None else opened.outputs + moved).detach().requires_grad_()
-    (sensitivity,) = torch.autograd.grad(loss(outputs), outputs)
-    with torch.no_grad():
-        return chain.pulled_back(anchor, opened.kept, sensitivity)
 
 
 @cache

@@ -61,10 +61,12 @@ class Chain:
 
     Attributes:
         layers: They.
+        compiled: Whether gradients are computed by compiled code; see `trials.core.gradients`.
         rounds_products: Whether products are rounded to fewer digits than the numbers that come out have.
     """
 
     layers: tuple[Layer, ...]
+    compiled: bool = False
     rounds_products: ClassVar[bool] = False
 
     def __call__(self, parameters: Parameters, inputs: Tensor) -> Tensor:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from trials.core.linearisation import Linearised, gradient_of_opened
+from trials.core.gradients import gradient_of_opened
+from trials.core.linearisation import Linearised
 from trials.core.networks.chain import Chain, Opened, joined
 from trials.core.parameters import Parameters, difference
 from trials.core.rounds.round import Place, Problem
@@ -60,11 +61,9 @@ class CachedRound:
         train, loss = self.problem.train, self.problem.loss
         if point is self.model.anchor:
             return self.model.gradient(point, train.inputs[batch], train.labels[batch], loss)
-        anchor, opened, labels = self.model.anchor, self._opened.at(batch), train.labels[batch]
+        anchor, opened = self.model.anchor, self._opened.at(batch)
         displacement = difference(point, anchor)
-        return gradient_of_opened(
-            chain_of(self.model), anchor, opened, displacement, lambda outputs: loss(outputs, labels)
-        )
+        return gradient_of_opened(chain_of(self.model), anchor, displacement, opened, train.labels[batch], loss)
 
     def parameters(self, vector: Parameters) -> Parameters:
         """Return the vector, which is its own coordinates."""

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from trials.core.linearisation import gradient_of_opened, linearised
+from trials.core.gradients import gradient_at
+from trials.core.linearisation import linearised
 from trials.core.networks.chain import Chain
 from trials.core.networks.fixed_layers import Flatten, Relu
 from trials.core.networks.layers import Linear
@@ -110,14 +111,12 @@ class _Stack:
     def stepped(self, chain: Chain, descent: Descent, loss: Callable[[Tensor, Tensor], Tensor], batch: Batch) -> _Stack:
         """Return the stack after a step of every lane."""
         inputs, labels = batch
-        with torch.no_grad():
-            opened = chain.opened(self.anchor, inputs)
 
-        def total(outputs: Tensor) -> Tensor:
+        def total(outputs: Tensor, labels: Tensor) -> Tensor:
             # A loss is a mean over samples, and every lane has as many: this is the sum of the lanes' losses.
             return loss(outputs.flatten(0, 1), labels.flatten()) * len(labels)
 
-        gradient = gradient_of_opened(chain, self.anchor, opened, difference(self.point, self.anchor), total)
+        gradient = gradient_at(chain, self.anchor, difference(self.point, self.anchor), inputs, labels, total)
         direction, memory = descent.direction(self.point, gradient, self.memory)
         scaled = {name: _along(self.rates, value) * value for name, value in direction.items()}
         return replace(self, point=sgd_step(self.point, scaled, 1.0), memory=memory)
