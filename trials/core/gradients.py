@@ -56,12 +56,12 @@ def gradient_of_opened(
     """Return the same where the pass at the anchor has been made: J^T times the derivative of the loss in the outputs.
 
     Args:
-        chain: As above, and so are the others.
-        anchor: Above.
-        displacement: Above.
+        chain: The network f.
+        anchor: Where it is linearised.
+        displacement: From there to where the gradient is taken; None if that is the anchor itself.
         opened: The pass of the samples at the anchor.
-        labels: Above.
-        loss: Above.
+        labels: Theirs.
+        loss: What is differentiated.
     """
     return _way(chain, _of_opened)(chain, anchor, displacement, opened, labels, loss)
 
