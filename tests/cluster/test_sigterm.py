@@ -22,27 +22,34 @@ DRAIN_SECONDS = 40
 
 DRIVER = """
     import sys, time
+    from pathlib import Path
     import ray
 
+    def awaited(what, seconds=40):
+        deadline = time.monotonic() + seconds
+        while not (found := what()):
+            assert time.monotonic() < deadline, "it never came"
+            time.sleep(0.1)
+        return found
+
     ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
-    deadline = time.monotonic() + 40
-    while not (there := [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("worker")]):
-        assert time.monotonic() < deadline, "the worker never came"
-        time.sleep(0.2)
+    folder = Path(sys.argv[2])
+    there = awaited(lambda: [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("worker")])
 
     @ray.remote(resources={"worker": 1}, num_cpus=0, max_retries=0)
     def trial():
-        print("running", flush=True)
-        time.sleep(6)
+        (folder / "began").touch()
+        awaited((folder / "may end").exists)
         return "rows"
 
     going = trial.remote()
-    time.sleep(2)
+    awaited((folder / "began").exists)
     print("running", flush=True)
     sys.stdin.readline()
-    (node_id, until), = ray._private.state.state.get_draining_nodes().items()
+    (node_id, until), = awaited(ray._private.state.state.get_draining_nodes).items()
     assert node_id == there[0]["NodeID"]
     print("drains for", until / 1000 - time.time(), flush=True)
+    (folder / "may end").touch()
     print("trial ended with", ray.get(going, timeout=30), flush=True)
     ray.shutdown()
 """
@@ -87,7 +94,7 @@ def test_sigterm_drains_and_the_node_goes_when_its_trial_has_ended(environment: 
     try:
         wait_for(address)
         worker = started([f"--address={address}", '--resources={"worker": 1}'], environment)
-        command = [sys.executable, "-c", textwrap.dedent(DRIVER), address]
+        command = [sys.executable, "-c", textwrap.dedent(DRIVER), address, scratch]
         driver = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -95,8 +102,7 @@ def test_sigterm_drains_and_the_node_goes_when_its_trial_has_ended(environment: 
         assert driver.stdout.readline() == "running\n", driver.communicate()[1][-3000:]
         worker.send_signal(signal.SIGTERM)
         sent = time.monotonic()
-        time.sleep(1.5)
-        said, errors = driver.communicate("\n", timeout=60)
+        said, errors = driver.communicate("\n", timeout=90)
         assert driver.returncode == 0, errors[-3000:]
         drains, ended = said.splitlines()
         assert 0 < float(drains.split()[-1]) <= DRAIN_SECONDS
