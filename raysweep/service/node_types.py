@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +55,28 @@ def types_in(configuration: Mapping[str, Any]) -> NodeTypes | None:
 
 def _configuration_file() -> Path | None:
     """Return the file named on the command line of the monitor, the process of the head that is its autoscaler."""
+    ours = f"--gcs-address={ray.get_runtime_context().gcs_address}"
+    return configuration_file(_command_lines(), ours)
+
+
+def configuration_file(command_lines: Iterable[Sequence[str]], ours: str) -> Path | None:
+    """Return the file that a monitor was given; None if it was given none.
+
+    Args:
+        command_lines: Those of a machine's processes, on which other clusters may have heads too.
+        ours: Word by which a monitor is told from theirs.
+    """
+    monitors = [words for words in command_lines if any(word.endswith("/monitor.py") for word in words)]
+    # An address can be written in several ways; where there is one cluster it need not be compared.
+    of_this_cluster = monitors if len(monitors) == 1 else [words for words in monitors if ours in words]
+    options = (word.removeprefix(_OPTION) for words in of_this_cluster for word in words if word.startswith(_OPTION))
+    return next((Path(name).expanduser() for name in options if name), None)
+
+
+def _command_lines() -> Iterator[list[str]]:
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            words = (process / "cmdline").read_bytes().split(b"\0")
-            if any(word.endswith(b"monitor.py") for word in words):
-                named = (os.fsdecode(word).removeprefix(_OPTION) for word in words if word.startswith(_OPTION.encode()))
-                return next((Path(name).expanduser() for name in named if name), None)
-    return None
+            yield os.fsdecode((process / "cmdline").read_bytes()).split("\0")
 
 
 def _loaded(file: Path) -> Mapping[str, Any]:

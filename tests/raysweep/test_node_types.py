@@ -10,7 +10,7 @@ import yaml
 
 from raysweep.service.capacity import refuse_what_no_type_gives
 from raysweep.service.errors import ClusterError
-from raysweep.service.node_types import types_in
+from raysweep.service.node_types import configuration_file, types_in
 from raysweep.service.study import Resources
 
 CLUSTER = Path(__file__).resolve().parents[2] / "cluster"
@@ -48,3 +48,20 @@ def test_what_some_type_gives_is_waited_for_and_the_rest_is_refused() -> None:
         ClusterError, match=r"too much, and none .*: small \(4 CPUs and 1 GPUs\), large \(48 CPUs and 4 GPUs\)"
     ):
         refuse_what_no_type_gives(Resources(cpus=8, gpus=8), types, "too much")
+
+
+def monitor(address: str, *words: str) -> list[str]:
+    return ["python", "-u", "/somewhere/monitor.py", f"--gcs-address={address}", *words]
+
+
+def test_the_configuration_is_that_of_this_cluster_s_monitor() -> None:
+    """Other processes of a head are named alike, and a machine may have heads of other clusters, in any order."""
+    log_monitor = ["python", "/somewhere/log_monitor.py", "--gcs-address=10.0.0.1:6379"]
+    ours = monitor("10.0.0.1:6379", "--autoscaling-config=/ours.yaml")
+    others = [monitor("10.0.0.1:7000"), monitor("10.0.0.1:7001", "--autoscaling-config=/theirs.yaml")]
+    address = "--gcs-address=10.0.0.1:6379"
+    assert configuration_file([log_monitor, *others, ours], address) == Path("/ours.yaml")
+    assert configuration_file([log_monitor, ours], "--gcs-address=head:6379") == Path("/ours.yaml")
+    assert configuration_file([log_monitor, *others], address) is None
+    assert configuration_file([log_monitor, others[0]], address) is None
+    assert configuration_file([], address) is None
