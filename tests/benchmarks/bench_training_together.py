@@ -1,10 +1,14 @@
 """What it costs to train several perceptrons together, beside one after another, rows included.
 
+Rows are measured trial by trial. Those with features compared on a probe set (`probe_size`, 64 by default) cost as much
+as the steps between them; without them the ratio is that of the steps.
+
 Run: python tests/benchmarks/bench_training_together.py
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 import sys
@@ -40,15 +44,15 @@ def main() -> None:
     context = TrialContext(arrays=cache(load_arrays))
     print(f"torch {torch.__version__}, one thread, CPU time, {REPEATS} interleaved repeats, {STEPS} steps a trial")
     for name, knobs in CASES.items():
-        for trials in (8, 16, 32):
-            listed = [_trial(index, knobs) for index in range(trials)]
+        for trials, probe in itertools.product((8, 32), (64, 0)):
+            listed = [_trial(index, {**knobs, "probe_size": probe}) for index in range(trials)]
             alone, together = [], []
             for _ in range(REPEATS):
                 alone.append(_seconds(row for each in listed for row in run(each, context)))
                 together.append(_seconds(run_many(listed, context)))
             ratios = [measure(alone) / measure(together) for measure in (min, statistics.median)]
             print(
-                f"{name:30} {trials:3} trials: {min(alone) / trials:.3f} s each alone, "
+                f"{name:30} {trials:3} trials, probe of {probe:2}: {min(alone) / trials:.3f} s each alone, "
                 f"{min(together) / trials:.3f} s together; ratio {ratios[0]:.2f} (min) {ratios[1]:.2f} (median)",
                 flush=True,
             )
