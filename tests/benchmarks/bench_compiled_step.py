@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import torch
 
-from trials.core.gradients import compiled_network, gradient_at
+from trials.core.gradients import compiled_network, linearised_gradient
 from trials.core.losses.classification import cross_entropy
 from trials.core.networks.chain import Chain
 from trials.core.networks.cnn import cnn_large, cnn_small
@@ -75,7 +75,7 @@ def _step(network: Network, shape: tuple[int, ...], batch: int) -> Callable[[], 
 
     def step() -> Parameters:
         return sgd_step(
-            point, gradient_at(chain, anchor, difference(point, anchor), inputs, labels, cross_entropy), 0.1
+            point, linearised_gradient(chain, anchor, difference(point, anchor), inputs, labels, cross_entropy), 0.1
         )
 
     return step

@@ -54,12 +54,13 @@ def tables(root: Path, study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 @pytest.mark.slow
 def test_serial_and_tune_rows_are_equal(tmp_path: Path) -> None:
+    """To rounding: which trials train together depends on the packs, and with it the order of float32 arithmetic."""
     trials = smallest_sweep(STUDY)
     for name, executor in {"serial": SerialExecutor(), "tune": TuneExecutor()}.items():
         heard = run(executor, STUDY, tmp_path / name, trials)
         assert sorted(report.trial_id for report in heard) == sorted(trial.trial_id for trial in trials)
     for serial, tune in zip(tables(tmp_path / "serial", STUDY), tables(tmp_path / "tune", STUDY), strict=True):
-        pd.testing.assert_frame_equal(serial, tune)
+        pd.testing.assert_frame_equal(serial, tune, rtol=1e-4, atol=1e-6)
 
 
 def test_every_outcome_is_a_row_and_the_others_go_on(tmp_path: Path) -> None:

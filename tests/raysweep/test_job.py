@@ -43,7 +43,8 @@ def test_a_submitted_sweep_gives_the_rows_of_a_serial_one(head: Head, tmp_path: 
     run_serially(STUDY, tmp_path / "serial", smallest_sweep(STUDY))
     rows = [Results(tmp_path / name).measurements("k_phase_diagram") for name in ("job", "serial")]
     tables = [table.sort_values(["trial_id", "step"], ignore_index=True) for table in rows]
-    pd.testing.assert_frame_equal(*tables)
+    # To rounding: which trials train together depends on the packs, and with it the order of float32 arithmetic.
+    pd.testing.assert_frame_equal(*tables, rtol=1e-4, atol=1e-6)
     trials = Results(tmp_path / "job").trials("k_phase_diagram")
     assert trials["source_hash"].nunique() == 1
     assert trials["ray_version"].notna().all()

@@ -7,7 +7,7 @@ import torch
 
 from trials.core.context import TrialContext
 from trials.core.data.examples import DataKnobs
-from trials.core.gradients import compiled_network, gradient_at, gradient_of_opened
+from trials.core.gradients import compiled_network, linearised_gradient
 from trials.core.losses.classification import LOSSES
 from trials.core.networks.cnn import cnn_large, cnn_small
 from trials.core.networks.mlp import mlp
@@ -46,9 +46,9 @@ def test_compiled_gradients_are_the_others(name, loss_name):
     }
     opened = chain.opened(anchor, inputs)
     for moved in (None, displacement):
-        expected = gradient_at(chain, anchor, moved, inputs, labels, loss)
-        anew = gradient_at(compiled, anchor, moved, inputs, labels, loss)
-        from_kept = gradient_of_opened(compiled, anchor, moved, opened, labels, loss)
+        expected = linearised_gradient(chain, anchor, moved, inputs, labels, loss)
+        anew = linearised_gradient(compiled, anchor, moved, inputs, labels, loss)
+        from_kept = linearised_gradient(compiled, anchor, moved, opened, labels, loss)
         for key, value in expected.items():
             torch.testing.assert_close(anew[key], value, rtol=0, atol=1e-10)
             torch.testing.assert_close(from_kept[key], value, rtol=0, atol=1e-10)
@@ -77,7 +77,8 @@ def test_products_in_bfloat16_are_compiled_too():
     anchor = half.initial(generator(0, "initialisation"))
     inputs, labels = torch.randn(6, *IMAGE, generator=generator(0, "inputs")), torch.arange(6)
     some, others = (
-        gradient_at(each.forward, anchor, None, inputs, labels, LOSSES["cross_entropy"]) for each in (compiled, half)
+        linearised_gradient(each.forward, anchor, None, inputs, labels, LOSSES["cross_entropy"])
+        for each in (compiled, half)
     )
     for key, value in others.items():
         torch.testing.assert_close(some[key], value, rtol=0.05, atol=0.02 * float(value.abs().max()))

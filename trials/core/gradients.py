@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,48 +22,29 @@ if TYPE_CHECKING:
     from trials.core.parameters import Parameters
 
 Slope = Callable[[Callable[["Tensor"], "Tensor"], "Tensor"], "Tensor"]
+"""(function, outputs) -> derivative of the function there."""
 
 
-def gradient_at(
+def linearised_gradient(
     chain: Chain,
     anchor: Parameters,
     displacement: Parameters | None,
-    inputs: Float[Tensor, "batch ..."],
+    samples: Float[Tensor, "batch ..."] | Opened,
     labels: Int64[Tensor, " batch"],
     loss: Loss,
 ) -> Parameters:
-    """Return the gradient of a loss of f(anchor) + J(anchor) displacement, with one pass at the anchor.
+    """Return the gradient of a loss of f(anchor) + J(anchor) displacement: J^T times its derivative in the outputs.
 
     Args:
         chain: The network f.
         anchor: Where it is linearised.
         displacement: From there to where the gradient is taken; None if that is the anchor itself.
-        inputs: The samples.
-        labels: Theirs.
+        samples: Inputs, which are passed through the network at the anchor, or that pass where it has been made.
+        labels: Of the samples.
         loss: What is differentiated.
     """
-    return _way(chain, _at)(chain, anchor, displacement, inputs, labels, loss)
-
-
-def gradient_of_opened(
-    chain: Chain,
-    anchor: Parameters,
-    displacement: Parameters | None,
-    opened: Opened,
-    labels: Int64[Tensor, " batch"],
-    loss: Loss,
-) -> Parameters:
-    """Return the same where the pass at the anchor has been made: J^T times the derivative of the loss in the outputs.
-
-    Args:
-        chain: The network f.
-        anchor: Where it is linearised.
-        displacement: From there to where the gradient is taken; None if that is the anchor itself.
-        opened: The pass of the samples at the anchor.
-        labels: Theirs.
-        loss: What is differentiated.
-    """
-    return _way(chain, _of_opened)(chain, anchor, displacement, opened, labels, loss)
+    way = _compiled() if chain.compiled else _as_it_stands
+    return way(chain, anchor, displacement, samples, labels, loss)
 
 
 def compiled_network(network: Network, *, wanted: bool) -> Network:
@@ -82,30 +63,17 @@ def compiled_network(network: Network, *, wanted: bool) -> Network:
     return replace(network, forward=replace(network.forward, compiled=True))
 
 
-def _at(
+def _gradient(
     chain: Chain,
     anchor: Parameters,
     displacement: Parameters | None,
-    inputs: Tensor,
+    samples: Tensor | Opened,
     labels: Tensor,
     loss: Loss,
     slope: Slope,
 ) -> Parameters:
     with torch.no_grad():
-        opened = chain.opened(anchor, inputs)
-    return _of_opened(chain, anchor, displacement, opened, labels, loss, slope)
-
-
-def _of_opened(
-    chain: Chain,
-    anchor: Parameters,
-    displacement: Parameters | None,
-    opened: Opened,
-    labels: Tensor,
-    loss: Loss,
-    slope: Slope,
-) -> Parameters:
-    with torch.no_grad():
+        opened = samples if isinstance(samples, Opened) else chain.opened(anchor, samples)
         outputs = opened.outputs
         if displacement is not None:
             outputs = outputs + chain.tangent(anchor, opened.kept, displacement)
@@ -124,16 +92,10 @@ def _by_transform(function: Callable[[Tensor], Tensor], outputs: Tensor) -> Tens
     return torch.func.grad(function)(outputs)
 
 
-def _way(chain: Chain, function: Callable[..., Parameters]) -> Callable[..., Parameters]:
-    return _compiled(function) if chain.compiled else _plain(function)
+_as_it_stands = partial(_gradient, slope=_by_tape)
 
 
 @cache
-def _plain(function: Callable[..., Parameters]) -> Callable[..., Parameters]:
-    return lambda *arguments: function(*arguments, _by_tape)
-
-
-@cache
-def _compiled(function: Callable[..., Parameters]) -> Callable[..., Parameters]:
-    compiled: Any = torch.compile(function, dynamic=False)
-    return lambda *arguments: compiled(*arguments, _by_transform)
+def _compiled() -> Callable[..., Parameters]:
+    compiled: Any = torch.compile(_gradient, dynamic=False)
+    return partial(compiled, slope=_by_transform)

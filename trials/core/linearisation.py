@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.autograd import forward_ad
 
-from trials.core.gradients import gradient_at
+from trials.core.gradients import linearised_gradient
 from trials.core.networks.chain import Chain
 from trials.core.parameters import Parameters, difference
 
@@ -54,7 +54,7 @@ class Linearised:
         at_anchor = parameters is self.anchor
         displacement = None if at_anchor else difference(parameters, self.anchor)
         if isinstance(self.forward, Chain):
-            return gradient_at(self.forward, self.anchor, displacement, inputs, labels, loss)
+            return linearised_gradient(self.forward, self.anchor, displacement, inputs, labels, loss)
         leaves = {name: value.detach().requires_grad_() for name, value in (displacement or parameters).items()}
         outputs = self.forward(leaves, inputs) if at_anchor else self._displaced(leaves, inputs)
         gradients = torch.autograd.grad(loss(outputs, labels), list(leaves.values()))

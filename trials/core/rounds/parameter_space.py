@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from trials.core.gradients import gradient_of_opened
+from trials.core.gradients import linearised_gradient
 from trials.core.linearisation import Linearised
 from trials.core.networks.chain import Chain, Opened, joined
 from trials.core.parameters import Parameters, difference
@@ -63,7 +63,7 @@ class CachedRound:
             return self.model.gradient(point, train.inputs[batch], train.labels[batch], loss)
         anchor, opened = self.model.anchor, self._opened.at(batch)
         displacement = difference(point, anchor)
-        return gradient_of_opened(chain_of(self.model), anchor, displacement, opened, train.labels[batch], loss)
+        return linearised_gradient(chain_of(self.model), anchor, displacement, opened, train.labels[batch], loss)
 
     def parameters(self, vector: Parameters) -> Parameters:
         """Return the vector, which is its own coordinates."""

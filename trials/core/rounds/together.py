@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from trials.core.gradients import gradient_at
+from trials.core.gradients import linearised_gradient
 from trials.core.linearisation import linearised
 from trials.core.networks.chain import Chain
 from trials.core.networks.fixed_layers import Flatten, Relu
@@ -116,7 +116,7 @@ class _Stack:
             # A loss is a mean over samples, and every lane has as many: this is the sum of the lanes' losses.
             return loss(outputs.flatten(0, 1), labels.flatten()) * len(labels)
 
-        gradient = gradient_at(chain, self.anchor, difference(self.point, self.anchor), inputs, labels, total)
+        gradient = linearised_gradient(chain, self.anchor, difference(self.point, self.anchor), inputs, labels, total)
         direction, memory = descent.direction(self.point, gradient, self.memory)
         scaled = {name: _along(self.rates, value) * value for name, value in direction.items()}
         return replace(self, point=sgd_step(self.point, scaled, 1.0), memory=memory)
