@@ -65,7 +65,7 @@ class BoundarySettings:
     def budget(self, seeds: int) -> int:
         """Return the number of trials to spend on one diagram."""
         dense = self.cells * seeds
-        return min(dense, math.ceil(SHARE * dense) if self.trials is None else self.trials)
+        return min(dense, max(1, math.floor(SHARE * dense)) if self.trials is None else self.trials)
 
 
 def boundary_settings(

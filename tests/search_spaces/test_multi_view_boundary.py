@@ -61,6 +61,6 @@ def test_a_quarter_of_the_trials_finds_the_boundary_as_well_as_the_dense_grid() 
             trials += 1
             seeking.tell(knobs, {"outcome": "finished", RESPONSE: accuracy})
     (found,) = seeking.boundaries()
-    assert trials <= grid.size * len(SEEDS) / 4 + 1
+    assert trials <= grid.size * len(SEEDS) / 4
     assert 0.2 < truth.mean() < 0.8
-    assert np.mean(found.above.ravel() != truth) <= np.mean(grid != truth) + 1 / grid.size
+    assert np.mean(found.above.ravel() != truth) <= np.mean(grid != truth)
