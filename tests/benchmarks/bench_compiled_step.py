@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import torch
 
+from tests.benchmarks.turns import times_in_turns
 from trials.core.gradients import compiled_network, linearised_gradient
 from trials.core.losses.classification import cross_entropy
 from trials.core.networks.chain import Chain
@@ -54,7 +55,7 @@ def main() -> None:
             moved = compiled()
             waited = time.perf_counter() - start
         apart = max(float((moved[key] - value).abs().max()) for key, value in plain().items())
-        times = _times({"plain": plain, "compiled": compiled})
+        times = times_in_turns({"plain": plain, "compiled": compiled}, repeats=REPEATS, seconds=SECONDS_PER_REPEAT)
         saved = statistics.median(times["plain"]) - statistics.median(times["compiled"])
         ratios = [measure(times["compiled"]) / measure(times["plain"]) for measure in (min, statistics.median)]
         pays = f"paid for after {waited / saved:,.0f} steps" if saved > 0 else "never paid for"
@@ -79,28 +80,6 @@ def _step(network: Network, shape: tuple[int, ...], batch: int) -> Callable[[], 
         )
 
     return step
-
-
-def _times(arms: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
-    """Return the seconds a step of every arm in every repeat."""
-    for arm in arms.values():
-        _seconds(arm, 3)
-    calls = max(1, int(SECONDS_PER_REPEAT / _seconds(arms["plain"], 3)))
-    times: dict[str, list[float]] = {name: [] for name in arms}
-    for _ in range(REPEATS):
-        for name, arm in arms.items():
-            times[name].append(_seconds(arm, calls))
-    return times
-
-
-def _seconds(step: Callable[[], object], calls: int) -> float:
-    clock = time.perf_counter if DEVICE.type == "cuda" else time.process_time
-    start = clock()
-    for _ in range(calls):
-        step()
-    if DEVICE.type == "cuda":
-        torch.cuda.synchronize()
-    return (clock() - start) / calls
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import torch
 
+from tests.benchmarks.turns import times_in_turns
 from trials.core.data.examples import Examples
 from trials.core.linearisation import linearised
 from trials.core.losses.classification import cross_entropy
@@ -59,7 +60,7 @@ def main() -> None:
     print(f"torch {torch.__version__}, one thread, CPU time, {REPEATS} interleaved repeats; ratios to a plain step")
     for name, (network, shape, samples, batch_size) in CASES.items():
         arms, built = _arms(network, shape, samples, batch_size)
-        times = _times(arms)
+        times = times_in_turns(arms, repeats=REPEATS, seconds=SECONDS_PER_REPEAT)
         plain = times.pop("plain")
         print(f"{name}: plain step {min(plain) * 1e6:,.0f} us")
         for method, seconds in times.items():
@@ -116,25 +117,6 @@ def _arms(
 
 def _displaced(start: Parameters) -> Parameters:
     return {name: value + 0.01 for name, value in start.items()}
-
-
-def _times(arms: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
-    """Return the seconds a step of every arm in every repeat."""
-    for arm in arms.values():
-        arm()
-    calls = max(1, int(SECONDS_PER_REPEAT / _seconds(arms["plain"], 2)))
-    times: dict[str, list[float]] = {name: [] for name in arms}
-    for _ in range(REPEATS):
-        for name, arm in arms.items():
-            times[name].append(_seconds(arm, calls))
-    return times
-
-
-def _seconds(step: Callable[[], object], calls: int) -> float:
-    start = time.process_time()
-    for _ in range(calls):
-        step()
-    return (time.process_time() - start) / calls
 
 
 if __name__ == "__main__":
