@@ -18,7 +18,7 @@ from trials.core.rows import Measurement, Row
 
 SECONDS = "RAYSWEEP_TEST_HIKE_SECONDS"
 DIARY = "RAYSWEEP_TEST_HIKE_DIARY"
-"""File with a line for every step that any process took: which trial, and which step."""
+"""File with a line for every step that any process took: which trial, which step, and which process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ def hike(knobs: HikeKnobs, context: TrialContext) -> Iterator[Row]:
         if step < knobs.steps:
             time.sleep(float(os.environ.get(SECONDS, "0")) / knobs.steps)
             height = 3.9 * height * (1 - height)
-            _noted(f"{knobs.seed} {step}\n")
+            _noted(f"{knobs.seed} {step} {os.getpid()}\n")
 
 
 def _noted(line: str) -> None:
@@ -62,8 +62,32 @@ HIKE = Study(
 )
 
 
+@dataclass(frozen=True)
+class Taken:
+    """A step that a process took."""
+
+    seed: int
+    step: int
+    process: int
+
+
+def steps_taken(diary: Path) -> list[Taken]:
+    """Return the steps that the diary has noted so far, in their order."""
+    written = diary.read_text(encoding="ascii") if diary.exists() else ""
+    whole = written[: written.rfind("\n") + 1]
+    return [Taken(*map(int, line.split())) for line in whole.splitlines()]
+
+
 def recomputed_share(diary: Path, trials: int, steps: int) -> float:
     """Return the steps that were taken more than once over those that were needed."""
-    taken = diary.read_text(encoding="ascii").splitlines()
+    taken = [(step.seed, step.step) for step in steps_taken(diary)]
     assert len(set(taken)) == trials * steps, "a step was never taken"
     return len(taken) / len(set(taken)) - 1
+
+
+def broken_off(diary: Path) -> set[int]:
+    """Return the seeds of the hikes that more than one process went on with."""
+    walkers: dict[int, set[int]] = {}
+    for step in steps_taken(diary):
+        walkers.setdefault(step.seed, set()).add(step.process)
+    return {seed for seed, processes in walkers.items() if len(processes) > 1}

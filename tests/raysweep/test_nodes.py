@@ -22,7 +22,7 @@ from analysis.core.results import Results
 from raysweep.service.provenance import SUBMITTED
 from tests import chaos_driver, hikes, recipes
 from tests.clusters import Head, Node, free_ports, head_node, worker_nodes
-from tests.hikes import HIKE, recomputed_share
+from tests.hikes import HIKE, broken_off, recomputed_share, steps_taken
 from tests.recipes import WALK
 
 pytestmark = pytest.mark.slow
@@ -101,10 +101,6 @@ def until(
         time.sleep(0.1)
 
 
-def lines(diary: Path) -> int:
-    return len(diary.read_text(encoding="ascii").splitlines()) if diary.exists() else 0
-
-
 def until_up(head: Head, cpus: int) -> None:
     """Wait until the nodes of the cluster have so many cores."""
     asking = (
@@ -121,14 +117,11 @@ def processes(node: Node) -> list[psutil.Process]:
     return []
 
 
-def at_work(nodes: list[Node]) -> list[Node]:
-    """Return the nodes on which a trial runs."""
-    found = []
-    for node in nodes:
-        with contextlib.suppress(psutil.Error):
-            if any(" ".join(process.cmdline()).startswith("ray::PackTrainable") for process in processes(node)):
-                found.append(node)
-    return found
+def at_work(nodes: list[Node], diary: Path) -> list[Node]:
+    """Return the nodes on which a trial is midway: steps are behind it, and steps before it."""
+    last = {taken.process: taken.step for taken in steps_taken(diary)}
+    midway = {process for process, step in last.items() if 5 <= step < STEPS - 10}
+    return [node for node in nodes if midway & {process.pid for process in processes(node)}]
 
 
 def raylet(node: Node) -> psutil.Process | None:
@@ -140,16 +133,16 @@ def raylet(node: Node) -> psutil.Process | None:
     return None
 
 
-def working(nodes: list[Node], sweeping: Driver) -> list[tuple[Node, psutil.Process]]:
-    """Wait for nodes on which a trial of a sweep runs, and return them with their raylets."""
+def working(nodes: list[Node], diary: Path, sweeping: Driver) -> list[tuple[Node, psutil.Process]]:
+    """Wait for nodes on which a trial of a sweep is midway, and return them with their raylets."""
     found: list[tuple[Node, psutil.Process]] = []
 
     def any_found() -> bool:
-        pairs = [(node, raylet(node)) for node in at_work(nodes)]
+        pairs = [(node, raylet(node)) for node in at_work(nodes, diary)]
         found[:] = [(node, process) for node, process in pairs if process is not None]
         return bool(found)
 
-    until(any_found, "a trial runs", sweeping)
+    until(any_found, "a trial is midway", sweeping)
     return found
 
 
@@ -161,14 +154,14 @@ def test_nothing_is_lost_when_raylets_are_killed(diary: Path, tmp_path: Path) ->
         with driver(head, root, trials, "--study", HIKE.name) as sweeping:
             for kill in range(1, kills + 1):
                 marked = kill * trials * STEPS // (kills + 2)
-                until(lambda: lines(diary) > marked, "the hikes have come so far", sweeping)  # noqa: B023
-                lost, victim = dice.choice(working(nodes, sweeping))
+                until(lambda: len(steps_taken(diary)) > marked, "the hikes have come so far", sweeping)  # noqa: B023
+                lost, victim = dice.choice(working(nodes, diary, sweeping))
                 victim.kill()
                 nodes.remove(lost)
             sweeping.finish()
     share = recomputed_share(diary, trials, STEPS)
     print(f"{kills} raylets killed; {share:.1%} of the trials' seconds computed twice")
-    assert share > 0, "no trial was broken off"
+    assert broken_off(diary), "no trial was broken off"
     assert share < 0.15
     assert_undisturbed(root, tmp_path / "undisturbed", HIKE.name, trials)
 
@@ -180,8 +173,9 @@ def test_a_drained_node_hands_its_trials_over(diary: Path, tmp_path: Path) -> No
         add_node()
         until_up(head, 2)
         with driver(head, root, TRIALS, "--study", HIKE.name) as sweeping:
-            until(lambda: lines(diary) > TRIALS * STEPS // 3, "the hikes have come a third of the way", sweeping)
-            until(lambda: at_work([leaving]) == [leaving], "a trial runs on the node that is to leave")
+            third = TRIALS * STEPS // 3
+            until(lambda: len(steps_taken(diary)) > third, "the hikes have come a third of the way", sweeping)
+            until(lambda: at_work([leaving], diary) == [leaving], "a trial is midway on the node that is to leave")
             drain = "import sys; from cluster import drain; drain.drain_this_machine(*sys.argv[1:3], 30, sys.argv[3])"
             command = [sys.executable, "-c", drain, head.address, "spot notice", leaving.ip]
             subprocess.run(command, env=dict(head.environment), check=True, timeout=60)
@@ -204,7 +198,7 @@ def test_a_job_stopped_and_submitted_again_goes_on(diary: Path, tmp_path: Path) 
             assert head.ray(*submit, *command, cwd=tmp_path).returncode == 0
             if attempt < 3:
                 marked = attempt * TRIALS * STEPS // 3
-                until(lambda: lines(diary) > marked, "the hikes have come so far")  # noqa: B023
+                until(lambda: len(steps_taken(diary)) > marked, "the hikes have come so far")  # noqa: B023
                 assert head.ray("job", "stop", "--address", head.jobs, name, cwd=tmp_path).returncode == 0
         until(lambda: len(Results(root).finished(HIKE.name)) == TRIALS, "every hike is in the store")
         follow = head.ray("job", "logs", "--follow", "--address", head.jobs, name, cwd=tmp_path)
