@@ -128,7 +128,9 @@ def plane(trials: pd.DataFrame) -> Drawing | None:
     tables = [_plane_cells(panel, vertical) for panel in found.shown]
     if not any(len(table) for table in tables):
         return None
-    figure, grid = axes_grid(*found.shape, size=(5.4, 3.8), title=subject(trials, found, _SUBJECT, f"below: {_INTERVALS}"))
+    figure, grid = axes_grid(
+        *found.shape, size=(5.4, 3.8), title=subject(trials, found, _SUBJECT, f"below: {_INTERVALS}")
+    )
     shown = zip(titled(found, grid), tables, strict=True)
     meshes = [_draw_plane(axes, cells, vertical) for (_, axes), cells in shown if len(cells)]
     figure.colorbar(meshes[0], ax=grid, label="augmentation efficiency e(p)", aspect=30)
@@ -222,15 +224,16 @@ def _plane_cells(panel: Panel, vertical: str) -> pd.DataFrame:
 
 
 def _draw_plane(axes: Axes, cells: pd.DataFrame, vertical: str) -> QuadMesh:
-    tables = cells.pivot(index=vertical, columns=RATIO)
-    low, table, high = (tables[f"aug_efficiency{end}"] for end in ("_low", "", "_high"))
+    shown = [f"aug_efficiency{end}" for end in ("", "_low", "_high")]
+    table, *intervals = (cells.pivot(index=vertical, columns=RATIO, values=column) for column in shown)
+    ends = np.stack(intervals, axis=-1)
     mesh = axes.pcolormesh(table.to_numpy(float), cmap=COLOUR_MAP, norm=_EFFICIENCIES, edgecolor="white")
     for (row, column), value in np.ndenumerate(table.to_numpy(float)):
         look: Mapping[str, Any] = {"ha": "center", "color": "black" if _EFFICIENCIES(value) > _DARK else "white"}
         axes.text(column + 0.5, row + 0.5, "–" if np.isnan(value) else f"{value:.2f}", va="bottom", **look)
-        ends = low.iloc[row, column], high.iloc[row, column]
-        if not np.isnan(ends).any():
-            axes.text(column + 0.5, row + 0.42, "{:.2f} to {:.2f}".format(*ends), va="top", fontsize=6, **look)
+        if not np.isnan(ends[row, column]).any():
+            written = "{:.2f} to {:.2f}".format(*ends[row, column])
+            axes.text(column + 0.5, row + 0.42, written, va="top", fontsize=6, **look)
     axes.set_xticks(np.arange(table.shape[1]) + 0.5, [f"{value:g}" for value in table.columns])
     axes.set_yticks(np.arange(table.shape[0]) + 0.5, [str(value) for value in table.index])
     axes.set(xlabel=_RATIO, ylabel={TRANSFORM: "transform", SIZE: "rows N"}[vertical])

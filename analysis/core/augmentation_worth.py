@@ -115,7 +115,7 @@ def _with_interval(
     seeds = int(result["seeds"].iloc[0])
     with np.errstate(divide="ignore", invalid="ignore"):
         point = value(*(mean[None] for mean in means))[0]
-        ends = interval_ends(value(*resampled), seeds) if seeds > 1 else (np.nan, np.nan)
+        ends = interval_ends(value(*resampled), seeds)
     columns: dict[str, Any] = {name: np.where(known, point, np.nan)}
     columns |= {f"{name}_{end}": np.where(known, at, np.nan) for end, at in zip(("low", "high"), ends, strict=True)}
     return result.assign(**columns)

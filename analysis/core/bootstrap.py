@@ -34,15 +34,12 @@ def interval_ends(values: np.ndarray, seeds: int) -> tuple[np.ndarray, np.ndarra
 
     Args:
         values: What each resample comes to, (resamples, columns).
-        seeds: Seeds that were drawn from; one has no interval.
-
-    Raises:
-        ValueError: There is no seed beside the first.
+        seeds: Seeds that were drawn from; ends are not a number where it is one.
     """
     from scipy.stats import t as student
 
     if seeds < 2:
-        raise ValueError(f"an interval needs 2 seeds or more, got {seeds}")
+        return np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
     expanded = math.sqrt(seeds / (seeds - 1)) * student.ppf((1 + COVERAGE) / 2, seeds - 1)
     tail = NormalDist().cdf(-expanded)
     low, high = np.quantile(values, (tail, 1 - tail), axis=0)

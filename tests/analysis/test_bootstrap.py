@@ -35,11 +35,10 @@ def test_fewer_seeds_span_all_resamples_and_hold_a_known_share(seeds: int) -> No
 def test_tables_are_resampled_by_the_same_seeds() -> None:
     """What a seed does to all of them is no uncertainty of their difference."""
     one = np.random.default_rng(0).normal(size=(6, 2))
-    means, shifted = resampled_means(one, one + [1.0, 2.0])
+    means, shifted = resampled_means(one, one + np.array([1.0, 2.0]))
     assert np.allclose(shifted - means, [1.0, 2.0])
     assert means.std(0) == pytest.approx(one.std(0) / np.sqrt(6), rel=0.05)
 
 
 def test_one_seed_has_no_interval() -> None:
-    with pytest.raises(ValueError, match="needs 2 seeds or more, got 1"):
-        interval_ends(np.zeros((3, 1)), 1)
+    assert np.isnan(interval_ends(np.zeros((3, 2)), 1)).tolist() == [[True, True], [True, True]]
