@@ -17,7 +17,17 @@ from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
 from analysis.core.augmentation_levels import levels
-from analysis.core.augmentation_worth import ACCURACY, ARM, COPIES, INVARIANCES, RATIO, TRANSFORM, lent, worth
+from analysis.core.augmentation_worth import (
+    ACCURACY,
+    ARM,
+    COPIES,
+    DRAWN,
+    INVARIANCES,
+    RATIO,
+    TRANSFORM,
+    lent,
+    worth,
+)
 from analysis.core.boundary_lines import label_values
 from analysis.core.curves import draw_band, seed_band
 from analysis.core.figures import COLOURS, Drawing, present
@@ -43,6 +53,7 @@ ARM_NAMES: Mapping[str, str] = MappingProxyType(
 )
 _COMPARED = ("fixed_aug", "fixed_aug_all", "fresh_aug")
 _SUBJECT = ("data_name", NETWORK, TRANSFORM, "epochs")
+_INTERVALS = "95 % bootstrap intervals over seeds"
 _EFFICIENCIES, _DARK = Normalize(-0.5, 1), 0.6
 _RATIO = "share of distinct images p"
 _ACCURACIES = MappingProxyType({ACCURACY: "test accuracy", "final_train_acc": "training accuracy (last epoch)"})
@@ -96,17 +107,30 @@ def invariance(trials: pd.DataFrame) -> Drawing | None:
     return Drawing(figure, numbers, "invariance")
 
 
+def invariance_rates(trials: pd.DataFrame) -> Drawing | None:
+    """Return the share of answers that a transform does not change against the ratio, a band of seeds each arm."""
+    kinds = {name: f"invariance rate, {_KINDS[name]}" for name in INVARIANCES if present(trials, name)}
+    if trials[RATIO].nunique() < 2 or not kinds:
+        return None
+    found = _panels(trials)
+    title = subject(trials, found, _SUBJECT, "mean and range of seeds")
+    figure, numbers = page_of_measurements(found, kinds, _draw_arms, title=title, across=_RATIO, legend=_arms(trials))
+    return Drawing(figure, numbers, "invariance_rates")
+
+
 def plane(trials: pd.DataFrame) -> Drawing | None:
     """Return the efficiency of fixed transforms over the ratio and the transform, or the number of rows."""
     fixed = trials[trials[ARM] == "fixed_aug"]
     vertical = next((name for name in (TRANSFORM, SIZE) if fixed[name].nunique() > 1), None)
     if vertical is None:
         return None
-    found = panels(trials, trials, inside=(RATIO, ARM, "seed", "exclude_identity", vertical), across=[])
+    found = panels(trials, trials, inside=(RATIO, ARM, *DRAWN, "exclude_identity", vertical), across=[])
     tables = [_plane_cells(panel, vertical) for panel in found.shown]
     if not any(len(table) for table in tables):
         return None
-    figure, grid = axes_grid(*found.shape, size=(4.9, 3.6), title=subject(trials, found, _SUBJECT))
+    figure, grid = axes_grid(
+        *found.shape, size=(5.4, 3.8), title=subject(trials, found, _SUBJECT, f"below: {_INTERVALS}")
+    )
     shown = zip(titled(found, grid), tables, strict=True)
     meshes = [_draw_plane(axes, cells, vertical) for (_, axes), cells in shown if len(cells)]
     figure.colorbar(meshes[0], ax=grid, label="augmentation efficiency e(p)", aspect=30)
@@ -114,11 +138,11 @@ def plane(trials: pd.DataFrame) -> Drawing | None:
 
 
 # The first is the study's main figure.
-FIGURES = (curves, efficiency, equivalent, invariance, plane)
+FIGURES = (curves, efficiency, equivalent, invariance, invariance_rates, plane)
 
 
 def _panels(trials: pd.DataFrame) -> Panels:
-    return panels(trials, trials, inside=(RATIO, ARM, "seed"), across=[], several=RATIO)
+    return panels(trials, trials, inside=(RATIO, ARM, *DRAWN), across=[], several=RATIO)
 
 
 def _arms(trials: pd.DataFrame, marker: str = "o") -> list[Line2D]:
@@ -142,7 +166,7 @@ def _worth_figure(trials: pd.DataFrame, column: str, label: str, name: str) -> D
     tables = [_worth_of_arms(panel) for panel in found.shown]
     if not any(len(table) and table[column].notna().any() for table in tables):
         return None
-    title = subject(trials, found, _SUBJECT, "bars: 95 % bootstrap intervals over seeds")
+    title = subject(trials, found, _SUBJECT, f"bars: {_INTERVALS}")
     figure, numbers = page_of_panels(
         found,
         lambda axes, panel: _draw_worth(axes, _worth_of_arms(panel), column),
@@ -200,12 +224,16 @@ def _plane_cells(panel: Panel, vertical: str) -> pd.DataFrame:
 
 
 def _draw_plane(axes: Axes, cells: pd.DataFrame, vertical: str) -> QuadMesh:
-    table = cells.pivot_table(index=vertical, columns=RATIO, values="aug_efficiency", dropna=False)
+    shown = [f"aug_efficiency{end}" for end in ("", "_low", "_high")]
+    table, *intervals = (cells.pivot(index=vertical, columns=RATIO, values=column) for column in shown)
+    ends = np.stack(intervals, axis=-1)
     mesh = axes.pcolormesh(table.to_numpy(float), cmap=COLOUR_MAP, norm=_EFFICIENCIES, edgecolor="white")
     for (row, column), value in np.ndenumerate(table.to_numpy(float)):
-        colour = "black" if _EFFICIENCIES(value) > _DARK else "white"
-        written = "–" if np.isnan(value) else f"{value:.2f}"
-        axes.text(column + 0.5, row + 0.5, written, ha="center", va="center", color=colour)
+        look: Mapping[str, Any] = {"ha": "center", "color": "black" if _EFFICIENCIES(value) > _DARK else "white"}
+        axes.text(column + 0.5, row + 0.5, "–" if np.isnan(value) else f"{value:.2f}", va="bottom", **look)
+        if not np.isnan(ends[row, column]).any():
+            written = "{:.2f} to {:.2f}".format(*ends[row, column])
+            axes.text(column + 0.5, row + 0.42, written, va="top", fontsize=6, **look)
     axes.set_xticks(np.arange(table.shape[1]) + 0.5, [f"{value:g}" for value in table.columns])
     axes.set_yticks(np.arange(table.shape[0]) + 0.5, [str(value) for value in table.index])
     axes.set(xlabel=_RATIO, ylabel={TRANSFORM: "transform", SIZE: "rows N"}[vertical])

@@ -33,7 +33,12 @@ def every_study() -> list[Study]:
 
 def smallest_sweep(study: Study, *overrides: str) -> list[PlannedTrial]:
     """Return the trials of the study's space `smoke`."""
-    grid = read_settings(study, ["space=smoke", *overrides]).planner.grid
+    return sweep_of(study, "smoke", *overrides)
+
+
+def sweep_of(study: Study, space: str, *overrides: str) -> list[PlannedTrial]:
+    """Return the trials of one of the study's spaces."""
+    grid = read_settings(study, [f"space={space}", *overrides]).planner.grid
     return list(planned(study, grid, {}).trials)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.core.bootstrap import interval_ends, resampled_means
 from analysis.core.panels import knob_names
 
 RATIO, ARM, TRANSFORM, COPIES = "ratio", "aug_arm", "transform", "copies"
@@ -20,7 +21,9 @@ INVARIANCES = tuple(f"final_invariance_rate_{part}" for part in ("train", "train
 # Knobs on which the rows of these arms do not depend.
 _UNTRANSFORMED, _OF_TRANSFORMS = (COPIES, "subset"), (TRANSFORM, "exclude_identity")
 _SAME_WITH_ALL_IMAGES = ("fixed_aug", "subset")
-_RESAMPLES, _LEAST_ERRORS, _QUANTILES = 2000, 3, (0.025, 0.975)
+# What tells the repetitions of a setting apart: a space may draw other images with each seed.
+DRAWN = ("seed", "data_train_offset", "data_test_offset")
+_LEAST_ERRORS = 3
 
 
 def lent(trials: pd.DataFrame) -> pd.DataFrame:
@@ -47,6 +50,7 @@ def worth(trials: pd.DataFrame, arm: str) -> pd.DataFrame:
 
     Columns `aug_efficiency`, `equivalent_ratio` and `data_multiplier` (equivalent ratio over ratio), each with the
     `_low` and `_high` end of its 95 % bootstrap interval over seeds, which are drawn together for all arms and ratios.
+    Where images are drawn anew with each seed, both count as one.
     The efficiency is null where what new images add is below three standard errors, the equivalent ratio where copies
     reach the accuracy at none of the ratios; intervals end at the ratios that there are.
 
@@ -54,7 +58,8 @@ def worth(trials: pd.DataFrame, arm: str) -> pd.DataFrame:
         trials: Trials of one setting, as `lent` returns them.
         arm: The arm to compare with copies.
     """
-    table = trials[trials[ARM].isin([COPIES, arm])].pivot_table(index="seed", columns=[ARM, RATIO], values=ACCURACY)
+    drawn = [name for name in DRAWN if name in trials]
+    table = trials[trials[ARM].isin([COPIES, arm])].pivot_table(index=drawn, columns=[ARM, RATIO], values=ACCURACY)
     if not {COPIES, arm} <= set(table.columns.get_level_values(ARM)) or 1.0 not in table[COPIES]:
         return pd.DataFrame()
     table = table.dropna()
@@ -64,7 +69,7 @@ def worth(trials: pd.DataFrame, arm: str) -> pd.DataFrame:
         return pd.DataFrame()
     places = np.searchsorted(ratios, compared)
     copies, others = table[COPIES].to_numpy(float), table[arm][compared].to_numpy(float)
-    drawn = _resampled(copies, others)
+    resampled = resampled_means(copies, others)
 
     def efficiency(plain: np.ndarray, augmented: np.ndarray) -> np.ndarray:
         return (augmented - plain[..., places]) / (plain[..., -1:] - plain[..., places])
@@ -76,8 +81,8 @@ def worth(trials: pd.DataFrame, arm: str) -> pd.DataFrame:
     means = copies.mean(0), others.mean(0)
     reached = (means[1] >= np.maximum.accumulate(means[0])[0]) & (means[1] <= means[0].max())
     result = pd.DataFrame({RATIO: compared, "seeds": len(table), "acc_copies": means[0][places], "acc_arm": means[1]})
-    result = _with_interval(result, "aug_efficiency", efficiency, means, drawn, known)
-    result = _with_interval(result, "equivalent_ratio", equivalent, means, drawn, reached)
+    result = _with_interval(result, "aug_efficiency", efficiency, means, resampled, known)
+    result = _with_interval(result, "equivalent_ratio", equivalent, means, resampled, reached)
     for end in ("", "_low", "_high"):
         result[f"data_multiplier{end}"] = result[f"equivalent_ratio{end}"] / result[RATIO]
     return result
@@ -99,25 +104,18 @@ def _told_apart(differences: np.ndarray) -> bool:
     return bool(differences.mean() > 0 and differences.mean() >= _LEAST_ERRORS * error)
 
 
-def _resampled(*tables: np.ndarray) -> list[np.ndarray]:
-    """Return the means of tables (seeds, columns) over seeds drawn with replacement, the same for all tables."""
-    seeds = len(tables[0])
-    chosen = np.random.default_rng(0).integers(seeds, size=(_RESAMPLES, seeds))
-    return [table[chosen].mean(1) for table in tables]
-
-
 def _with_interval(
     result: pd.DataFrame,
     name: str,
     value: Callable[[np.ndarray, np.ndarray], np.ndarray],
     means: tuple[np.ndarray, np.ndarray],
-    drawn: Sequence[np.ndarray],
+    resampled: Sequence[np.ndarray],
     known: np.ndarray,
 ) -> pd.DataFrame:
+    seeds = int(result["seeds"].iloc[0])
     with np.errstate(divide="ignore", invalid="ignore"):
         point = value(*(mean[None] for mean in means))[0]
-        ends = np.quantile(value(*drawn), _QUANTILES, axis=0)
-    several = known & (result["seeds"].iloc[0] > 1)
+        ends = interval_ends(value(*resampled), seeds)
     columns: dict[str, Any] = {name: np.where(known, point, np.nan)}
-    columns |= {f"{name}_{end}": np.where(several, at, np.nan) for end, at in zip(("low", "high"), ends, strict=True)}
+    columns |= {f"{name}_{end}": np.where(known, at, np.nan) for end, at in zip(("low", "high"), ends, strict=True)}
     return result.assign(**columns)

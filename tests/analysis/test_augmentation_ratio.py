@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.augmentation_ratio import draw
+from analysis.augmentation_ratio import draw, efficiency
 from analysis.core.augmentation_levels import level_of, levels
 from analysis.core.augmentation_worth import (
     ACCURACY,
@@ -83,14 +83,24 @@ def test_where_new_images_add_nothing_there_is_no_efficiency() -> None:
 
 
 def test_intervals_cover_as_often_as_they_say() -> None:
-    """Of 50 sweeps of ten seeds; percentile intervals of so few are a little short."""
+    """Of 50 sweeps of ten seeds; the efficiency is a ratio of two noisy differences."""
     random, covered = np.random.default_rng(0), 0
     table = trials({"copies": [0.4, 0.6, 0.8], "fixed_aug": [0.6, 0.7]}, seeds=10)
     for _ in range(50):
         drawn = table.assign(**{ACCURACY: table[ACCURACY] + random.normal(0, 0.02, len(table))})
         found = worth(lent(drawn), "fixed_aug")
         covered += found["aug_efficiency_low"][0] <= 0.5 <= found["aug_efficiency_high"][0]
-    assert 0.8 < covered / 50 < 1
+    assert covered / 50 == pytest.approx(0.95, abs=0.1)  # three standard errors of the sweeps
+
+
+def test_images_that_are_drawn_with_the_seed_are_one_repetition_each() -> None:
+    own = trials({"copies": [0.4, 0.6, 0.8], "fixed_aug": [0.6, 0.75]}, seeds=4, noise=0.01)
+    drawn = own.assign(data_train_offset=1000 * own["seed"], data_test_offset=797 * own["seed"])
+    names = ["aug_efficiency", "aug_efficiency_low", "aug_efficiency_high"]
+    pd.testing.assert_frame_equal(worth(lent(drawn), "fixed_aug")[names], worth(lent(own), "fixed_aug")[names])
+    found = efficiency(drawn)
+    assert found is not None
+    assert found.numbers["seeds"].tolist() == [4, 4], "one panel"
 
 
 def test_accuracies_are_interpolated_in_the_logarithm_and_never_fall() -> None:
@@ -133,10 +143,12 @@ def test_figures_are_drawn_of_what_there_is(tmp_path: Path) -> None:
         return {drawing.name: drawing.numbers for drawing in draw(Results(tmp_path / name))}
 
     ratios = drawn("ratios", "axes.ratio=[0.1,0.5,1]", "data.train_size=400")
-    assert {"", "efficiency", "equivalent", "invariance"} == set(ratios)
+    assert {"", "efficiency", "equivalent", "invariance", "invariance_rates"} == set(ratios)
     assert len(ratios["efficiency"]) == 2
+    assert ratios["invariance_rates"]["mean"].dropna().between(0, 1).all()
     transforms = drawn("transforms", "axes.transform=[crop1,crop2]", "data.train_size=400", "axes.ratio=[0.1,1]")
     assert set(transforms["plane"][TRANSFORM]) == {"crop1", "crop2"}
+    assert transforms["plane"][["aug_efficiency_low", "aug_efficiency_high"]].notna().all().all()
     assert drawn("one", "axes.ratio=[1]") == {}
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from analysis.core.augmentation_levels import level_of
 from raysweep.augmentation_ratio import STUDY
-from raysweep.service.configuration import read_settings
-from raysweep.service.plan import planned
+from tests.studies import sweep_of
 from trials.augmentation_ratio import AugmentationKnobs
+from trials.core.layer_groups.image_networks import IMAGE_NETWORKS
 
 
 def knobs_of(space: str) -> list[AugmentationKnobs]:
-    grid = read_settings(STUDY, [f"space={space}", "axes.seed=[0]"]).planner.grid
-    return [trial.knobs for trial in planned(STUDY, grid, {}).trials]
+    return [trial.knobs for trial in sweep_of(STUDY, space, "axes.seed=[0]")]  # type: ignore[misc]
 
 
 def test_levels_are_the_published_table() -> None:
@@ -25,8 +26,22 @@ def test_levels_are_the_published_table() -> None:
         residual, advanced = each.network == "resnet18_cifar", each.transform == "advanced"
         settings = (each.optimizer, each.learning_rate, each.weight_decay, each.schedule, each.warm_share)
         assert settings == (("sgd", 0.1, 5e-4, "linear", 0.15) if residual else ("adamw", 5e-4, 0.05, "cosine", 0.05))
-        assert (each.epochs, each.label_smoothing) == ((300, 0.1) if advanced else (200, 0.0))
+        assert each.epochs == (300 if advanced and not residual else 200)
+        assert each.label_smoothing == (0.1 if advanced else 0.0)
         assert (each.ratio, each.data.name, each.data.train_size) == (1, "cifar10", 0)
+
+
+@pytest.mark.parametrize(
+    ("network", "small", "published"),
+    [("resnet18_cifar", 11, 11), ("cait_xxs36", 17, 17), ("vit_tiny", 5, 6)],
+)
+def test_networks_of_the_levels_are_as_large_as_the_published_ones(network: str, small: int, published: int) -> None:
+    """In millions; transformers of 224 pixels, as published, have more places and larger patches than of 32."""
+    network_of = IMAGE_NETWORKS[network]
+    assert network in {each.network for each in knobs_of("levels")}
+    for side, millions in ((32, small), (224, published)):
+        size = sum(value.numel() for value in network_of((3, side, side), 10).parameters())
+        assert round(size / 1e6) == millions
 
 
 def test_copies_are_trained_at_one_transform_and_all_images_once() -> None:
