@@ -16,11 +16,12 @@ from matplotlib.lines import Line2D
 
 from analysis.core.curves import draw_band, seed_band
 from analysis.core.figures import COLOURS, Drawing, ordered_colours
+from analysis.core.fine_tuning_methods import by_rate as rate_lines
+from analysis.core.fine_tuning_methods import methods as method_points
 from analysis.core.freezing import (
     BACKGROUND,
     DEPTH,
     FOREGROUND,
-    PUBLISHED,
     RATE,
     RULES,
     TASK,
@@ -32,6 +33,7 @@ from analysis.core.freezing import (
 from analysis.core.pages import axes_grid, titled
 from analysis.core.panels import described, panels, subject
 from analysis.core.phase_diagram import common_range, draw_phase_diagram, legend_entries, phase_cells
+from analysis.core.published_fine_tuning import DEPTHS
 from analysis.core.results import Results
 from analysis.core.study_figures import carried, finished_trials
 
@@ -105,10 +107,10 @@ def _draw_depths(axes: Axes, chosen: Mapping[str, pd.DataFrame]) -> pd.DataFrame
 
 def _draw_published(axes: Axes) -> None:
     for task, colour in _TASK_COLOURS.items():
-        axes.plot(PUBLISHED[DEPTH], PUBLISHED[task], "s", linestyle=":", color=colour, markersize=4)
+        axes.plot(DEPTHS[DEPTH], DEPTHS[task], "s", linestyle=":", color=colour, markersize=4)
     axes.set_visible(True)
     axes.set_title("published: CLIP, Waterbirds")
-    axes.set_xticks(PUBLISHED[DEPTH])
+    axes.set_xticks(DEPTHS[DEPTH])
 
 
 def signature(trials: pd.DataFrame) -> Drawing | None:
@@ -138,7 +140,9 @@ def signature(trials: pd.DataFrame) -> Drawing | None:
 
 def _draw_gains(axes: Axes, gains: pd.DataFrame, *, colour: str, label: str) -> None:
     places = gains["d_background"], gains["d_foreground"]
-    axes.plot(*places, "o", linestyle="-", linewidth=0.6, color=colour, markersize=5, label=label)
+    widths = [gains[f"{name.name}_half_width"] for name in places]
+    look: Mapping[str, Any] = {"fmt": "o-", "linewidth": 0.6, "elinewidth": 0.6, "capsize": 2, "markersize": 5}
+    axes.errorbar(*places, xerr=widths[0], yerr=widths[1], color=colour, label=label, **look)
     for depth, across, up in zip(gains[DEPTH], *places, strict=True):
         axes.annotate(f"{depth:g}", (across, up), xytext=(4, 3), textcoords="offset points", fontsize=7, color=colour)
 
@@ -203,5 +207,15 @@ def _lines(trials: pd.DataFrame, across: str, by: str, label: str, name: str) ->
     return Drawing(figure, found.numbered(numbers), name)
 
 
+def by_rate(trials: pd.DataFrame) -> Drawing | None:
+    """Return the worst group over the learning rate, a line each depth, beside the published one."""
+    return rate_lines(trials, _inside(trials), _SUBJECT)
+
+
+def methods(trials: pd.DataFrame) -> Drawing | None:
+    """Return the worst group by rule of the step, beside the published table of methods."""
+    return method_points(trials, _inside(trials), _SUBJECT)
+
+
 # The first is the study's main figure.
-FIGURES = (depths, signature, learning_rates, poles, confounder)
+FIGURES = (depths, signature, learning_rates, by_rate, methods, poles, confounder)
