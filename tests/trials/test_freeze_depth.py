@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -31,6 +32,38 @@ def test_fine_tuning_on_cached_activations_is_fine_tuning_on_images(monkeypatch,
     monkeypatch.setattr(recipe, "cached_parts", lambda knobs: 0)
     uncached = rows_of(knobs)
     assert {row.pop("cached_parts") for row in whole(cached)} == {depth}
+    assert {row.pop("cached_parts") for row in whole(uncached)} == {0}
+    assert_close(cached, uncached)
+
+
+@pytest.fixture
+def small_timm(monkeypatch):
+    """Let timm's smallest vision transformer be smaller still: 4 x 4 patches and 3 blocks."""
+    timm = pytest.importorskip("timm")
+    sizes = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 3, "num_heads": 3}
+    overlay = {"pretrained_cfg_overlay": {"input_size": (3, 32, 32)}}
+    monkeypatch.setattr(timm, "create_model", partial(timm.create_model, **sizes, **overlay))
+    return "timm/vit_tiny_patch16_224"
+
+
+def test_lite0_trains_on_cached_activations_as_on_images(monkeypatch):
+    for depth in (1, 9, 18):
+        _assert_cached_as_uncached(monkeypatch, network="lite0", statistics_fixed=True, freeze_depth=depth)
+
+
+def test_a_transformer_of_a_library_trains_on_cached_activations_as_on_images(monkeypatch, small_timm):
+    for depth in (1, 3, 5):
+        _assert_cached_as_uncached(monkeypatch, network=small_timm, freeze_depth=depth)
+
+
+def _assert_cached_as_uncached(monkeypatch, **changes):
+    data = BirdData(scale=0.01, test_per_group=4, side=32)
+    knobs = knobs_of(epochs=1, learning_rate=0.01, data=data, **changes)
+    cached = rows_of(knobs)
+    with monkeypatch.context() as patched:
+        patched.setattr(recipe, "cached_parts", lambda knobs: 0)
+        uncached = rows_of(knobs)
+    assert {row.pop("cached_parts") for row in whole(cached)} == {changes["freeze_depth"]}
     assert {row.pop("cached_parts") for row in whole(uncached)} == {0}
     assert_close(cached, uncached)
 
