@@ -75,8 +75,25 @@ def test_files_that_are_broken_are_refused_in_one_line(tmp_path, state):
         read_outline(str(tmp_path / "nonsense.pt"))
 
 
-def test_every_source_of_weights_has_an_outline():
+_LAYER = "vision_model.encoder.layers.0.self_attn"
+_PROJECTIONS = {f"{_LAYER}.{name}_proj.weight": torch.ones(4, 4) for name in "qkv"}
+
+
+@pytest.mark.parametrize(
+    ("source", "theirs"),
+    [
+        ("file", {"embed.conv1.weight": torch.ones(4, 3)}),
+        ("open_clip", {"visual.proj": torch.ones(4, 2), "text.proj": torch.ones(5, 2)}),
+        ("transformers", {"visual_projection.weight": torch.ones(2, 4), **_PROJECTIONS}),
+    ],
+)
+def test_every_source_outlines_what_it_would_load(tmp_path, source, theirs):
     assert OUTLINES.keys() == WEIGHTS.keys()
+    file = tmp_path / "weights.safetensors"
+    save_file(theirs, file)
+    loaded, outline = (of[source](str(file), "") for of in (WEIGHTS, OUTLINES))
+    assert {name: value.shape for name, value in outline.items()} == {name: of.shape for name, of in loaded.items()}
+    assert {value.device.type for value in outline.values()} == {"meta"}
 
 
 def test_names_of_weights_that_open_clip_does_not_have_are_refused_without_a_download():
