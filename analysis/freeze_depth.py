@@ -45,6 +45,7 @@ _SUBJECT = ("data_name", "network", PRETRAINING, STRENGTH)
 _INSIDE = (TASK, DEPTH, RATE, "seed")
 _WORST = "worst-group accuracy"
 _FROZEN = "frozen parts"
+_ROOM = 0.12  # about the points of the signature
 
 
 def draw(results: Results) -> Sequence[Drawing]:
@@ -117,7 +118,8 @@ def signature(trials: pd.DataFrame) -> Drawing | None:
     """Return the gains over full fine-tuning on both tasks, a point each depth, with the published ones."""
     chosen = at_best_rates(trials, OURS)
     found = panels(trials, trials, inside=_inside(trials), across=())
-    figure, grid = axes_grid(1, 1, size=(5.4, 4.4), title=subject(trials, found, _SUBJECT, "numbers: frozen parts"))
+    title = subject(trials, found, _SUBJECT, "numbers: frozen parts; bars: 95 % intervals of 3 seeds and more")
+    figure, grid = axes_grid(1, 1, size=(5.4, 4.4), title=title)
     axes, numbers = grid[0, 0], []
     for colour, panel in zip(COLOURS, found.shown, strict=False):
         gains = signatures(chosen[chosen["trial_id"].isin(panel.trials["trial_id"])], worst(OURS))
@@ -133,14 +135,18 @@ def signature(trials: pd.DataFrame) -> Drawing | None:
     axes.text(0.02, 0.98, "projects the background out", transform=axes.transAxes, va="top", color="#777777")
     axes.text(0.98, 0.98, "removes noise", transform=axes.transAxes, va="top", ha="right", color="#777777")
     axes.set(xlabel="gain over full fine-tuning, background", ylabel="gain over full fine-tuning, foreground")
-    axes.margins(0.2)
+    # Points are to be seen whole, wide bars need not be.
+    for name, limit in (("d_background", axes.set_xlim), ("d_foreground", axes.set_ylim)):
+        values = pd.concat([*(of[name] for of in numbers), theirs[name]])
+        limit(values.min() - _ROOM, values.max() + _ROOM)
     axes.legend(fontsize=7, loc="lower left")
     return Drawing(figure, pd.concat(numbers, ignore_index=True), "signature")
 
 
 def _draw_gains(axes: Axes, gains: pd.DataFrame, *, colour: str, label: str) -> None:
     places = gains["d_background"], gains["d_foreground"]
-    widths = [gains[f"{name.name}_half_width"] for name in places]
+    # Two seeds have intervals many times as wide as the figure.
+    widths = [gains[f"{place.name}_half_width"].where(gains["seeds"] > 2, 0.0) for place in places]
     look: Mapping[str, Any] = {"fmt": "o-", "linewidth": 0.6, "elinewidth": 0.6, "capsize": 2, "markersize": 5}
     axes.errorbar(*places, xerr=widths[0], yerr=widths[1], color=colour, label=label, **look)
     for depth, across, up in zip(gains[DEPTH], *places, strict=True):

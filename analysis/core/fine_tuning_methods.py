@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from types import MappingProxyType
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.core.curves import draw_band, seed_band
 from analysis.core.figures import COLOURS, Drawing, ordered_colours
 from analysis.core.freezing import DEPTH, FOREGROUND, RATE, TASK, at_best_rates, worst
 from analysis.core.pages import axes_grid, titled
@@ -18,7 +17,6 @@ from analysis.core.seed_means import seed_means
 
 _WORST, _SHOWN = "worst-group accuracy", (-0.02, 1.02)
 _RULE, _DECAY = "optimiser", "weight_decay"
-_LOOK: Mapping[str, Any] = MappingProxyType({"marker": "o", "markersize": 4, "capsize": 2, "linewidth": 1.2})
 _THEIRS = "published: CLIP, Waterbirds, foreground"
 
 
@@ -36,7 +34,7 @@ def by_rate(trials: pd.DataFrame, inside: Collection[str], names: Collection[str
     response = worst("selected")
     found = panels(rich, rich, inside=set(inside) - {TASK}, across=[TASK])
     rows, columns = found.shape
-    title = subject(rich, found, tuple(names), "means of seeds with 95 % intervals")
+    title = subject(rich, found, tuple(names), "means and ranges of seeds")
     figure, grid = axes_grid(rows, columns + 1, size=(3.4, 2.9), title=title)
     colours, numbers = ordered_colours({*rich[DEPTH], *RATES[DEPTH]}), []
     for panel, axes in titled(found, grid[:, :columns]):
@@ -52,14 +50,14 @@ def by_rate(trials: pd.DataFrame, inside: Collection[str], names: Collection[str
 
 
 def _draw_rates(axes: Axes, trials: pd.DataFrame, response: str, colours: Mapping[float, str]) -> pd.DataFrame:
-    means = seed_means(trials, [DEPTH, RATE], response)
-    for depth in sorted(means[DEPTH].unique()):
-        of_depth = means[means[DEPTH] == depth]
-        line = {"color": colours[depth], "label": f"{depth or 'nothing'} frozen", **_LOOK}
-        axes.errorbar(of_depth[RATE], of_depth["mean"], of_depth["half_width"], **line)
+    bands = []
+    for depth in sorted(trials[DEPTH].unique()):
+        band = seed_band(trials[trials[DEPTH] == depth], RATE, response)
+        draw_band(axes, band, RATE, colour=colours[depth], label=f"{depth or 'nothing'} frozen")
+        bands.append(band.assign(**{DEPTH: depth}))
     axes.set_xscale("log")
     axes.legend(fontsize=7)
-    return means
+    return pd.concat(bands, ignore_index=True)
 
 
 def methods(trials: pd.DataFrame, inside: Collection[str], names: Collection[str]) -> Drawing | None:
