@@ -1,6 +1,6 @@
 """Outlines of weights: names and shapes of pretrained tensors, known before any trial begins.
 
-Tensors of an outline are on the device `meta`: they have shapes and no numbers.
+Tensors of a file's outline are on the device `meta`: they have shapes and no numbers.
 """
 
 from __future__ import annotations
