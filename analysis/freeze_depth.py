@@ -16,11 +16,12 @@ from matplotlib.lines import Line2D
 
 from analysis.core.curves import draw_band, seed_band
 from analysis.core.figures import COLOURS, Drawing, ordered_colours
+from analysis.core.fine_tuning_methods import by_rate as rate_lines
+from analysis.core.fine_tuning_methods import methods as method_points
 from analysis.core.freezing import (
     BACKGROUND,
     DEPTH,
     FOREGROUND,
-    PUBLISHED,
     RATE,
     RULES,
     TASK,
@@ -32,6 +33,7 @@ from analysis.core.freezing import (
 from analysis.core.pages import axes_grid, titled
 from analysis.core.panels import described, panels, subject
 from analysis.core.phase_diagram import common_range, draw_phase_diagram, legend_entries, phase_cells
+from analysis.core.published_fine_tuning import DEPTHS
 from analysis.core.results import Results
 from analysis.core.study_figures import carried, finished_trials
 
@@ -43,6 +45,7 @@ _SUBJECT = ("data_name", "network", PRETRAINING, STRENGTH)
 _INSIDE = (TASK, DEPTH, RATE, "seed")
 _WORST = "worst-group accuracy"
 _FROZEN = "frozen parts"
+_ROOM = 0.12  # about the points of the signature
 
 
 def draw(results: Results) -> Sequence[Drawing]:
@@ -105,17 +108,18 @@ def _draw_depths(axes: Axes, chosen: Mapping[str, pd.DataFrame]) -> pd.DataFrame
 
 def _draw_published(axes: Axes) -> None:
     for task, colour in _TASK_COLOURS.items():
-        axes.plot(PUBLISHED[DEPTH], PUBLISHED[task], "s", linestyle=":", color=colour, markersize=4)
+        axes.plot(DEPTHS[DEPTH], DEPTHS[task], "s", linestyle=":", color=colour, markersize=4)
     axes.set_visible(True)
     axes.set_title("published: CLIP, Waterbirds")
-    axes.set_xticks(PUBLISHED[DEPTH])
+    axes.set_xticks(DEPTHS[DEPTH])
 
 
 def signature(trials: pd.DataFrame) -> Drawing | None:
     """Return the gains over full fine-tuning on both tasks, a point each depth, with the published ones."""
     chosen = at_best_rates(trials, OURS)
     found = panels(trials, trials, inside=_inside(trials), across=())
-    figure, grid = axes_grid(1, 1, size=(5.4, 4.4), title=subject(trials, found, _SUBJECT, "numbers: frozen parts"))
+    title = subject(trials, found, _SUBJECT, "numbers: frozen parts; bars: 95 % intervals of 3 seeds and more")
+    figure, grid = axes_grid(1, 1, size=(5.4, 4.4), title=title)
     axes, numbers = grid[0, 0], []
     for colour, panel in zip(COLOURS, found.shown, strict=False):
         gains = signatures(chosen[chosen["trial_id"].isin(panel.trials["trial_id"])], worst(OURS))
@@ -131,14 +135,20 @@ def signature(trials: pd.DataFrame) -> Drawing | None:
     axes.text(0.02, 0.98, "projects the background out", transform=axes.transAxes, va="top", color="#777777")
     axes.text(0.98, 0.98, "removes noise", transform=axes.transAxes, va="top", ha="right", color="#777777")
     axes.set(xlabel="gain over full fine-tuning, background", ylabel="gain over full fine-tuning, foreground")
-    axes.margins(0.2)
+    # Points are to be seen whole, wide bars need not be.
+    for name, limit in (("d_background", axes.set_xlim), ("d_foreground", axes.set_ylim)):
+        values = pd.concat([*(of[name] for of in numbers), theirs[name]])
+        limit(values.min() - _ROOM, values.max() + _ROOM)
     axes.legend(fontsize=7, loc="lower left")
     return Drawing(figure, pd.concat(numbers, ignore_index=True), "signature")
 
 
 def _draw_gains(axes: Axes, gains: pd.DataFrame, *, colour: str, label: str) -> None:
     places = gains["d_background"], gains["d_foreground"]
-    axes.plot(*places, "o", linestyle="-", linewidth=0.6, color=colour, markersize=5, label=label)
+    # Two seeds have intervals many times as wide as the figure.
+    widths = [gains[f"{place.name}_half_width"].where(gains["seeds"] > 2, 0.0) for place in places]
+    look: Mapping[str, Any] = {"fmt": "o-", "linewidth": 0.6, "elinewidth": 0.6, "capsize": 2, "markersize": 5}
+    axes.errorbar(*places, xerr=widths[0], yerr=widths[1], color=colour, label=label, **look)
     for depth, across, up in zip(gains[DEPTH], *places, strict=True):
         axes.annotate(f"{depth:g}", (across, up), xytext=(4, 3), textcoords="offset points", fontsize=7, color=colour)
 
@@ -203,5 +213,15 @@ def _lines(trials: pd.DataFrame, across: str, by: str, label: str, name: str) ->
     return Drawing(figure, found.numbered(numbers), name)
 
 
+def by_rate(trials: pd.DataFrame) -> Drawing | None:
+    """Return the worst group over the learning rate, a line each depth, beside the published one."""
+    return rate_lines(trials, _inside(trials), _SUBJECT)
+
+
+def methods(trials: pd.DataFrame) -> Drawing | None:
+    """Return the worst group by rule of the step, beside the published table of methods."""
+    return method_points(trials, _inside(trials), _SUBJECT)
+
+
 # The first is the study's main figure.
-FIGURES = (depths, signature, learning_rates, poles, confounder)
+FIGURES = (depths, signature, learning_rates, by_rate, methods, poles, confounder)

@@ -23,6 +23,7 @@ from trials.core.birds.fine_tuning import Course, began, measured, one_epoch, sp
 from trials.core.birds.groups import TASKS
 from trials.core.birds.networks import PUBLISHED, SOURCES, STRICT, initial_network, refuse_contradictions
 from trials.core.birds.pretraining import NONE, PretrainKnobs
+from trials.core.birds.readiness import refuse_what_does_not_fit
 from trials.core.birds.sets import BirdData, birds_of
 from trials.core.divergence import refuse_divergence
 from trials.core.knobs import TrialKnobs, knob
@@ -78,6 +79,14 @@ class FreezeDepthKnobs(TrialKnobs):
     def __post_init__(self) -> None:
         super().__post_init__()
         refuse_contradictions(self)
+
+    def refuse_unfit(self) -> None:
+        """Compare these knobs with the network and the weights that they name.
+
+        Raises:
+            ValueError: The network, its depths, the images or the weights do not fit each other.
+        """
+        refuse_what_does_not_fit(self)
 
 
 _RULES = {"selected": "by the validation images", "leaked": "by the test images, as was published"}

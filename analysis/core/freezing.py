@@ -8,23 +8,16 @@ from types import MappingProxyType
 import pandas as pd
 
 from analysis.core.panels import knob_names
+from analysis.core.published_fine_tuning import DEPTHS
+from analysis.core.seed_means import seed_means
 
 TASK, DEPTH, RATE, SEED = "task", "freeze_depth", "learning_rate", "seed"
 FOREGROUND, BACKGROUND = "foreground", "background"
+_GAINS = (FOREGROUND, BACKGROUND)
 RULES: Mapping[str, str] = MappingProxyType(
     {"selected": "chosen on validation images", "leaked": "chosen on test groups, as was published"}
 )
 """Rule of selection -> what it is called in figures."""
-
-# Worst-group accuracy of CLIP ViT-B/16 on Waterbirds, from the slides by R. Shen with S. Bubeck, S. Gunasekar and
-# A. Kumar; frozen are 0 = nothing, 1 = the embedding, 1 + m = the first m of 12 blocks as well.
-PUBLISHED = pd.DataFrame(
-    {
-        DEPTH: [0, 1, 4, 7, 10, 13],
-        FOREGROUND: [0.6199, 0.7404, 0.7394, 0.7601, 0.7279, 0.7466],
-        BACKGROUND: [0.8896, 0.8878, 0.8785, 0.8915, 0.8912, 0.8894],
-    }
-)
 
 
 def worst(rule: str) -> str:
@@ -55,9 +48,11 @@ def at_best_rates(trials: pd.DataFrame, rule: str) -> pd.DataFrame:
 
 
 def signatures(chosen: pd.DataFrame, response: str) -> pd.DataFrame:
-    """Return the gains over full fine-tuning by depth: `d_foreground`, `d_background` and how many `seeds` have both.
+    """Return the gains over full fine-tuning by depth, with intervals: what pretraining did to either task.
 
-    Means are over the seeds that have all four numbers, so that a seed is compared with itself.
+    Columns are `d_foreground` and `d_background`, each with its `_half_width` (Student's, of 95 %; none with one seed),
+    and how many `seeds` have both. Means are over the seeds that have all four numbers, so that a seed is compared with
+    itself.
 
     Args:
         chosen: Trials of one arm, as `at_best_rates` returns them.
@@ -65,22 +60,18 @@ def signatures(chosen: pd.DataFrame, response: str) -> pd.DataFrame:
     """
     table = chosen.pivot_table(index=[DEPTH, SEED], columns=TASK, values=response)
     if not {FOREGROUND, BACKGROUND} <= set(table.columns) or 0 not in table.index.get_level_values(DEPTH):
-        return pd.DataFrame(columns=[DEPTH, "d_foreground", "d_background", "seeds"])
-    gains = (table - table.loc[0].reindex(table.index, level=SEED)).dropna()
-    by_depth = gains[gains.index.get_level_values(DEPTH) > 0].groupby(level=DEPTH)
-    return pd.DataFrame(
-        {
-            "d_foreground": by_depth[FOREGROUND].mean(),
-            "d_background": by_depth[BACKGROUND].mean(),
-            "seeds": by_depth[FOREGROUND].count(),
-        }
-    ).reset_index()
+        return pd.DataFrame(columns=[DEPTH, *(f"d_{task}" for task in _GAINS), "seeds"])
+    gains = (table - table.loc[0].reindex(table.index, level=SEED)).dropna().reset_index()
+    means = {task: seed_means(gains[gains[DEPTH] > 0], [DEPTH], task).set_index(DEPTH) for task in _GAINS}
+    columns = {f"d_{task}": of_task["mean"] for task, of_task in means.items()}
+    columns |= {f"d_{task}_half_width": of_task["half_width"] for task, of_task in means.items()}
+    return pd.DataFrame({**columns, "seeds": means[FOREGROUND]["seeds"]}).reset_index()
 
 
 def published_signature() -> pd.DataFrame:
     """Return the published gains over full fine-tuning by depth."""
-    whole = PUBLISHED.iloc[0]
-    return PUBLISHED.iloc[1:].assign(
+    whole = DEPTHS.iloc[0]
+    return DEPTHS.iloc[1:].assign(
         d_foreground=lambda rows: rows[FOREGROUND] - whole[FOREGROUND],
         d_background=lambda rows: rows[BACKGROUND] - whole[BACKGROUND],
     )

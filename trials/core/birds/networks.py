@@ -22,7 +22,7 @@ LIBRARY = "library"
 SOURCES = (NONE, LIBRARY, *WEIGHTS)
 """Where weights come from: nowhere, the network's own library, or one of `WEIGHTS`."""
 STRICT, PUBLISHED = "strict", "published"
-_CLASSES = 2
+CLASSES = 2
 _NETWORKS_OF: Mapping[str, str] = MappingProxyType(
     {"wheel": "lite0", "open_clip": "clip_vit_b16", "transformers": "clip_vit_b16"}
 )
@@ -71,17 +71,26 @@ def initial_network(knobs: NetworkKnobs, context: TrialContext) -> Initial:
     """
     with drawn_from(knobs.seed, "initialisation"):
         library = knobs.weights_source == LIBRARY
-        sizes = Sizes(classes=_CLASSES, width=knobs.width, blocks=knobs.blocks, pretrained=library)
+        sizes = Sizes(classes=CLASSES, width=knobs.width, blocks=knobs.blocks, pretrained=library)
         backbone = built(knobs.network, sizes)
+    refuse_images(backbone, knobs)
+    accuracy = _take_weights(backbone, knobs, context)
+    backbone.groups.to(context.device)
+    take_bytes(backbone, knobs.data.largest)
+    return Initial(backbone, accuracy)
+
+
+def refuse_images(backbone: Backbone, knobs: NetworkKnobs) -> None:
+    """Compare the images with a network that knows the size of its own.
+
+    Raises:
+        ValueError: They are of another size.
+    """
     if backbone.embeddings and backbone.side != knobs.data.pixels:
         raise ValueError(
             f"network={knobs.network} takes images of {backbone.side} pixels a side, these have {knobs.data.pixels}; "
             f"use data_side={backbone.side}"
         )
-    accuracy = _take_weights(backbone, knobs, context)
-    backbone.groups.to(context.device)
-    take_bytes(backbone, knobs.data.largest)
-    return Initial(backbone, accuracy)
 
 
 def _take_weights(backbone: Backbone, knobs: NetworkKnobs, context: TrialContext) -> float | None:
@@ -89,13 +98,18 @@ def _take_weights(backbone: Backbone, knobs: NetworkKnobs, context: TrialContext
     if knobs.weights_source in WEIGHTS:
         state = WEIGHTS[knobs.weights_source](knobs.weights, knobs.weights_sha256)
         ours = {backbone.names.get(name, name): value for name, value in state.items()}
-        load_weights(backbone.groups, ours, f"{knobs.weights_source} {knobs.weights}".strip())
+        load_weights(backbone.groups, ours, told(knobs))
     if knobs.pretrain.task == NONE:
         return None
     result = context.result_of(pretrained, _stage(knobs))
     arrays = {name: torch.tensor(array) for name, array in result.items() if name != ACCURACY}
     load_weights(backbone.groups, arrays, f"pretraining on {knobs.pretrain.task}")
     return float(result[ACCURACY])
+
+
+def told(knobs: NetworkKnobs) -> str:
+    """Return where the weights come from, in words."""
+    return f"{knobs.weights_source} {knobs.weights}".strip()
 
 
 def shared_pretraining(knobs: NetworkKnobs) -> StageKnobs | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from trials.core.layer_groups.groups import LayerGroups
 
 _SHOWN = 5
-_OPEN_CLIP_NAME = "ViT-B-16-quickgelu"  # OpenAI's weights with a plain GELU silently lose accuracy
+OPEN_CLIP_NAME = "ViT-B-16-quickgelu"  # OpenAI's weights with a plain GELU silently lose accuracy
 
 
 def wheel_weights(place: str, sha256: str) -> Mapping[str, Tensor]:
@@ -35,15 +36,15 @@ def file_weights(place: str, sha256: str) -> Mapping[str, Tensor]:
 
 def open_clip_weights(place: str, sha256: str) -> Mapping[str, Tensor]:
     """Return CLIP's image encoder from a file in open_clip's names, or by a name such as `openai` that it downloads."""
-    if "/" in place or Path(place).exists():
+    if is_file(place):
         return KEY_MAPS["open_clip"](read_state(place, sha256))
     import open_clip
 
     try:
-        whole = open_clip.create_model(_OPEN_CLIP_NAME, pretrained=place)
+        whole = open_clip.create_model(OPEN_CLIP_NAME, pretrained=place)
     except (RuntimeError, OSError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"open_clip has no weights {place!r} for {_OPEN_CLIP_NAME}: {reason}") from error
+        raise ValueError(f"open_clip has no weights {place!r} for {OPEN_CLIP_NAME}: {reason}") from error
     return KEY_MAPS["open_clip"](whole.visual.state_dict())
 
 
@@ -74,10 +75,9 @@ def read_state(place: str, sha256: str = "") -> Mapping[str, Tensor]:
         ValueError: It cannot be read, or is another file than expected.
     """
     import fsspec
-    from safetensors import SafetensorError
     from safetensors.torch import load
 
-    try:
+    with reading(place):
         with fsspec.open(place, "rb") as stream:
             content = stream.read()
         found = hashlib.sha256(content).hexdigest()
@@ -86,10 +86,41 @@ def read_state(place: str, sha256: str = "") -> Mapping[str, Tensor]:
         if place.endswith(".safetensors"):
             return load(content)
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (OSError, ValueError, RuntimeError, EOFError, ImportError, SafetensorError, _unpickling_error()) as error:
+    return unwrapped(state)
+
+
+def is_file(place: str) -> bool:
+    """Return whether a place is a path or URL and not a name of weights."""
+    return "/" in place or Path(place).exists()
+
+
+@contextlib.contextmanager
+def reading(place: str) -> Iterator[None]:
+    """Say in one line what was being read when it fails.
+
+    Raises:
+        ValueError: What stands inside cannot read the file, or refuses it.
+    """
+    from pickle import UnpicklingError
+
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        EOFError,
+        ImportError,
+        SafetensorError,
+        UnpicklingError,
+    ) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"cannot read weights from {place!r}: {reason}") from error
-    return _unwrapped(state)
 
 
 def load_weights(groups: LayerGroups, state: Mapping[str, Tensor], source: str) -> None:
@@ -98,9 +129,17 @@ def load_weights(groups: LayerGroups, state: Mapping[str, Tensor], source: str) 
     Raises:
         ValueError: They do not fit; it says which are missing, which are unknown and which have another shape.
     """
-    head = f"{groups.names[-1]}."
-    wanted = {name: value for name, value in groups.state_dict().items() if not name.startswith(head)}
-    given = {name: value for name, value in state.items() if not name.startswith(head)}
+    refuse_unfit(groups, state, source)
+    groups.load_state_dict({**groups.state_dict(), **_without_head(groups, state)})
+
+
+def refuse_unfit(groups: LayerGroups, state: Mapping[str, Tensor], source: str) -> None:
+    """Compare the names and shapes of weights with those of all parts but the head.
+
+    Raises:
+        ValueError: They do not fit; it says which are missing, which are unknown and which have another shape.
+    """
+    wanted, given = _without_head(groups, groups.state_dict()), _without_head(groups, state)
     shared = [name for name in wanted if name in given]
     faults = {
         "missing": [name for name in wanted if name not in given],
@@ -110,7 +149,11 @@ def load_weights(groups: LayerGroups, state: Mapping[str, Tensor], source: str) 
     if any(faults.values()):
         described = "; ".join(f"{kind}: {_listed(names)}" for kind, names in faults.items() if names)
         raise ValueError(f"the weights from {source} do not fit the network: {described}")
-    groups.load_state_dict({**groups.state_dict(), **given})
+
+
+def _without_head(groups: LayerGroups, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    head = f"{groups.names[-1]}."
+    return {name: value for name, value in state.items() if not name.startswith(head)}
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -118,16 +161,10 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
-def _unwrapped(state: Any) -> Mapping[str, Tensor]:
+def unwrapped(state: Any) -> Mapping[str, Tensor]:
     """Return the tensors of a state dict, which training scripts store below a name and with a prefix."""
     while isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ValueError("the weights are no state dict: a mapping of names to tensors")
     return {name.removeprefix("module."): value for name, value in state.items()}
-
-
-def _unpickling_error() -> type[Exception]:
-    import pickle
-
-    return pickle.UnpicklingError

@@ -1,0 +1,74 @@
+"""Fine-tuning on activations that frozen parts left, of every kind of network: the rows of fine-tuning on images."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+import trials.freeze_depth as recipe
+from tests.trials.fine_tuned import assert_close, knobs_of, rows_of, whole
+from trials.core.birds.sets import BirdData
+from trials.core.layer_groups.backbones import Sizes, built
+from trials.core.layer_groups.freezing import freeze
+from trials.core.layer_groups.prefix import prefix_activations
+from trials.core.layer_groups.training import Descent, optimiser_of, train_step
+
+
+@pytest.mark.parametrize("depth", [1, 3, 4])
+@pytest.mark.parametrize("task", ["foreground", "background"])
+def test_fine_tuning_on_cached_activations_is_fine_tuning_on_images(monkeypatch, task, depth):
+    knobs = knobs_of(task=task, freeze_depth=depth)
+    cached = rows_of(knobs)
+    monkeypatch.setattr(recipe, "cached_parts", lambda knobs: 0)
+    uncached = rows_of(knobs)
+    assert {row.pop("cached_parts") for row in whole(cached)} == {depth}
+    assert {row.pop("cached_parts") for row in whole(uncached)} == {0}
+    assert_close(cached, uncached)
+
+
+@pytest.fixture
+def small_timm(monkeypatch):
+    """Let timm's smallest vision transformer be smaller still: 4 x 4 patches and 3 blocks."""
+    timm = pytest.importorskip("timm")
+    sizes = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 3, "num_heads": 3}
+    overlay = {"pretrained_cfg_overlay": {"input_size": (3, 32, 32)}}
+    monkeypatch.setattr(timm, "create_model", partial(timm.create_model, **sizes, **overlay))
+    return "timm/vit_tiny_patch16_224"
+
+
+def test_lite0_trains_on_cached_activations_as_on_images(monkeypatch):
+    for depth in (1, 9, 18):
+        _assert_cached_as_uncached(monkeypatch, network="lite0", statistics_fixed=True, freeze_depth=depth)
+
+
+def test_a_transformer_of_a_library_trains_on_cached_activations_as_on_images(monkeypatch, small_timm):
+    for depth in (1, 3, 5):
+        _assert_cached_as_uncached(monkeypatch, network=small_timm, freeze_depth=depth)
+
+
+def test_a_cached_step_of_the_head_alone_is_less_than_a_tenth_of_a_whole_step():
+    """Multiply-adds and no clock; `bench_prefix.py` times it."""
+    groups, images = built("lite0", Sizes(classes=2)).groups, torch.rand(2, 3, 32, 32)
+    work = {}
+    for depth in (0, 18):
+        freeze(groups, depth, statistics=True)
+        (hidden,), descent = prefix_activations(groups, [images], depth), Descent(learning_rate=0.01)
+        with FlopCounterMode(display=False) as counted:
+            train_step(groups, optimiser_of(groups, descent), descent, 0, (hidden, torch.tensor([0, 1])), depth)
+        work[depth] = counted.get_total_flops()
+    assert 0 < 10 * work[18] < work[0]
+
+
+def _assert_cached_as_uncached(monkeypatch, **changes):
+    data = BirdData(scale=0.01, test_per_group=4, side=32)
+    knobs = knobs_of(epochs=1, learning_rate=0.01, data=data, **changes)
+    cached = rows_of(knobs)
+    with monkeypatch.context() as patched:
+        patched.setattr(recipe, "cached_parts", lambda knobs: 0)
+        uncached = rows_of(knobs)
+    assert {row.pop("cached_parts") for row in whole(cached)} == {changes["freeze_depth"]}
+    assert {row.pop("cached_parts") for row in whole(uncached)} == {0}
+    assert_close(cached, uncached)

@@ -1,0 +1,56 @@
+"""What can be refused before any trial begins, once networks of libraries are built and files of weights are opened.
+
+Of weights only names and shapes are read, and kept.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from trials.core.birds.networks import CLASSES, PUBLISHED, NetworkKnobs, refuse_images, told
+from trials.core.layer_groups.backbones import Backbone, Sizes, built
+from trials.core.layer_groups.freezing import refuse_depth
+from trials.core.layer_groups.weight_outlines import OUTLINES
+from trials.core.layer_groups.weights import refuse_unfit
+from trials.core.streams import drawn_from
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+
+def refuse_what_does_not_fit(knobs: NetworkKnobs) -> None:
+    """Compare the knobs with the network that they name, and the network with its weights.
+
+    Raises:
+        ValueError: There is no such network, it has no such depth or no embeddings to spare, its images are of another
+            size, or the weights cannot be read or do not fit.
+    """
+    backbone = _outlined(knobs.network, knobs.width, knobs.blocks)
+    refuse_depth(knobs.freeze_depth, backbone.groups.names)
+    refuse_images(backbone, knobs)
+    if knobs.freeze_scope == PUBLISHED and not backbone.embeddings:
+        raise ValueError(
+            f"freeze_scope=published is about embeddings of class and places, which {knobs.network} does not have"
+        )
+    outline = _outline(knobs.weights_source, knobs.weights, knobs.weights_sha256)
+    if outline is not None:
+        ours = {backbone.names.get(name, name): value for name, value in outline.items()}
+        refuse_unfit(backbone.groups, ours, told(knobs))
+
+
+# A sweep has many trials of few networks and files.
+@lru_cache(maxsize=16)
+def _outlined(network: str, width: int, blocks: int) -> Backbone:
+    # Built with numbers: the first tensor drawn on `meta` imports the decompositions of all operations, for seconds.
+    with drawn_from(0, "outline"):
+        backbone = built(network, Sizes(classes=CLASSES, width=width, blocks=blocks))
+    backbone.groups.to("meta")
+    return backbone
+
+
+@lru_cache(maxsize=16)
+def _outline(source: str, place: str, sha256: str) -> Mapping[str, Tensor] | None:
+    return OUTLINES[source](place, sha256) if source in OUTLINES else None
