@@ -131,7 +131,8 @@ def layers(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
         return None
     figure, grid = axes_grid(1, 2, size=(4.6, 3.4), title=_subject(chosen, "mean and 95 % interval"))
     numbers = []
-    for colour, (epochs, of_network) in zip(COLOURS, first.groupby(PRETRAINING), strict=False):
+    for colour, epochs in zip(COLOURS, sorted(first[PRETRAINING].unique()), strict=False):
+        of_network = first[first[PRETRAINING] == epochs]
         label = f"pretrained for {epochs} epochs" if epochs else "random network"
         numbers.append(draw_columns(grid[0, 0], of_network, "sens_depth_", colour, label).assign(network=label))
     grid[0, 0].set(
