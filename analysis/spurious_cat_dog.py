@@ -6,7 +6,8 @@ rows, and is left out where these do not carry it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import pandas as pd
 from matplotlib.colors import Normalize
@@ -24,13 +25,24 @@ from analysis.core.study_figures import TrialsFigure, carried_figures
 
 STUDY = "spurious_cat_dog"
 RATE, ARM, PRETRAINING = "learning_rate", "augmentation_arm", "pretrain_epochs"
-AMPLITUDE, AGREEMENT, CLEAN = "feature_amplitude", "feature_agreement", "acc_clean"
+CLEAN = "acc_clean"
 FINAL = f"final_{CLEAN}"
 LEVEL = 0.01
 """Training loss at which learning rates and budgets compare."""
-_CHANCE = 0.5
+FEATURE: Mapping[str, str] = MappingProxyType(
+    {
+        "feature_amplitude": "amplitude of the patch",
+        "feature_agreement": "share of patches that\nagree with the class",
+        "feature_prevalence": "share of images\nthat have a patch",
+        "feature_size": "side of the patch (pixels)",
+        "feature_position": "where the patch is",
+        "feature_kind": "what the patch is",
+    }
+)
+"""Knobs of the feature with their names on an axis."""
+_CHANCE, _ABREAST = 0.5, 3
 _SUBJECT = ("data_name", "network_blocks", "network_width", "train_per_class", PRETRAINING, "epochs")
-_PASSIVE = ("seed", DEPTH, "prefix_cache", "measurements_per_epoch", AMPLITUDE, AGREEMENT)
+_PASSIVE = ("seed", DEPTH, "prefix_cache", "measurements_per_epoch", *FEATURE)
 
 
 def draw(results: Results) -> Sequence[Drawing]:
@@ -84,24 +96,26 @@ def learning_curves(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
 
 
 def diagrams(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
-    """Return accuracy on clean images over what is frozen and each of the feature's knobs that vary with it."""
+    """Return accuracy on clean images over what is frozen and each knob that varies with it, the others as usual."""
     chosen = _fine_tuned(trials)
-    names = {AMPLITUDE: "amplitude of the patch", AGREEMENT: "share of patches that\nagree with the class"}
-    names |= {RATE: "learning rate"}
+    names = {**FEATURE, RATE: "learning rate"}
     shown = {name: label for name, label in names.items() if chosen[name].nunique() > 1}
     if chosen[DEPTH].nunique() < 2 or not shown:
         return None
-    figure, grid = axes_grid(1, len(shown), size=(4.6, 3.2), title=_subject(chosen, "mean of seeds"))
-    tables = {}
-    for name in shown:
-        others = [other for other in names if other != name]
-        plane = chosen[(chosen[others] == chosen[others].mode().iloc[0]).all(axis=1)]
-        tables[name] = seed_means(plane, [DEPTH, name], FINAL)
+    across = min(len(shown), _ABREAST)
+    title = _subject(chosen, f"mean of {chosen['seed'].nunique()} seeds")
+    figure, grid = axes_grid(-(-len(shown) // across), across, size=(4.6, 3.2), title=title)
+    tables = {
+        name: seed_means(_at_commonest(chosen, [other for other in names if other != name]), [DEPTH, name], FINAL)
+        for name in shown
+    }
     means = pd.concat(table["mean"] for table in tables.values())
-    for axes, (name, label) in zip(grid[0], shown.items(), strict=True):
+    for axes, (name, label) in zip(grid.flat, shown.items(), strict=False):
         image = draw_cells(axes, tables[name], DEPTH, name, Normalize(means.min(), means.max()))
         name_depths(axes, sorted(tables[name][DEPTH].unique()))
         axes.set(xlabel="frozen", ylabel=label)
+    for axes in grid.flat[len(shown) :]:
+        axes.set_axis_off()
     figure.colorbar(image, ax=grid, label="accuracy on clean images", aspect=30, pad=0.01)
     numbers = [table.rename(columns={name: "value"}).assign(knob=name) for name, table in tables.items()]
     return Drawing(figure, pd.concat(numbers, ignore_index=True), "diagrams")
@@ -112,13 +126,13 @@ def layers(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     chosen = trials[trials["part"] == "B"]
     first = rows[(rows["step"] == 0) & rows["trial_id"].isin(chosen["trial_id"])]
     # Before fine-tuning the depth is yet to matter: one trial a seed and pretraining tells all.
-    first = first.drop_duplicates(["seed", PRETRAINING, "pretrain_feature", AMPLITUDE])
-    first = first[first[AMPLITUDE] == first[AMPLITUDE].max()]
+    first = _at_commonest(first, tuple(FEATURE)).drop_duplicates(["seed", PRETRAINING, "pretrain_feature"])
     if not len(first):
         return None
     figure, grid = axes_grid(1, 2, size=(4.6, 3.4), title=_subject(chosen, "mean and 95 % interval"))
     numbers = []
-    for colour, (epochs, of_network) in zip(COLOURS, first.groupby(PRETRAINING), strict=False):
+    for colour, epochs in zip(COLOURS, sorted(first[PRETRAINING].unique()), strict=False):
+        of_network = first[first[PRETRAINING] == epochs]
         label = f"pretrained for {epochs} epochs" if epochs else "random network"
         numbers.append(draw_columns(grid[0, 0], of_network, "sens_depth_", colour, label).assign(network=label))
     grid[0, 0].set(
@@ -178,7 +192,7 @@ def _fine_tuned(trials: pd.DataFrame) -> pd.DataFrame:
 
 def _variants(trials: pd.DataFrame) -> pd.DataFrame:
     """Return trials at the commonest feature, with what else varies in words as `variant`."""
-    chosen = _at_commonest(trials, (AMPLITUDE, AGREEMENT))
+    chosen = _at_commonest(trials, tuple(FEATURE))
     return chosen.assign(variant=_told_apart(chosen))
 
 

@@ -33,6 +33,9 @@ KNOBS: dict[str, Any] = {
     "feature_kind": "class_patch",
     "feature_amplitude": 1.0,
     "feature_agreement": 1.0,
+    "feature_prevalence": 1.0,
+    "feature_size": 4,
+    "feature_position": "fixed",
     "data_name": "cat_dog",
 }
 
@@ -128,6 +131,21 @@ def test_diagrams_hold_the_other_knob_at_its_commonest_value() -> None:
     assert cells["feature_amplitude", 4, 0.1] == pytest.approx(0.79)
     assert cells["feature_agreement", 4, 0.5] == pytest.approx(0.7)
     assert len(cells) == 4 + 6
+
+
+def test_every_knob_of_the_feature_has_a_diagram_of_its_own() -> None:
+    swept = {"feature_prevalence": [0.5], "feature_size": [2, 8], "feature_position": ["random_once"]}
+    swept |= {"feature_kind": ["class_color"], "feature_amplitude": [0.1]}
+    settings = combined(freeze_depth=[0, 4], seed=[0, 1])
+    for name, values in swept.items():
+        settings += combined(freeze_depth=[0, 4], seed=[0, 1], **{name: values})
+    drawing = diagrams(*frames(*settings))
+    assert drawing is not None
+    shown = drawing.numbers.groupby("knob")["value"].nunique().to_dict()
+    assert shown == {name: len(values) + 1 for name, values in swept.items()}
+    # The diagram of one knob is of the usual values of all others.
+    assert set(drawing.numbers[drawing.numbers["knob"] == "feature_size"]["mean"].round(3)) == {0.505, 0.705}
+    assert len(drawing.figure.axes) == 6 + 1  # the sixth place stays empty; the last is the colour bar
 
 
 def test_curves_are_of_the_depths() -> None:
