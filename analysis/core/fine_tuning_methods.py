@@ -76,7 +76,8 @@ def methods(trials: pd.DataFrame, inside: Collection[str], names: Collection[str
     chosen = at_best_rates(tried, "selected")
     chosen = chosen.assign(method=[_named(*of) for of in chosen[[_RULE, _DECAY, DEPTH]].itertuples(index=False)])
     found = panels(chosen, chosen, inside={*inside, _RULE, _DECAY, "method", "at_edge"}, across=())
-    title = subject(tried, found, tuple(names), "each at its best learning rate; means of seeds with 95 % intervals")
+    remarks = "each at its best learning rate", "means of seeds with 95 % intervals, of the published with deviations"
+    title = subject(tried, found, tuple(names), *remarks)
     figure, grid = axes_grid(len(found.shown), 2, size=(4.6, 3.0), title=title)
     numbers = []
     for panel, axes in titled(found, grid[:, :1]):
@@ -85,7 +86,7 @@ def methods(trials: pd.DataFrame, inside: Collection[str], names: Collection[str
         _draw_methods(axes, means, COLOURS[0])
     for axes in grid[1:, 1]:
         axes.set_visible(False)
-    grid[0, 1].set_title(f"{_THEIRS}; bars: deviations of seeds", fontsize=8)
+    grid[0, 1].set_title(_THEIRS, fontsize=8)
     theirs = METHODS.rename(columns={"worst_group": "mean", "worst_group_deviation": "half_width"})
     _draw_methods(grid[0, 1], theirs, "black")
     return Drawing(figure, found.numbered(numbers), "methods")
