@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -23,7 +23,7 @@ from raysweep.service.study import Study
 from raysweep.service.supply import AskedTrials, ListedTrials, Supply
 from raysweep.service.upkeep import Upkeep
 from search_spaces.core.planner import GridPlanner
-from trials.core.data.arrays import Arrays, ChoosesData, load_arrays
+from trials.core.data.arrays import Arrays, ChoosesData, LimitsData, load_arrays
 from trials.core.knobs import fingerprint
 
 
@@ -99,13 +99,16 @@ def _resumed(study: Study, plan: Plan, results: Results) -> list[PlannedTrial]:
     return resumed(study, plan, results.checkpoints(study.name).ids(), values)
 
 
-def _arrays(settings: Settings, trials: Iterable[PlannedTrial]) -> dict[str, Arrays]:
+def _arrays(settings: Settings, trials: Collection[PlannedTrial]) -> dict[str, Arrays]:
     """Return the raw arrays of every data set, loaded once, before any actor starts, and found to suit the trials."""
     wanted = {knobs for trial in trials for knobs in vars(trial.knobs).values() if isinstance(knobs, ChoosesData)}
     try:
         arrays = {name: load_arrays(name, settings.data_path) for name in settings.data_sets}
         for knobs in wanted:
             knobs.refuse_misfit(arrays[knobs.name])
+        for trial in trials:
+            if isinstance(trial.knobs, LimitsData):
+                trial.knobs.refuse_unsuitable(arrays)
     except ValueError as error:
         raise UsageError(str(error)) from None
     return arrays

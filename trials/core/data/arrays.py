@@ -79,6 +79,14 @@ class ChoosesData(Protocol):
         """Raise a `ValueError` where the data do not suit the knobs."""
 
 
+@runtime_checkable
+class LimitsData(Protocol):
+    """Knobs of a trial by which it can do with some data only, beyond those that choose them."""
+
+    def refuse_unsuitable(self, arrays: Mapping[str, Arrays]) -> None:
+        """Raise a `ValueError` where the trial cannot do with its data, one of those by name."""
+
+
 def load_arrays(name: str, path: str | None = None) -> Arrays:
     """Return a data set by name, decoded at most once on this machine.
 
