@@ -73,7 +73,7 @@ class PackQueue:
 
         A group takes little longer than one of its trials: many small ones at the end would cost more than the wait.
         """
-        share = math.ceil(self._planned / self._slots)
+        share = max(1, math.ceil(self._planned / self._slots))
         return math.ceil(share / math.ceil(share / most))
 
     @property
