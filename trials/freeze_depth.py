@@ -38,6 +38,7 @@ from trials.core.streams import batches_an_epoch
 if TYPE_CHECKING:
     from trials.core.birds.groups import Birds
     from trials.core.context import TrialContext
+    from trials.core.data.arrays import Arrays
     from trials.core.layer_groups.groups import LayerGroups
 
 OPTIMISERS: Mapping[str, tuple[str, float]] = MappingProxyType(
@@ -80,7 +81,7 @@ class FreezeDepthKnobs(TrialKnobs):
         super().__post_init__()
         refuse_contradictions(self)
 
-    def refuse_unfit(self) -> None:
+    def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:
         """Compare these knobs with the network and the weights that they name.
 
         Raises:

@@ -17,21 +17,22 @@ from typing import TYPE_CHECKING
 import torch
 
 from trials.core.augmentation.fixed_set import FixedSetKnobs, fixed_set
-from trials.core.data.examples import DataKnobs
+from trials.core.data.examples import DataKnobs, training_extent
 from trials.core.data.generated import LAWS, relevant_directions
 from trials.core.gradients import compiled_network
 from trials.core.knobs import TrialKnobs, knob
 from trials.core.losses.classification import LOSSES
 from trials.core.networks.cnn import cnn_large, cnn_small
 from trials.core.networks.mlp import mlp
-from trials.core.networks.network import Network
+from trials.core.networks.network import Network, refuse_batch_normalisation
 from trials.core.networks.precision import HALF, PRECISIONS, in_precision, products_in
 from trials.core.networks.resnet import resnet18
-from trials.core.optimisers.rules import LINEAR, RULES
+from trials.core.optimisers.rules import RULES
 from trials.core.parameters import moved_to
 from trials.core.probes.feature_measurements import FEATURE_MEASUREMENTS
 from trials.core.probes.features import feature_probe
-from trials.core.rounds.choice import METHODS, Methods, chosen_methods
+from trials.core.rounds.choice import METHODS, Methods, chosen_methods, refuse_rule
+from trials.core.rounds.function_space import refuse_large_kernel
 from trials.core.rounds.measurements import ROUND_MEASUREMENTS
 from trials.core.rounds.measuring import Instruments
 from trials.core.rounds.round import Problem
@@ -45,6 +46,7 @@ from trials.core.together import Together
 
 if TYPE_CHECKING:
     from trials.core.context import TrialContext
+    from trials.core.data.arrays import Arrays
 
 NETWORKS: Mapping[str, Callable[[tuple[int, ...], int, KPhaseKnobs], Network]] = MappingProxyType(
     {
@@ -99,19 +101,21 @@ class KPhaseKnobs(TrialKnobs):
         lengths = (self.feature_update_interval, self.steps, self.warm_steps)
         if all(isinstance(value, int | float) and not isinstance(value, bool) for value in lengths):
             self._unify()
-        if isinstance(self.network, str) and "bn" in self.network.lower().replace("batchnorm", "bn"):
-            raise ValueError(
-                f"network={self.network!r}: with batch normalisation the Jacobian of a sample depends on its batch, "
-                "and no fixed features exist; take resnet18, which normalises groups of channels"
-            )
+        refuse_batch_normalisation(str(self.network))
         super().__post_init__()
         if 0 < self.data.train_size < self.batch_size:
             raise ValueError(f"batch_size={self.batch_size} exceeds data_train_size={self.data.train_size}")
-        if self.round_method == "function_space" and self.inner_optimizer not in LINEAR:
-            raise ValueError(
-                f"round_method='function_space' needs inner_optimizer to be one of {', '.join(LINEAR)}, "
-                f"got {self.inner_optimizer!r}, which scales each parameter by itself"
-            )
+        refuse_rule(self.round_method, self.inner_optimizer)
+
+    def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:
+        """Compare the data's size with that of a kernel where steps are to be taken by it.
+
+        Raises:
+            ValueError: The kernel would be too large.
+        """
+        if self.round_method == "function_space":
+            samples, classes = training_extent(arrays[self.data.name], self.data)
+            refuse_large_kernel(samples, classes, PRECISIONS[self.precision].itemsize)
 
     def _unify(self) -> None:
         """Give knobs that mean the same training the same values; what is not allowed stays as it is."""

@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 
@@ -19,6 +19,9 @@ from raysweep.service import explanation, summary, sweep
 from raysweep.service.configuration import Settings, read_settings
 from raysweep.service.errors import UsageError
 from raysweep.service.study import Study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FAILED, USAGE, SPENT, INTERRUPTED = 1, 2, 3, 130
 
@@ -98,12 +101,19 @@ def _drawn(study: Study, settings: Settings, results: Results) -> list[Path]:
     paths = []
     for drawing in study.draw(results):
         stem = target.with_suffix("") if not drawing.name else target.with_name(f"{target.stem}_{drawing.name}")
+        _lay_out(drawing.figure)
         for suffix in dict.fromkeys((target.suffix or ".png", ".svg")):
             path = stem.with_name(stem.name + suffix)
             drawing.figure.savefig(path, dpi=150)
-            drawing.figure.set_layout_engine("none")  # laid out by the first file: placing it all takes the most time
             paths.append(path)
     return paths
+
+
+def _lay_out(figure: Figure) -> None:
+    """Place all parts of a figure for good: with an engine, every file would place and draw them once more."""
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+        figure.set_layout_engine(None)
 
 
 def _figure_folder(study: Study, settings: Settings) -> Path:

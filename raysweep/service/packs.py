@@ -40,6 +40,7 @@ class PackQueue:
 
     def __init__(self, supply: Supply, slots: int, together: Together | None = None, most: int = MOST_TRIALS) -> None:
         self._supply = supply
+        self._planned = supply.remaining
         self._returned: deque[PlannedTrial] = deque()
         self._alone: deque[PlannedTrial] = deque()
         self._losses: Counter[tuple[str, str]] = Counter()
@@ -62,10 +63,18 @@ class PackQueue:
         """Return more trials that train together with these at little cost; what does not comes back another time."""
         if self._together is None or not trials or (key := self._together.key(trials[0].knobs)) is None:
             return []
-        following = self._supply.take(min(self._together.most, self._fair_size(), self._most) - len(trials))
+        following = self._supply.take(self._even_size(min(self._together.most, self._most)) - len(trials))
         companions = [trial for trial in following if self._together.key(trial.knobs) == key]
         self._returned.extend(trial for trial in following if trial not in companions)
         return companions
+
+    def _even_size(self, most: int) -> int:
+        """Return the size of groups, all alike and as few as may be, that keep every actor equally busy.
+
+        A group takes little longer than one of its trials: many small ones at the end would cost more than the wait.
+        """
+        share = max(1, math.ceil(self._planned / self._slots))
+        return math.ceil(share / math.ceil(share / most))
 
     @property
     def waiting(self) -> int:

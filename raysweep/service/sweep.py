@@ -110,7 +110,7 @@ def _arrays(settings: Settings, trials: Collection[PlannedTrial]) -> dict[str, A
         for knobs in wanted:
             knobs.refuse_misfit(arrays[knobs.name])
         for trial in trials:
-            trial.knobs.refuse_unfit()
+            trial.knobs.refuse_unfit(arrays)
     except ValueError as error:
         raise UsageError(str(error)) from None
     return arrays

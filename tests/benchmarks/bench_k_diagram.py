@@ -2,24 +2,27 @@
 
 The plain arm is what one writes in an afternoon: a function trainable for `tune.Tuner` over a grid, each step a
 `torch.func.jvp` for the outputs and a `torch.func.vjp` for the gradient, a report at log-spaced steps. It measures less
-(one accuracy and no figure). Both arms are whole processes, their setup included; what is timed is the wall clock, so
-nothing else should run. Arms take turns. Ours takes long to start, whatever the number of trials, and the plain one
-starts an actor a trial: the ratio grows with the seeds. Twelve of them, 84 trials, take 12 minutes on two cores.
+(one accuracy and no figure). Both arms are whole processes, their setup included, and take turns. Two times are told:
+the wall clock's, for which nothing else should run, and that of the processors in all processes of an arm. Ours takes
+long to start, whatever the number of trials, and the plain one starts an actor a trial: the ratio grows with the seeds.
 
-Run: python tests/benchmarks/bench_k_diagram.py [repeats] [seeds]
+Run: python tests/benchmarks/bench_k_diagram.py [repeats] [seeds], 7 trials a seed.
 """
 
 from __future__ import annotations
 
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.benchmarks.processor_time import Spent, spent_by
+
 ROOT = Path(__file__).parents[2]
+REPEATS, SEEDS = "2", "3"
 COMMAND = [sys.executable, "-m", "raysweep.k_phase_diagram", "space=parity"]
 
 PLAIN = """
@@ -72,28 +75,29 @@ if __name__ == "__main__":
 
 
 def main() -> None:
-    """Print the seconds of both arms and their ratio."""
-    repeats, seeds = (int(given) for given in (*sys.argv[1:], *("1", "12")[len(sys.argv) - 1 :]))
+    """Print what both arms took and its ratio, by either clock."""
+    repeats, seeds = (int(given) for given in (*sys.argv[1:], *(REPEATS, SEEDS)[len(sys.argv) - 1 :]))
     cpus = os.cpu_count() or 1
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    times: dict[str, list[float]] = {"raysweep": [], "plain Tune": []}
+    spent: dict[str, list[Spent]] = {"raysweep": [], "plain Tune": []}
+    print(f"{7 * seeds} trials, {cpus} cores, {repeats} interleaved repeats")
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "plain.py"
         script.write_text(PLAIN.replace("CPUS", str(cpus)).replace("SEEDS", str(seeds)), encoding="utf-8")
         for repeat in range(repeats):
-            command = [*COMMAND, f"seed=range({seeds})", f"results={folder}/results-{repeat}"]
-            times["raysweep"].append(_seconds(command, environment))
-            times["plain Tune"].append(_seconds([sys.executable, str(script)], environment))
-    for name, seconds in times.items():
-        print(f"{name:12} {min(seconds):7.1f} s (min) {statistics.median(seconds):7.1f} s (median)")
-    ratios = [measure(times["plain Tune"]) / measure(times["raysweep"]) for measure in (min, statistics.median)]
-    print(f"ratio        {ratios[0]:7.1f}   (min) {ratios[1]:7.1f}   (median), {7 * seeds} trials, {cpus} cores")
-
-
-def _seconds(command: list[str], environment: dict[str, str]) -> float:
-    start = time.perf_counter()
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - start
+            commands = {
+                "raysweep": [*COMMAND, f"seed=range({seeds})", f"results={folder}/results-{repeat}"],
+                "plain Tune": [sys.executable, str(script)],
+            }
+            for name, command in commands.items():
+                spent[name].append(spent_by(command, ROOT, environment))
+                print(
+                    f"    {name:12} {spent[name][-1].wall:7.1f} s, {spent[name][-1].processor:7.1f} s CPU", flush=True
+                )
+    for clock in ("wall", "processor"):
+        ours, theirs = ([getattr(each, clock) for each in spent[name]] for name in ("raysweep", "plain Tune"))
+        ratios = [measure(theirs) / measure(ours) for measure in (min, statistics.median)]
+        print(f"{clock:9} time: plain / raysweep {ratios[0]:.1f} (min) {ratios[1]:.1f} (median)")
 
 
 if __name__ == "__main__":

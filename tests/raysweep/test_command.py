@@ -104,6 +104,12 @@ def test_help_explains_the_study(capsys: pytest.CaptureFixture[str]) -> None:
         (["space=nope"], "space=nope is unknown"),
         (["data=cifar10", "data.path=/nonexistent"], "/nonexistent"),
         (["data.train_size=100000"], "data_train_size=100000 exceeds the 1000 train images of digits"),
+        (["round_method=function_space", "inner_optimizer=adam"], "needs inner_optimizer to be one of sgd, momentum"),
+        (["network=resnet18_bn"], "with batch normalisation the Jacobian of a sample depends on its batch"),
+        (
+            ["round_method=function_space", "data=sparse_parity", "data.train_size=0"],
+            "needs a kernel of 16000 samples x 2 classes squared, 3.8 GiB; at most 1 GiB is allowed",
+        ),
         (["results=/proc/nowhere"], "/proc/nowhere"),
         (["results=ftp://somewhere"], "s3://bucket/prefix"),
         (["--no-such-flag"], "--no-such-flag"),

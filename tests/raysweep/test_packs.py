@@ -4,7 +4,7 @@ from raysweep.service.losses import DIED, NODE_LOST, OUT_OF_MEMORY, PREEMPTED, L
 from raysweep.service.messages import PlannedTrial, TrialReport
 from raysweep.service.packs import MOST_TRIALS, TARGET_SECONDS, Pack, PackQueue
 from raysweep.service.supply import ListedTrials
-from trials.k_phase_diagram import KPhaseKnobs
+from trials.k_phase_diagram import TOGETHER, KPhaseKnobs
 
 
 def planned(count: int) -> list[PlannedTrial]:
@@ -44,6 +44,12 @@ def test_no_pack_is_huge_and_the_last_ones_are_small() -> None:
     packs = drained(PackQueue(ListedTrials(planned(10_000)), slots=2), seconds=1e-5)
     assert max(len(pack.trials) for pack in packs) == MOST_TRIALS
     assert len(packs[-1].trials) == 1
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(21, [11, 10]), (84, [14] * 6), (3, [2, 1]), (1, [1])])
+def test_trials_that_train_together_make_few_groups_of_one_size(count: int, sizes: list[int]) -> None:
+    queue = PackQueue(ListedTrials(planned(count)), slots=2, together=TOGETHER)
+    assert [len(pack.trials) for pack in iter(queue.take, None)] == sizes
 
 
 def test_a_lost_pack_comes_back_one_by_one_and_a_killer_is_given_up() -> None:

@@ -104,6 +104,15 @@ def test_kernels_are_compared_as_defined():
     )
 
 
+def test_the_distance_of_kernels_that_hardly_differ_keeps_its_digits_in_float32():
+    random = generator(0, "kernels")
+    kernel = torch.randn(20, 20, generator=random, dtype=torch.float64)
+    near = kernel + 1e-4 * torch.randn(20, 20, generator=random, dtype=torch.float64)
+    exact = float(kernel_distance(kernel, near))
+    assert 0 < exact < torch.finfo(torch.float32).eps, "below the digits that 1 - cosine has"
+    assert float(kernel_distance(kernel.float(), near.float())) == pytest.approx(exact, rel=1e-2)
+
+
 def _probe(network, size=4):
     train = Examples(inputs=_normal(10, *SHAPE), labels=torch.arange(10) % CLASSES, classes=CLASSES)
     return feature_probe(network, _initial(network), train, "cross_entropy", size=size, seed=0)

@@ -105,11 +105,11 @@ def test_names_of_weights_that_open_clip_does_not_have_are_refused_without_a_dow
 
 def test_a_network_of_a_library_says_its_depths_before_any_trial():
     with pytest.raises(ValueError, match=r"freeze_depth=6 is not one of 0 = nothing, 1 = up to conv1, .* always train"):
-        knobs_of(network="timm/resnet18", freeze_depth=6).refuse_unfit()
+        knobs_of(network="timm/resnet18", freeze_depth=6).refuse_unfit({})
     with pytest.raises(ValueError, match="embeddings of class and places, which timm/resnet18 does not have"):
-        knobs_of(network="timm/resnet18", freeze_depth=2, freeze_scope="published").refuse_unfit()
+        knobs_of(network="timm/resnet18", freeze_depth=2, freeze_scope="published").refuse_unfit({})
     with pytest.raises(ValueError, match=r"takes images of 224 pixels a side, these have 16"):
-        knobs_of(network="timm/vit_tiny_patch16_224").refuse_unfit()
+        knobs_of(network="timm/vit_tiny_patch16_224").refuse_unfit({})
 
 
 def test_a_librarys_own_names_fit(tmp_path):
@@ -117,4 +117,4 @@ def test_a_librarys_own_names_fit(tmp_path):
 
     file = tmp_path / "weights.pt"
     torch.save(timm.create_model("resnet18", num_classes=7).state_dict(), file)
-    knobs_of(network="timm/resnet18", weights_source="file", weights=str(file)).refuse_unfit()
+    knobs_of(network="timm/resnet18", weights_source="file", weights=str(file)).refuse_unfit({})

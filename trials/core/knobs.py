@@ -7,7 +7,10 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
-from typing import Any, Self, get_type_hints
+from typing import TYPE_CHECKING, Any, Self, get_type_hints
+
+if TYPE_CHECKING:
+    from trials.core.data.arrays import Arrays
 
 Scalar = bool | int | float | str
 
@@ -126,8 +129,11 @@ class TrialKnobs(Knobs):
 
     seed: int = knob("seed of every random stream", 0, at_least=0)
 
-    def refuse_unfit(self) -> None:
-        """Compare these knobs with the files and libraries that they name, before any trial begins; most name none.
+    def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:
+        """Compare these knobs with the data, files and libraries that they name, before any trial begins.
+
+        Args:
+            arrays: Raw arrays of the data sets, by name.
 
         Raises:
             ValueError: They do not suit each other.

@@ -22,7 +22,8 @@ class Together:
             `tolerance` (relative, float32 arithmetic in another order).
         key: knobs -> hashable; trials of equal key may train together; None: this trial only by itself.
         most: Largest number of trials in one group.
-        tolerance: Relative difference of a row's values from `run`'s that is allowed, stated in docs and tested.
+        tolerance: Difference of a row's values from `run`'s that is allowed, over the largest value of the column in
+            the trial; stated in docs and tested.
     """
 
     run: TogetherRun

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,14 +30,15 @@ def conjugate_gradient(
     """
     solution, residual = torch.zeros_like(right), right
     direction = residual
-    squared = first = float(residual @ residual)
+    squared = first = residual @ residual
     iterations = 0
-    while iterations < most and squared > tolerance**2 * first:
+    # Whether to go on is the one number that the host waits for in an iteration.
+    while iterations < most and bool(squared > tolerance**2 * first):
         product = operator(direction)
-        length = squared / float(direction @ product)
+        length = squared / (direction @ product)
         solution = solution + length * direction
         residual = residual - length * product
-        before, squared = squared, float(residual @ residual)
+        before, squared = squared, residual @ residual
         direction = residual + (squared / before) * direction
         iterations += 1
-    return Iterated(solution, iterations, (squared / first) ** 0.5 if first else 0.0)
+    return Iterated(solution, iterations, math.sqrt(squared / first) if first else 0.0)

@@ -90,12 +90,10 @@ def newton_model(
 def largest_curvature(model: QuadraticModel, iterations: int = 15) -> float:
     """Return the largest eigenvalue of J^T H J / n, from below, by power iterations that begin at the gradient."""
     direction = model.gradient
-    value = 0.0
+    value = direction.new_zeros(())
+    least = torch.finfo(direction.dtype).tiny  # a gradient of 0 stays 0
     for _ in range(iterations):
-        norm = float(torch.linalg.vector_norm(direction))
-        if norm == 0:
-            return 0.0
-        unit = direction / norm
+        unit = direction / torch.linalg.vector_norm(direction).clamp_min(least)
         direction = model.curvature_times(unit)
-        value = float(unit @ direction)
-    return value
+        value = unit @ direction
+    return float(value)

@@ -88,6 +88,11 @@ def black(name: str) -> float:
     return -scaling.mean / scaling.deviation
 
 
+def training_extent(arrays: Arrays, knobs: DataKnobs) -> tuple[int, int]:
+    """Return how many training samples the knobs choose, and how many classes there are."""
+    return knobs.train_size or len(arrays.train_labels) - knobs.train_offset, _classes(arrays)
+
+
 def refuse_misfit(arrays: Arrays, knobs: DataKnobs) -> None:
     """Compare the knobs with the data, at no cost.
 
@@ -123,7 +128,7 @@ def prepared(arrays: Arrays, knobs: DataKnobs, device: torch.device) -> tuple[Ex
         ValueError: More images are asked for than there are, or squares that do not tile the images.
     """
     refuse_misfit(arrays, knobs)
-    classes = int(max(arrays.train_labels.max(), arrays.test_labels.max())) + 1
+    classes = _classes(arrays)
     train_chosen, test_chosen = (
         _chosen(knobs.train_offset, knobs.train_size),
         _chosen(knobs.test_offset, knobs.test_size),
@@ -135,6 +140,10 @@ def prepared(arrays: Arrays, knobs: DataKnobs, device: torch.device) -> tuple[Ex
         for inputs, labels in (train, test)
     )
     return train_examples, test_examples
+
+
+def _classes(arrays: Arrays) -> int:
+    return int(max(arrays.train_labels.max(), arrays.test_labels.max())) + 1
 
 
 def _chosen(offset: int, size: int) -> slice:

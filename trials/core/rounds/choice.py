@@ -76,6 +76,19 @@ def chosen_methods(asked: str, problem: Problem, batch_size: int, rule: str) -> 
     return Methods(tuple(switches))
 
 
+def refuse_rule(asked: str, rule: str) -> None:
+    """Compare the method asked for with the optimiser's rule.
+
+    Raises:
+        ValueError: The rule leaves the coordinates of the method.
+    """
+    if asked == "function_space" and rule not in LINEAR:
+        raise ValueError(
+            f"round_method='function_space' needs inner_optimizer to be one of {', '.join(LINEAR)}, "
+            f"got {rule!r}, which scales each parameter by itself"
+        )
+
+
 def _refuse_unsuitable(asked: str, problem: Problem) -> None:
     if asked == "jvp":
         return
