@@ -40,6 +40,7 @@ VARIANTS = [
     {"damping": 1e-5, "step_rule": "line_search", "loss": "cross_entropy"},
     {"damping": 1e-2, "batch_size": 7, "solver": "cg"},
     {"damping": 1e-2, "solver": "adam", "step_kind": "prox_linear", "inner_steps": 20, "loss": "cross_entropy"},
+    {"damping": 0, "solver": "adam", "inner_steps": 1, "reset_optimizer_on_relinearisation": False},
 ]
 
 
@@ -73,6 +74,10 @@ def test_a_longer_trial_goes_on_from_a_shorter_one(context):
         ({"precision": "float32", "solver": "sample"}, "needs precision=float64; in float32 there are cg"),
         ({"search_lowest": 1.0, "search_highest": 0.1}, "search_lowest=1 must be below search_highest=0.1"),
         ({"batch_size": 31}, "batch_size=31 exceeds data_train_size=30"),
+        (
+            {"reset_optimizer_on_relinearisation": False, "solver": "cg"},
+            "reset_optimizer_on_relinearisation=False needs solver=adam, which alone remembers, got solver=cg",
+        ),
         (
             {"solver": "gradient_descent_spectral", "loss": "cross_entropy", "step_kind": "prox_linear"},
             "needs a quadratic model: step_kind=ggn or loss=mse",
