@@ -9,22 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import pandas as pd
 
 from analysis.core.bands import draw_bands, joined, name_curves, panels_of
+from analysis.core.damping_arms import (
+    ARM,
+    ARM_OF_RATES,
+    DAMPING,
+    DESCENDING,
+    PROXIMAL,
+    RATE,
+    STEP_DAMPING,
+    with_arms,
+)
 from analysis.core.figures import COLOURS, Drawing, style
-from analysis.core.panels import described
 from analysis.core.phase_diagram import common_range, draw_phase_diagram, legend_entries, phase_cells
 from analysis.core.results import Results
 
 STUDY = "gauss_newton_damping"
-DAMPING, STEP_DAMPING, ARM, RATE = "effective_damping", "step_effective_damping", "arm", "learning_rate"
-ARM_OF_RATES = "arm_of_rates"
 MATCHED_LOSSES = (0.1, 0.05, 0.02, 0.005, 0.001)
 COMPARED_LOSS = 0.02
-_DESCENDING = ("gradient_descent", "gradient_descent_spectral")
-_NO_ARM = {"seed", "damping", "steps", "inner_steps", "inner_tolerance", "reset_optimizer_on_relinearisation"}
 _RESPONSES = ("test_acc", "test_loss", "ntk_distance", "ntk_cka_target", "param_dist", "param_path", "step")
 _AXIS = "damping λ, or 1/(ηK)"
 
@@ -44,54 +48,11 @@ def draw(results: Results) -> Sequence[Drawing]:
         (speed, trained),
         (first_steps, searched if len(searched) else trained),
         (damping_and_learning_rate, damped if damped[RATE].nunique() > 1 else none),
-        (linearisation, trained if trained["solver"].isin(_DESCENDING).any() else none),
+        (linearisation, trained if trained["solver"].isin(DESCENDING).any() else none),
     )
     with style():
         drawings = [figure(shown) for figure, shown in figures if len(shown)]
     return [drawing for drawing in drawings if len(drawing.numbers)]
-
-
-def with_arms(rows: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with columns of their trial: `outcome`, `effective_damping` and what names the other knobs.
-
-    `arm` names all of those that vary, `arm_of_rates` all but the learning rate.
-    """
-    names = list(trials.columns)
-    knobs = [name for name in names[names.index("knobs_json") + 1 :] if not name.startswith("final_")]
-    named = trials.assign(solver=trials.apply(_way, axis=1))
-    varying = [name for name in knobs if name not in _NO_ARM and named[name].nunique() > 1]
-    cut_short = np.where(
-        trials["solver"].isin(_DESCENDING), 1 / (trials["inner_learning_rate"] * trials["inner_steps"]), 0.0
-    )
-    columns = {
-        "outcome": trials["outcome"],
-        ARM: _arms(named, varying),
-        ARM_OF_RATES: _arms(named, [name for name in varying if name != RATE]),
-        DAMPING: trials["damping"] + cut_short,
-    }
-    own = rows.drop(columns="outcome", errors="ignore").rename(columns={DAMPING: STEP_DAMPING})
-    return own.merge(trials[["trial_id"]].assign(**columns), on="trial_id")
-
-
-def _way(trial: pd.Series) -> str:
-    """Return how a trial finds its steps, in words."""
-    solver = trial["solver"]
-    if solver in _DESCENDING:
-        return "linearisation with proximal term" if trial["damping"] > 0 else "linearisation, K gradient steps"
-    if solver == "adam":
-        return "Adam, K = 1" if trial["inner_steps"] == 1 else "linearisation, rounds of Adam"
-    return f"damped step by {solver}"
-
-
-def _arms(trials: pd.DataFrame, varying: Sequence[str]) -> pd.Series | str:
-    return trials[list(varying)].apply(_in_words, axis=1) if varying else "all"
-
-
-def _in_words(knobs: pd.Series) -> str:
-    """Return the values of knobs, those that are no words with their names."""
-    return ", ".join(
-        value if isinstance(value, str) else described({str(name): value}) for name, value in knobs.items()
-    )
 
 
 def generalisation(rows: pd.DataFrame) -> Drawing:
@@ -192,7 +153,7 @@ def _cells(reached: pd.DataFrame) -> pd.DataFrame:
 def linearisation(rows: pd.DataFrame) -> Drawing:
     """Return the damped step against linearisation: cut short at matched 1/(ηK), and with its proximal term."""
     shown = at_training_loss(rows, COMPARED_LOSS)
-    return _panelled(
+    drawing = _panelled(
         "linearisation",
         [
             ("test_acc", f"test accuracy\nat a training loss of {COMPARED_LOSS:g}", shown),
@@ -202,6 +163,10 @@ def linearisation(rows: pd.DataFrame) -> Drawing:
         columns=3,
         logarithmic=("step",),
     )
+    for line in [line for axes in drawing.figure.axes for line in axes.lines if line.get_label() == PROXIMAL]:
+        line.set(linestyle="none", marker="o", markersize=8, markerfacecolor="none")  # it lies on the damped step
+    name_curves(drawing.figure.axes[0])
+    return drawing
 
 
 def at_training_loss(rows: pd.DataFrame, loss: float) -> pd.DataFrame:

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.core.damping_arms import DAMPING, RATE, with_arms
 from analysis.core.figures import Drawing
 from analysis.gauss_newton_damping import (
-    DAMPING,
-    RATE,
     at_convergence,
     at_training_loss,
     damping_and_learning_rate,
@@ -19,7 +18,6 @@ from analysis.gauss_newton_damping import (
     matched_losses,
     movement,
     speed,
-    with_arms,
 )
 
 KNOBS = {"solver": "sample", "inner_learning_rate": 0.1, "inner_steps": 1000, "step_rule": "full", "first_steps": False}
