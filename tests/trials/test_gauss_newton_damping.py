@@ -119,7 +119,7 @@ def test_rounds_with_the_proximal_term_that_converge_are_gauss_newton(context, d
 def test_every_step_is_one_linearisation_and_all_but_the_first_an_update_of_features(context):
     rows = rows_of(context)
     assert [(row["num_linearisations"], row["num_feature_updates"]) for row in rows[:3]] == [(0, 0), (1, 0), (2, 1)]
-    (first, *_) = rows_of(context, first_steps=True, search_count=2)
+    first, *_ = rows_of(context, first_steps=True, search_count=2)
     assert (first["num_linearisations"], first["num_feature_updates"]) == (1, 0)
 
 
