@@ -9,22 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import pandas as pd
-from matplotlib.colors import Normalize
 
 from analysis.core.bands import draw_bands, joined, name_curves, panels_of
+from analysis.core.damping_arms import (
+    ARM,
+    ARM_OF_RATES,
+    DAMPING,
+    DESCENDING,
+    PROXIMAL,
+    RATE,
+    STEP_DAMPING,
+    with_arms,
+)
 from analysis.core.figures import COLOURS, Drawing, style
-from analysis.core.panels import described
-from analysis.core.phase_diagram import draw_phase_diagram, legend_entries, phase_cells
+from analysis.core.phase_diagram import common_range, draw_phase_diagram, legend_entries, phase_cells
 from analysis.core.results import Results
 
 STUDY = "gauss_newton_damping"
-DAMPING, STEP_DAMPING, ARM = "effective_damping", "step_effective_damping", "arm"
 MATCHED_LOSSES = (0.1, 0.05, 0.02, 0.005, 0.001)
 COMPARED_LOSS = 0.02
-_DESCENDING = ("gradient_descent", "gradient_descent_spectral")
-_NO_ARM = {"seed", "damping", "steps", "inner_steps", "inner_tolerance"}
 _RESPONSES = ("test_acc", "test_loss", "ntk_distance", "ntk_cka_target", "param_dist", "param_path", "step")
 _AXIS = "damping λ, or 1/(ηK)"
 
@@ -36,39 +40,19 @@ def draw(results: Results) -> Sequence[Drawing]:
     """Return the figures for which the stored trials have something to show."""
     rows = with_arms(results.measurements(STUDY, knobs=True), results.trials(STUDY))
     trained, searched = rows[~rows["first_steps"]], rows[rows["first_steps"]]
-    none = rows[:0]
+    none, damped = rows[:0], trained[trained[DAMPING] > 0]
     figures: Sequence[tuple[Callable[[pd.DataFrame], Drawing], pd.DataFrame]] = (
         (generalisation, trained),
         (matched_losses, trained),
         (movement, trained),
         (speed, trained),
         (first_steps, searched if len(searched) else trained),
-        (damping_and_learning_rate, trained if trained["learning_rate"].nunique() > 1 else none),
-        (linearisation, trained if trained["solver"].isin(_DESCENDING).any() else none),
+        (damping_and_learning_rate, damped if damped[RATE].nunique() > 1 else none),
+        (linearisation, trained if trained["solver"].isin(DESCENDING).any() else none),
     )
     with style():
         drawings = [figure(shown) for figure, shown in figures if len(shown)]
     return [drawing for drawing in drawings if len(drawing.numbers)]
-
-
-def with_arms(rows: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with the columns `effective_damping` of the trial and `arm`, which names the other knobs."""
-    names = list(trials.columns)
-    knobs = [name for name in names[names.index("knobs_json") + 1 :] if not name.startswith("final_")]
-    varying = [name for name in knobs if name not in _NO_ARM and trials[name].nunique() > 1]
-    arms = trials[varying].apply(_in_words, axis=1) if varying else "all"
-    cut_short = np.where(
-        trials["solver"].isin(_DESCENDING), 1 / (trials["inner_learning_rate"] * trials["inner_steps"]), 0.0
-    )
-    axis = pd.DataFrame({"trial_id": trials["trial_id"], ARM: arms, DAMPING: trials["damping"] + cut_short})
-    return rows.rename(columns={DAMPING: STEP_DAMPING}).merge(axis, on="trial_id")
-
-
-def _in_words(knobs: pd.Series) -> str:
-    """Return the values of knobs, those that are no words with their names."""
-    return ", ".join(
-        value if isinstance(value, str) else described({str(name): value}) for name, value in knobs.items()
-    )
 
 
 def generalisation(rows: pd.DataFrame) -> Drawing:
@@ -144,26 +128,32 @@ def first_steps(rows: pd.DataFrame) -> Drawing:
 
 
 def damping_and_learning_rate(rows: pd.DataFrame) -> Drawing:
-    """Return test accuracy at the compared training loss over damping and learning rate."""
-    trials = rows.drop_duplicates("trial_id")
-    cells = phase_cells(at_training_loss(rows, COMPARED_LOSS), trials, DAMPING, "learning_rate", "test_acc")
-    cells = cells[cells[DAMPING] > 0]
-    figure, (axes, *_) = panels_of(1, 1)
-    if cells["mean"].notna().any():
-        shown = Normalize(cells["mean"].min(), cells["mean"].max())
-        mesh = draw_phase_diagram(axes, cells, DAMPING, "learning_rate", shown=shown, labels={})
-        figure.colorbar(mesh, ax=axes, label=f"test accuracy at a training loss of {COMPARED_LOSS:g}")
-        axes.set(xlabel=_AXIS, ylabel="learning rate α")
-        if entries := legend_entries(cells):
+    """Return test accuracy at the compared training loss over damping and learning rate, a panel for each arm."""
+    reached = at_training_loss(rows, COMPARED_LOSS)
+    tables = {str(arm): _cells(trials) for arm, trials in reached.groupby(ARM_OF_RATES)}
+    figure, panels = panels_of(len(tables), min(len(tables), 3))
+    for axes, (arm, cells) in zip(panels, tables.items(), strict=True):
+        mesh = draw_phase_diagram(axes, cells, DAMPING, RATE, shown=common_range([*tables.values()]), labels={})
+        axes.set(xlabel=_AXIS, ylabel="learning rate α", title="" if arm == "all" else arm)
+        if entries := legend_entries(cells, missing=f"{COMPARED_LOSS:g} not reached"):
             axes.legend(handles=entries, loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2)
-    return Drawing(figure, cells, "learning_rate")
+    figure.colorbar(mesh, ax=panels, label=f"test accuracy at a training loss of {COMPARED_LOSS:g}")
+    return Drawing(figure, joined([cells.assign(arm=arm) for arm, cells in tables.items()]), RATE)
+
+
+def _cells(reached: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells of one arm's diagram; a trial that diverged counts in its own cell alone."""
+    tables = []
+    for damping in sorted(reached[DAMPING].unique()):
+        trials = reached[reached[DAMPING] == damping]
+        tables.append(phase_cells(trials, trials, DAMPING, RATE, "test_acc", columns=[damping]))
+    return joined(tables)
 
 
 def linearisation(rows: pd.DataFrame) -> Drawing:
-    """Return Gauss-Newton against iterative linearisation at matched 1/(ηK)."""
-    named = rows.assign(arm=np.where(rows["solver"].isin(_DESCENDING), "iterative linearisation", "Gauss-Newton"))
-    shown = at_training_loss(named, COMPARED_LOSS)
-    return _panelled(
+    """Return the damped step against linearisation: cut short at matched 1/(ηK), and with its proximal term."""
+    shown = at_training_loss(rows, COMPARED_LOSS)
+    drawing = _panelled(
         "linearisation",
         [
             ("test_acc", f"test accuracy\nat a training loss of {COMPARED_LOSS:g}", shown),
@@ -173,6 +163,10 @@ def linearisation(rows: pd.DataFrame) -> Drawing:
         columns=3,
         logarithmic=("step",),
     )
+    for line in [line for axes in drawing.figure.axes for line in axes.lines if line.get_label() == PROXIMAL]:
+        line.set(linestyle="none", marker="o", markersize=8, markerfacecolor="none")  # it lies on the damped step
+    name_curves(drawing.figure.axes[0])
+    return drawing
 
 
 def at_training_loss(rows: pd.DataFrame, loss: float) -> pd.DataFrame:

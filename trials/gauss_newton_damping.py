@@ -17,22 +17,23 @@ import torch
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
 from trials.core.curvature.damped_training import DampedTraining, damped_training, jacobian_for
+from trials.core.curvature.first_steps import first_steps
 from trials.core.curvature.kernel_probe import KERNEL_MEASUREMENTS
 from trials.core.curvature.objective import Objective, Split
 from trials.core.curvature.output_losses import CODINGS, OUTPUT_LOSSES
-from trials.core.curvature.progress import Progress, matched_measurements, restored
+from trials.core.curvature.progress import DIVERGED, RUNNING, Progress, counted, matched_measurements, restored
 from trials.core.curvature.proximal import DESCENTS, STEP_KINDS
 from trials.core.curvature.solver_choice import DEFINITE, MATRIX_FREE, SOLVERS, Sizes, choose_solver
-from trials.core.curvature.solvers import InnerSettings
+from trials.core.curvature.solvers import NOTHING, InnerSettings
 from trials.core.curvature.step_columns import STEP_MEASUREMENTS, step_columns
-from trials.core.curvature.step_rules import STEP_RULES, full_step, logarithmic_dampings
+from trials.core.curvature.step_rules import STEP_RULES, logarithmic_dampings
 from trials.core.curvature.surroundings import StepSettings
 from trials.core.data.examples import DataKnobs
 from trials.core.knobs import TrialKnobs, knob
 from trials.core.networks.cnn import cnn_large, cnn_small
 from trials.core.networks.mlp import mlp
 from trials.core.networks.network import Network
-from trials.core.rows import Diverged, Measurement, Row, Value
+from trials.core.rows import Diverged, Measurement, Row
 from trials.core.schedule import logarithmic_steps
 from trials.core.streams import batch_indices
 
@@ -49,7 +50,6 @@ NETWORKS: Mapping[str, Callable[[tuple[int, ...], int, DampingKnobs], Network]] 
 )
 PRECISIONS: Mapping[str, torch.dtype] = MappingProxyType({"float32": torch.float32, "float64": torch.float64})
 MATCHED_LOSSES = (0.1, 0.05, 0.02, 0.005, 0.001)
-RUNNING, CONVERGED, UNCONVERGED, DIVERGED, BUDGET = "running", "converged", "unconverged", "diverged", "budget"
 _DATA = DataKnobs(train_size=300)
 
 
@@ -66,6 +66,7 @@ class DampingKnobs(TrialKnobs):
     inner_steps: int = knob("most inner steps; gradient descent, adam and cg", 1000, unit="steps", at_least=1)
     inner_learning_rate: float = knob("rate of inner steps; gradient descent and adam", 0.1, above=0)
     inner_tolerance: float = knob("residual that ends inner steps, over the first one; 0 = never", 1e-6, at_least=0)
+    reset_optimizer_on_relinearisation: bool = knob("forget what adam knows at each step; kept, adam only", True)
     steps: int = knob("most steps: the budget", 200, unit="steps", at_least=1)
     loss_tolerance: float = knob("training loss at which training has converged", 1e-3, above=0)
     batch_size: int = knob("samples a step, 0 = all; less than all is another experiment", 0, at_least=0)
@@ -92,6 +93,7 @@ class DampingKnobs(TrialKnobs):
 
 MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
     {
+        "num_linearisations": Measurement(meaning="linearisations so far, one a step", type=int),
         "num_feature_updates": Measurement(meaning="linearisations after that at initialisation", type=int),
         "status": Measurement(meaning="running, converged, unconverged (steps vanish), diverged or budget", type=str),
         "method": Measurement(meaning="solver that is used", type=str),
@@ -121,7 +123,7 @@ def run(knobs: DampingKnobs, context: TrialContext) -> Iterator[Row]:
     """
     training = _training(knobs, context)
     if knobs.first_steps:
-        yield from _first_steps(training)
+        yield from first_steps(training)
         return
     measured_steps = logarithmic_steps(knobs.steps, knobs.measurements_per_decade)
     initial_loss = training.objective.value(training.initial, training.train)
@@ -129,17 +131,17 @@ def run(knobs: DampingKnobs, context: TrialContext) -> Iterator[Row]:
     for step in range(start, knobs.steps + 1):
         fitted = training.objective.fit(now.theta, training.train)
         here = now.judged(fitted.loss, initial_loss)
-        status = _status(knobs, here, fitted.loss, step)
+        status = here.status(fitted.loss, tolerance=knobs.loss_tolerance, last=step == knobs.steps)
         context.checkpoints.offer(step, now.state, last=status != RUNNING)
-        counted: dict[str, Value] = {"step": step, "status": status, "num_feature_updates": max(step - 1, 0)}
+        where = counted(step, status)
         if status == DIVERGED:
-            yield {**counted, **training.method}
+            yield {**where, **training.method}
             raise Diverged(step, f"the training loss is {fitted.loss:.3g}, at first it was {initial_loss:.3g}")
         crossed = here.crosses(MATCHED_LOSSES, fitted.loss)
         if status != RUNNING or crossed or step in measured_steps:
             tested = training.objective.fit(here.theta, training.test)
             here = here.tested(step, tested.accuracy, crossed)
-            yield {**counted, **training.columns(here, fitted, tested)}
+            yield {**where, **training.columns(here, fitted, tested)}
         if status != RUNNING:
             return
         now = _stepped(knobs, training, here, step)
@@ -181,40 +183,19 @@ def _beginning(knobs: DampingKnobs, context: TrialContext, training: DampedTrain
     return saved.step, restored(saved.state, MEASUREMENTS)
 
 
-def _status(knobs: DampingKnobs, now: Progress, train_loss: float, step: int) -> str:
-    """Return what becomes of the training at the beginning of a step."""
-    ends = {
-        DIVERGED: now.has_diverged(train_loss),
-        CONVERGED: train_loss < knobs.loss_tolerance,
-        UNCONVERGED: now.stalled,
-        BUDGET: step == knobs.steps,
-    }
-    return next((status for status, reached in ends.items() if reached), RUNNING)
-
-
 def _stepped(knobs: DampingKnobs, training: DampedTraining, now: Progress, step: int) -> Progress:
     """Return the progress after one damped step, on the whole training set or on the step's batch."""
     batch = training.train
     if knobs.batch_size:
         batch = batch.at(batch_indices(knobs.seed, step, len(batch.inputs), knobs.batch_size, now.theta.device))
     try:
-        around = training.surroundings(now.theta, batch)
+        memory = NOTHING if knobs.reset_optimizer_on_relinearisation else now.memory
+        around = training.surroundings(now.theta, batch, memory)
         damping = max(now.damping, knobs.damping_floor * around.largest_curvature)
         taken = STEP_RULES[knobs.step_rule](around, damping)
     except LinAlgError:
         raise Diverged(step, f"the curvature has no spectrum in {knobs.precision}") from None
     return now.moved(taken, step_columns(training.objective, around, taken, now.theta, training.test))
-
-
-def _first_steps(training: DampedTraining) -> Iterator[Row]:
-    """Yield a row for the first step of each searched damping, all of them from one eigendecomposition."""
-    around = training.surroundings(training.initial, training.train)
-    for damping in training.settings.dampings:
-        taken = full_step(around, damping)
-        columns = step_columns(training.objective, around, taken, training.initial, training.test)
-        after = Progress(theta=training.initial, damping=damping).moved(taken, columns)
-        fits = [training.objective.fit(after.theta, split) for split in (training.train, training.test)]
-        yield {"step": 1, "status": RUNNING, "num_feature_updates": 0, **training.columns(after, *fits)}
 
 
 def _wants_spectrum(knobs: DampingKnobs) -> bool:
@@ -242,6 +223,9 @@ def _contradictions(knobs: DampingKnobs) -> Mapping[str, bool]:
         and (solver, knobs.step_kind) == ("gradient_descent_spectral", "prox_linear"),
         f"solver={solver} needs precision=float64; in float32 there are {', '.join(MATRIX_FREE)}": (
             knobs.precision == "float32" and solver not in ("auto", *MATRIX_FREE)
+        ),
+        f"reset_optimizer_on_relinearisation=False needs solver=adam, which alone remembers, got solver={solver}": (
+            not knobs.reset_optimizer_on_relinearisation and solver != "adam"
         ),
         f"search_lowest={low:g} must be below search_highest={high:g}": low >= high,
         f"batch_size={batch} exceeds data_train_size={size}": 0 < size < batch,

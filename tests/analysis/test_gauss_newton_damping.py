@@ -6,18 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.core.damping_arms import DAMPING, RATE, with_arms
 from analysis.core.figures import Drawing
 from analysis.gauss_newton_damping import (
-    DAMPING,
     at_convergence,
     at_training_loss,
+    damping_and_learning_rate,
     first_steps,
     generalisation,
     linearisation,
     matched_losses,
     movement,
     speed,
-    with_arms,
 )
 
 KNOBS = {"solver": "sample", "inner_learning_rate": 0.1, "inner_steps": 1000, "step_rule": "full", "first_steps": False}
@@ -57,8 +57,11 @@ def stored(*trajectories: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the rows and the table of trials as a store gives them."""
     rows = pd.concat(trajectories, ignore_index=True)
     knobs = ["seed", "damping", "learning_rate", *KNOBS]
-    trials = rows.drop_duplicates("trial_id")[["trial_id", *knobs]].assign(outcome="finished", final_test_acc=0.0)
-    trials.insert(1, "knobs_json", "{}")
+    last = rows.drop_duplicates("trial_id", keep="last")
+    outcome = np.where(last["status"] == "diverged", "diverged", "finished")
+    trials = last[["trial_id", *knobs]].assign(final_test_acc=0.0)
+    trials.insert(1, "outcome", outcome)
+    trials.insert(2, "knobs_json", "{}")
     return rows, trials
 
 
@@ -115,12 +118,63 @@ def test_first_steps_are_placed_by_the_damping_of_their_own_step(rows: pd.DataFr
     assert len(at(drawing, "length", 1.0)) == 1, "a first step needs no convergence"
 
 
-def test_linearisation_is_placed_at_one_over_rate_times_steps() -> None:
-    rounds = trajectory(0.01, 0).assign(trial_id="rounds", damping=0.0, solver="gradient_descent_spectral")
-    rows = with_arms(*stored(trajectory(0.01, 0), rounds))
+def test_linearisation_is_placed_at_one_over_rate_times_steps_and_named_by_how_it_ends() -> None:
+    way = {"solver": "gradient_descent_spectral"}
+    rounds = trajectory(0.01, 0).assign(trial_id="rounds", **way).assign(damping=0.0)
+    pulled = trajectory(0.01, 0).assign(trial_id="pulled", inner_steps=10**9, **way)
+    krylov = trajectory(0.01, 0).assign(trial_id="krylov", solver="cg")
+    rows = with_arms(*stored(trajectory(0.01, 0), rounds, pulled, krylov))
     numbers = linearisation(rows).numbers
     accuracy = numbers[numbers["quantity"].str.startswith("test accuracy")].set_index("arm")[DAMPING]
-    assert accuracy.to_dict() == {"Gauss-Newton": 0.01, "iterative linearisation": pytest.approx(0.01)}
+    assert accuracy.to_dict() == pytest.approx(
+        {
+            "damped step by sample": 0.01,
+            "damped step by cg": 0.01,
+            "linearisation, K gradient steps": 0.01,
+            "linearisation with proximal term": 0.01 + 1e-8,
+        }
+    )
+
+
+def test_rounds_of_adam_and_plain_adam_are_two_arms() -> None:
+    rounds, plain = (trajectory(0.01, 0).assign(trial_id=str(k), solver="adam", inner_steps=k) for k in (300, 1))
+    rows = with_arms(*stored(rounds, plain))
+    assert set(generalisation(rows).numbers["arm"]) == {"linearisation, rounds of Adam", "Adam, K = 1"}
+
+
+def test_damping_and_learning_rate_have_a_panel_for_each_arm_and_count_divergence_in_its_own_cell() -> None:
+    runs = [
+        trajectory(damping, seed).assign(
+            trial_id=f"{damping}-{rate}-{rule}-{seed}",
+            learning_rate=rate,
+            step_rule=rule,
+            test_acc=accuracy + seed / 10,
+        )
+        for rule, accuracy in (("full", 0.5), ("line_search", 0.7))
+        for damping in (0.01, 0.1)
+        for rate in (0.5, 1.0)
+        for seed in range(2)
+    ]
+    lost = runs[0].assign(train_loss=9.0, status="diverged", test_acc=np.nan)
+    drawing = damping_and_learning_rate(with_arms(*stored(lost, *runs[1:])))
+    cells = drawing.numbers.set_index(["arm", DAMPING, RATE])
+    assert len(cells) == 2 * 2 * 2
+    assert cells.loc[("full", 0.1, 0.5), ["mean", "smallest", "largest", "seeds"]].tolist() == pytest.approx(
+        [0.55, 0.5, 0.6, 2]
+    )
+    assert cells.loc[("line_search", 0.1, 0.5), "mean"] == pytest.approx(0.75)
+    assert cells.loc[("full", 0.01, 0.5), ["mean", "seeds", "diverged"]].tolist() == pytest.approx([0.6, 1, 1])
+    assert cells["diverged"].sum() == 1, "a divergence is of one cell"
+
+
+def test_a_cell_that_never_reached_the_loss_is_missing_and_no_number() -> None:
+    runs = [
+        trajectory(0.01, 0, rate=0.99 if rate < 1 else 0.5).assign(trial_id=str(rate), learning_rate=rate)
+        for rate in (0.5, 1.0)
+    ]
+    cells = damping_and_learning_rate(with_arms(*stored(*runs))).numbers.set_index(RATE)
+    assert np.isnan(cells.loc[0.5, "mean"])
+    assert cells.loc[1.0, "mean"] == pytest.approx(0.51)
 
 
 def test_other_knobs_that_vary_are_arms_with_curves_of_their_own() -> None:

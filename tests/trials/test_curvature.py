@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.func import grad, jacrev
 
 from tests.trials.damped import model_of, problem
 from trials.core.curvature.mlp_jacobian import perceptron_jacobian
 from trials.core.curvature.output_losses import OUTPUT_LOSSES
 from trials.core.curvature.proximal import gauss_newton_solve, prox_linear_solve
-from trials.core.curvature.quadratic import gauss_newton_model, largest_curvature, newton_model
+from trials.core.curvature.quadratic import gauss_newton_model, largest_curvature
 from trials.core.curvature.solvers import QUADRATIC_SOLVERS, InnerSettings
 from trials.core.curvature.spectrum import spectrum
 
@@ -48,11 +49,15 @@ def test_every_solver_gives_the_dense_step(loss, damping, solver):
 @LOSSES
 @pytest.mark.parametrize("sizes", [{"samples": 25, "width": 12}, {"samples": 60, "width": 3, "depth": 1}])
 def test_one_decomposition_serves_every_damping_in_either_space(loss, sizes):
+    """In parameter space the damped matrix's rounding is that part of a step which its condition number says."""
     model = model_of(loss, **sizes)
     solve = QUADRATIC_SOLVERS["spectral"](model, TIGHT)
     direct = QUADRATIC_SOLVERS["sample"](model, TIGHT)
-    for damping in DAMPINGS[1:]:
-        assert difference(solve(damping).displacement, direct(damping).displacement) < 1e-10
+    in_samples = model.residual.numel() <= model.gradient.numel()
+    for damping in DAMPINGS:
+        condition = largest_curvature(model, 100) / damping
+        rounding = 0.0 if in_samples else torch.finfo(torch.float64).eps * condition
+        assert difference(solve(damping).displacement, direct(damping).displacement) < max(1e-10, rounding)
 
 
 def test_conjugate_gradients_say_how_far_they_came():
@@ -127,11 +132,17 @@ def test_a_descent_of_a_spectrum_tends_to_gradient_flow():
 def test_the_first_newton_iterate_of_the_proximal_problem_is_the_gauss_newton_step():
     network, theta, inputs, targets = problem()
     jacobian, loss = perceptron_jacobian(network, theta, inputs), OUTPUT_LOSSES["cross_entropy"]
+    origin = torch.zeros_like(theta)
     for damping in DAMPINGS:
-        model = newton_model(jacobian, loss, targets, torch.zeros_like(targets))
-        first = QUADRATIC_SOLVERS["sample"](model, TIGHT)(damping).displacement
-        step = solve_kind(gauss_newton_solve, jacobian, loss, targets, "parameter", TIGHT)(damping).displacement
-        assert difference(first, step) < (1e-10 if damping >= 1e-4 else 1e-7)
+
+        def proximal(displacement, damping=damping):
+            outputs = jacobian.outputs + jacobian.times(displacement)
+            return loss.mean(outputs, targets) + damping / 2 * displacement.square().sum()
+
+        first = -torch.linalg.solve(jacrev(grad(proximal))(origin), grad(proximal)(origin))
+        for solver in ("parameter", "sample", "sample_unwhitened", "spectral"):
+            step = solve_kind(gauss_newton_solve, jacobian, loss, targets, solver, TIGHT)(damping).displacement
+            assert difference(step, first) < 1e-10
 
 
 def test_with_cross_entropy_the_proximal_step_is_another_one_until_damping_is_large():

@@ -76,6 +76,53 @@ def test_training_the_linearised_network_by_adam_is_gauss_newton(context):
     assert trained[-1]["inner_rel_residual"] <= 1e-6 and trained[-1]["inner_iters"] > 100
 
 
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+def test_rounds_of_one_step_that_keep_the_optimiser_are_plain_adam(context, loss):
+    changes = {"damping": 0, "solver": "adam", "step_kind": "prox_linear", "inner_steps": 1, "loss": loss}
+    kept, reset = (
+        rows_of(context, **changes, inner_learning_rate=0.01, reset_optimizer_on_relinearisation=forgets)
+        for forgets in (False, True)
+    )
+    expected = plain_adam_losses(context, knobs(**changes, inner_learning_rate=0.01))
+    assert [row["train_loss"] for row in kept] == pytest.approx(expected, rel=1e-10)
+    assert abs(reset[-1]["train_loss"] / kept[-1]["train_loss"] - 1) > 1e-3, "what is forgotten matters"
+
+
+def plain_adam_losses(context, chosen):
+    """Return the losses of the network itself under PyTorch's Adam."""
+    train, _ = (examples.to(torch.float64) for examples in context.data(chosen.data))
+    network = NETWORKS["mlp"](tuple(train.inputs.shape[1:]), train.classes, chosen)
+    start = network.initial(generator(chosen.seed, "initialisation"))
+    theta = {name: value.double().requires_grad_() for name, value in start.items()}
+    targets = torch.nn.functional.one_hot(train.labels, train.classes).double()
+    optimiser = torch.optim.Adam(theta.values(), lr=chosen.inner_learning_rate)
+    losses = []
+    for _ in range(chosen.steps + 1):
+        outputs = network.forward(theta, train.inputs)
+        squared = (outputs - targets).square().sum(1) / 2
+        loss = (squared if chosen.loss == "mse" else -(targets * outputs.log_softmax(1)).sum(1)).mean()
+        losses.append(loss.item())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return losses
+
+
+@pytest.mark.parametrize("damping", [1e-4, 1e-2])
+def test_rounds_with_the_proximal_term_that_converge_are_gauss_newton(context, damping):
+    exact = rows_of(context, damping=damping, solver="sample")
+    rounds = {"solver": "gradient_descent_spectral", "inner_learning_rate": 0.01, "inner_steps": 10**12}
+    pulled = rows_of(context, damping=damping, inner_tolerance=0, **rounds)
+    assert [row["train_loss"] for row in pulled] == pytest.approx([row["train_loss"] for row in exact], rel=1e-7)
+
+
+def test_every_step_is_one_linearisation_and_all_but_the_first_an_update_of_features(context):
+    rows = rows_of(context)
+    assert [(row["num_linearisations"], row["num_feature_updates"]) for row in rows[:3]] == [(0, 0), (1, 0), (2, 1)]
+    first, *_ = rows_of(context, first_steps=True, search_count=2)
+    assert (first["num_linearisations"], first["num_feature_updates"]) == (1, 0)
+
+
 def test_rounds_of_gradient_descent_are_the_same_by_steps_and_by_spectrum(context):
     changes = {"damping": 0, "inner_steps": 300, "inner_tolerance": 0, "inner_learning_rate": 0.1, "steps": 4}
     stepped, filtered = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,6 +14,7 @@ from trials.core.curvature.kernel_probe import KernelProbe, kernel_probe
 from trials.core.curvature.mlp_jacobian import perceptron_jacobian
 from trials.core.curvature.objective import Fit, Objective, Split
 from trials.core.curvature.solver_choice import MATRIX_FREE, MEMORY_LIMIT_GIB, Choice, Sizes, jacobian_gibibytes
+from trials.core.curvature.solvers import NOTHING
 from trials.core.curvature.step_columns import finite
 from trials.core.curvature.surroundings import StepSettings, Surroundings, surroundings
 from trials.core.streams import generator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from trials.core.curvature.progress import Progress
+    from trials.core.curvature.solvers import Memory
     from trials.core.networks.network import Network
     from trials.core.rows import Value
 
@@ -52,9 +54,10 @@ class DampedTraining:
     choice: Choice
     settings: StepSettings
 
-    def surroundings(self, theta: Float[Tensor, " p"], batch: Split) -> Surroundings:
-        """Return the objective around a point, on one batch."""
-        return surroundings(self.objective, theta, batch, self.settings)
+    def surroundings(self, theta: Float[Tensor, " p"], batch: Split, memory: Memory = NOTHING) -> Surroundings:
+        """Return the objective around a point, on one batch, for inner steps that begin with a memory."""
+        settings = replace(self.settings, inner=replace(self.settings.inner, memory=memory))
+        return surroundings(self.objective, theta, batch, settings)
 
     @property
     def method(self) -> dict[str, Value]:

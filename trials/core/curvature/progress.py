@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from trials.core.checkpoints import State
+    from trials.core.curvature.solvers import Memory
     from trials.core.curvature.step_rules import Taken
 
+RUNNING, CONVERGED, UNCONVERGED, DIVERGED, BUDGET = "running", "converged", "unconverged", "diverged", "budget"
 GROWTH_LIMIT = 1e8  # times the initial loss
 STEPS_ABOVE = 5
 """Steps in a row above the limit that make a divergence: a Gauss-Newton step may raise the loss a thousandfold and the
@@ -43,6 +45,7 @@ class Progress:
         best_test_acc: Largest test accuracy measured so far.
         last_step: What is known of the last step, by the names of columns.
         matched: Test accuracy and step at the first crossing of each training loss, by the names of columns.
+        memory: What the inner optimiser remembers of the last step.
     """
 
     theta: Float[Tensor, " p"]
@@ -53,6 +56,7 @@ class Progress:
     best_test_acc: float = 0.0
     last_step: Mapping[str, Value] = field(default_factory=dict)
     matched: Mapping[str, Value] = field(default_factory=dict)
+    memory: Memory = field(default_factory=dict)
 
     def judged(self, train_loss: float, initial_loss: float) -> Progress:
         """Return the progress with the training loss of this step counted if it is above the limit of divergence."""
@@ -61,6 +65,16 @@ class Progress:
     def has_diverged(self, train_loss: float) -> bool:
         """Return whether training is over: its loss is not finite, or has been above the limit for too long."""
         return not math.isfinite(train_loss) or self.above >= STEPS_ABOVE
+
+    def status(self, train_loss: float, *, tolerance: float, last: bool) -> str:
+        """Return what becomes of the training here, where its training loss is known."""
+        ends = {
+            DIVERGED: self.has_diverged(train_loss),
+            CONVERGED: train_loss < tolerance,
+            UNCONVERGED: self.stalled,
+            BUDGET: last,
+        }
+        return next((status for status, reached in ends.items() if reached), RUNNING)
 
     def crosses(self, losses: Sequence[float], train_loss: float) -> list[float]:
         """Return which of some training losses are crossed here for the first time."""
@@ -86,6 +100,7 @@ class Progress:
             path=self.path + float(torch.linalg.vector_norm(taken.displacement)),
             stalled=bool(tried <= _ROUNDING * torch.linalg.vector_norm(self.theta)),
             last_step=columns,
+            memory=taken.solution.memory,
         )
 
     def state(self) -> State:
@@ -95,6 +110,7 @@ class Progress:
             "numbers": _tensors({name: getattr(self, name) for name in _NUMBERS}),
             "last_step": _tensors(self.last_step),
             "matched": _tensors(self.matched),
+            "memory": dict(self.memory),
         }
 
 
@@ -105,7 +121,13 @@ def restored(state: Any, measurements: Measurements) -> Progress:
         part: {name: _value(value.item(), measurements[name].type) for name, value in state.get(part, {}).items()}
         for part in ("last_step", "matched")
     }
-    return Progress(theta=state["theta"], **numbers, **columns)
+    return Progress(theta=state["theta"], memory=state.get("memory", {}), **numbers, **columns)
+
+
+def counted(step: int, status: str) -> dict[str, Value]:
+    """Return the columns that say where a training stands after a number of steps, each of which linearised once."""
+    updates = max(step - 1, 0)
+    return {"step": step, "status": status, "num_linearisations": step, "num_feature_updates": updates}
 
 
 def accuracy_column(loss: float) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from trials.core.curvature.quadratic import newton_model
-from trials.core.curvature.solvers import QUADRATIC_SOLVERS, InnerSettings, Solution, Solve
+from trials.core.curvature.solvers import QUADRATIC_SOLVERS, InnerSettings, Memory, Solution, Solve
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -36,29 +36,29 @@ class Move(NamedTuple):
     """What an inner step subtracts, and what it remembers for the next."""
 
     displacement: Float[Tensor, " p"]
-    memory: tuple[Tensor, ...]
+    memory: Memory
 
 
-def gradient_move(
-    slope: Float[Tensor, " p"], memory: tuple[Tensor, ...], iteration: int, settings: InnerSettings
-) -> Move:
+def gradient_move(slope: Float[Tensor, " p"], memory: Memory, iteration: int, settings: InnerSettings) -> Move:
     """Return a step of gradient descent, which remembers nothing."""
     return Move(settings.learning_rate * slope, memory)
 
 
-def adam_move(slope: Float[Tensor, " p"], memory: tuple[Tensor, ...], iteration: int, settings: InnerSettings) -> Move:
-    """Return a step of Adam whose rate falls to 0 by a cosine.
+def adam_move(slope: Float[Tensor, " p"], memory: Memory, iteration: int, settings: InnerSettings) -> Move:
+    """Return a step of Adam whose rate falls to 0 by a cosine over the round; it counts its moves over all rounds.
 
     Source: Kingma and Ba, arXiv 1412.6980, algorithm 1, with its default decay rates.
     """
-    mean, square = memory or (torch.zeros_like(slope), torch.zeros_like(slope))
+    mean, square = memory.get("mean", 0.0), memory.get("square", 0.0)
     mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope.square()
-    scale = torch.sqrt(square / (1 - 0.999 ** (iteration + 1))) + 1e-8
+    moves = 1 + (int(memory["moves"]) if memory else 0)
+    scale = torch.sqrt(square / (1 - 0.999**moves)) + 1e-8
     rate = settings.learning_rate * (1 + math.cos(math.pi * iteration / settings.steps)) / 2
-    return Move(rate * mean / (1 - 0.9 ** (iteration + 1)) / scale, (mean, square))
+    remembered = {"mean": mean, "square": square, "moves": torch.tensor(moves)}
+    return Move(rate * mean / (1 - 0.9**moves) / scale, remembered)
 
 
-DESCENTS: Mapping[str, Callable[[Tensor, tuple[Tensor, ...], int, InnerSettings], Move]] = MappingProxyType(
+DESCENTS: Mapping[str, Callable[[Tensor, Memory, int, InnerSettings], Move]] = MappingProxyType(
     {"gradient_descent": gradient_move, "adam": adam_move}
 )
 
@@ -134,11 +134,11 @@ STEP_KINDS: Mapping[str, StepKind] = MappingProxyType(
 def _descent(
     model: QuadraticModel, response: Callable[[Tensor], Tensor], solver: str, settings: InnerSettings
 ) -> Solve:
-    """Return a full-batch descent on J^T response(J delta) / n + damping delta, from 0."""
+    """Return a full-batch descent on J^T response(J delta) / n + damping delta, from 0 and from a memory."""
 
     def solve(damping: float) -> Solution:
         point = torch.zeros_like(model.gradient)
-        memory: tuple[Tensor, ...] = ()
+        memory = settings.memory
         first = norm = 0.0
         iteration = 0
         while True:
@@ -147,7 +147,7 @@ def _descent(
             norm = float(torch.linalg.vector_norm(slope))
             first = first or norm
             if iteration == settings.steps or norm <= settings.tolerance * first:
-                return Solution(point, iteration, norm / first if first else 0.0)
+                return Solution(point, iteration, norm / first if first else 0.0, memory)
             move, memory = DESCENTS[solver](slope, memory, iteration, settings)
             point = point - move
             iteration += 1

@@ -11,7 +11,7 @@ Searle, "On deriving the inverse of a sum of matrices", SIAM Review 23, 1981 (th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
     from trials.core.curvature.quadratic import QuadraticModel
 
+Memory = Mapping[str, "Tensor"]
+"""What an optimiser remembers from one inner step to the next, by name."""
+
+NOTHING: Memory = MappingProxyType({})
+
 
 @dataclass(frozen=True, eq=False)
 class Solution:
@@ -35,11 +40,13 @@ class Solution:
         displacement: delta.
         iterations: Iterations taken, None for a direct solver.
         relative_residual: Norm of what is left of the equation over that of its right side, None for a direct solver.
+        memory: What a descent remembers at its end.
     """
 
     displacement: Float[Tensor, " p"]
     iterations: int | None = None
     relative_residual: float | None = None
+    memory: Memory = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,11 +57,13 @@ class InnerSettings:
         tolerance: Relative size of the residual, or of the gradient, at which to stop; 0 takes every step.
         steps: Largest number of iterations.
         learning_rate: Step length of gradient descent and of Adam.
+        memory: What a descent remembers when it begins.
     """
 
     tolerance: float = 1e-6
     steps: int = 1000
     learning_rate: float = 0.1
+    memory: Memory = field(default_factory=dict)
 
 
 Solve = Callable[[float], Solution]
