@@ -158,7 +158,7 @@ def against_damping(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
 
 
 def stability(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
-    """Return the stability ratio of a round begun at each row against the step, one line a trial."""
+    """Return the stability ratio of each row's round, that of its linearisation, against the step, one line a trial."""
     if not present(rows, RATIO):
         return None
     found = _panels(trials, rows)

@@ -19,8 +19,8 @@ FEATURE_MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
             meaning="(sum d)^2 / sum d^2 over the kernel's moves d from round to round; null unless each is measured"
         ),
         "lr_stability_ratio": Measurement(
-            meaning="learning rate x largest Gauss-Newton eigenvalue on the probe / 2, at the row's parameters: above "
-            "1 steps on a round begun there would blow up"
+            meaning="learning rate x largest Gauss-Newton eigenvalue on the probe / 2, where the round of the row's last "
+            "step was linearised: above 1 its steps may blow up"
         ),
         "rep_change": Measurement(meaning="change of what the last layer sees of the probe, over its initial norm"),
         "rep_cka": Measurement(meaning="linear CKA of what the last layer sees of the probe with initialisation"),

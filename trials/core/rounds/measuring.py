@@ -33,10 +33,13 @@ class Past:
     Attributes:
         training_losses: The loss that is being minimised, of every row.
         features: Kernels of earlier rows.
+        stability: Number of the last row's linearisation and its stability ratio. It is not saved: a trial that goes on
+            from a checkpoint finds it anew, from the same anchor.
     """
 
     training_losses: tuple[float, ...] = ()
     features: FeatureHistory = field(default_factory=FeatureHistory)
+    stability: tuple[int, float | None] | None = None
 
     def state(self) -> State:
         """Return the past as tensors by name."""
@@ -95,6 +98,7 @@ class Instruments:
         moved = movement(parameters, training.round.model.anchor, self.initial, training.path)
         refuse_divergence({"step": step, **fits, **moved}, losses, last=last)
         features, history = self._features(step, training, parameters, past.features, begins=begins)
+        stability = self._stability(training, past)
         row = {
             "step": step,
             "round": updates,
@@ -103,6 +107,7 @@ class Instruments:
             **fits,
             **moved,
             **features,
+            "lr_stability_ratio": stability[1],
             **alignment(next(iter(parameters.values())), self.directions),
             "effective_damping": self._effective_damping(step),
             "method": training.method.method,
@@ -110,7 +115,7 @@ class Instruments:
             "round_converged": converged,
             "status": "budget" if converged is None else "converged" if converged else "unconverged",
         }
-        return row, Past(training_losses=losses, features=history)
+        return row, Past(training_losses=losses, features=history, stability=stability)
 
     def _effective_damping(self, step: int) -> float | None:
         """Return 1 / (eta k): k gradient steps on squared error filter a kernel's modes about as damping by it does.
@@ -134,6 +139,17 @@ class Instruments:
                 columns[f"{split}_loss_{name}"], columns[f"{split}_acc_{name}"] = found
         return columns
 
+    def _stability(self, training: Training, past: Past) -> tuple[int, float | None]:
+        """Return the number of the linearisation and its stability ratio, which all rows of its round share.
+
+        The row at step 0 and those of the first round have one linearisation, that at initialisation.
+        """
+        number = max(1, training.linearisations)
+        if past.stability is not None and past.stability[0] == number:
+            return past.stability
+        anchor, rate = training.round.model.anchor, self.learning_rate
+        return number, None if self.probe is None else self.probe.stability_ratio(anchor, rate)
+
     def _features(
         self, step: int, training: Training, parameters: Parameters, history: FeatureHistory, *, begins: bool
     ) -> tuple[dict[str, Value], FeatureHistory]:
@@ -141,7 +157,7 @@ class Instruments:
         if self.probe is None:
             return {}, history
         model, now = training.round.model, self.probe.features(parameters)
-        columns = self.probe.compared(now, self.learning_rate)
+        columns = self.probe.compared(now)
         columns |= self.probe.gap(partial(model, parameters), partial(model, model.anchor), now)
         if now.kernel is None:
             return columns, history
