@@ -180,7 +180,7 @@ def test_effective_updates_count_equal_moves_and_discount_small_ones():
     history = FeatureHistory()
     for step, kernel in enumerate(kernels):
         columns = history.columns(kernel, step, updates=max(1, step) - 1)
-        history = history.after(kernel, step, rounds_begun=step, begins=True)
+        history = history.after(kernel, step, rounds_begun=step, begins=True, dated=True)
         history = history_from(history.state())
     assert columns["num_feature_updates_effective"] == pytest.approx(3)
     assert columns["ntk_velocity"] == pytest.approx(0, abs=1e-12)
@@ -201,6 +201,10 @@ def test_effective_updates_are_told_where_every_round_is_measured(context):
     assert rows[0]["num_feature_updates_effective"] == 0
     assert 1 < rows[-1]["num_feature_updates_effective"] <= rows[-1]["num_feature_updates"] == 3
     without = list(checked(run(KPhaseKnobs(**changes), context), MEASUREMENTS))
+    velocities = {row["step"]: row["ntk_velocity"] for row in rows}
+    assert {row["step"]: velocities[row["step"]] for row in without} == {
+        row["step"]: row["ntk_velocity"] for row in without
+    }, "rows at the ends of rounds leave velocities as they are"
     assert without[-1]["num_feature_updates_effective"] is None
 
 

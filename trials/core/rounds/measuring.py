@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -65,6 +66,7 @@ class Instruments:
         learning_rate: Length of a step.
         interval: Steps of a round at most (the paper's K).
         warm_steps: Steps at the beginning that each begin a round.
+        measured_steps: Steps that have a row, whatever the rounds.
     """
 
     problem: Problem
@@ -75,6 +77,7 @@ class Instruments:
     learning_rate: float
     interval: int
     warm_steps: int
+    measured_steps: AbstractSet[int]
 
     def row(
         self, step: int, training: Training, past: Past, *, converged: bool | None, begins: bool, last: bool
@@ -162,4 +165,5 @@ class Instruments:
         if now.kernel is None:
             return columns, history
         columns |= history.columns(now.kernel, step, max(1, training.linearisations) - 1)
-        return columns, history.after(now.kernel, step, rounds_begun=training.linearisations, begins=begins)
+        begun, dated = training.linearisations, step in self.measured_steps
+        return columns, history.after(now.kernel, step, rounds_begun=begun, begins=begins, dated=dated)
