@@ -16,10 +16,11 @@ from analysis.core.pages import page_of_measurements
 from analysis.core.panels import Panel, panels, subject
 
 ARM, TOLERANCE, OPTIMIZER, RATE = "arm", "round_tolerance", "inner_optimizer", "learning_rate"
+ERROR, _ONE_PERCENT = "test_err_lin", 0.01
 _ARM_KNOBS = (OPTIMIZER, RATE, TOLERANCE, INTERVAL)
 _MEASURED: Mapping[str, str] = MappingProxyType(
     {
-        "test_acc_lin": "test accuracy (linearised)",
+        ERROR: "test error (linearised)",
         "train_loss_lin": "training loss (linearised)",
         "num_feature_updates": "number of feature updates",
     }
@@ -28,13 +29,14 @@ _SUBJECT = ("data_name", "network")
 
 
 def converged_rounds(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
-    """Return accuracy, loss and feature updates against the step where rounds are solved, one line a trial.
+    """Return test error, loss and feature updates against the step where rounds are solved, one line a trial.
 
-    Plain training of each optimiser is drawn as a trajectory, and the accuracy it ends with as a level.
+    Plain training of each optimiser is drawn as a trajectory, and the error it ends with as a level.
     """
     if TOLERANCE not in trials or not (trials[TOLERANCE] > 0).any():
         return None
     trials = trials[(trials[TOLERANCE] > 0) | (trials[INTERVAL] == 1)]
+    rows = rows.assign(**{ERROR: 1 - rows["test_acc_lin"]})
     found = panels(trials, rows, inside=(*_ARM_KNOBS, "seed", "steps"), across=[], several=TOLERANCE)
     arms = _arms(trials)
     colours = {number: COLOURS[number % len(COLOURS)] for number in range(len(arms))}
@@ -45,10 +47,12 @@ def converged_rounds(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None
         shown = panel.rows.assign(**{ARM: panel.rows["trial_id"].map(names)})
         draw_paths(axes, shown.assign(number=shown[ARM].map(numbered)), "step", column, "number", colours=colours)
         axes.set_xscale("symlog", linthresh=1, linscale=0.5)
-        if column == "test_acc_lin":
+        if column == ERROR:
+            # The errors that are compared are of some percent, and some are 0.
+            axes.set_yscale("symlog", linthresh=_ONE_PERCENT, linscale=0.5)
             ends = shown[shown[INTERVAL] == 1].groupby("trial_id").tail(1)
-            for name, accuracy in ends.groupby(ARM)[column].mean().items():
-                axes.axhline(accuracy, color=colours[numbered[str(name)]], linewidth=0.9, linestyle=":")
+            for name, error in ends.groupby(ARM)[column].mean().items():
+                axes.axhline(error, color=colours[numbered[str(name)]], linewidth=0.9, linestyle=":")
         elif column == "train_loss_lin":
             axes.set_yscale("log")
         else:

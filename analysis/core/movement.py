@@ -10,7 +10,7 @@ import pandas as pd
 _MOVEMENT: Mapping[str, str] = MappingProxyType(
     {
         "ntk_distance": "distance of the tangent kernel\n(1 − cosine to initialisation)",
-        "ntk_velocity": "velocity of the tangent kernel\n(1 − cosine to the last row, per step)",
+        "ntk_velocity": "velocity of the tangent kernel\n(1 − cosine to the row before, per step)",
         "ntk_cka_init": "alignment of the tangent kernel\nwith initialisation (centred cosine)",
         "ntk_cka_target": "alignment of the tangent kernel\nwith the labels (centred cosine)",
         "rep_change": "change of the last hidden layer\n(relative to initialisation)",

@@ -98,8 +98,9 @@ def test_rounds_that_are_solved_stand_beside_plain_training() -> None:
     others = of("sgd", round_tolerance=0.0, **{INTERVAL: 10})
     numbers = drawn([*plain, *others, *of("adam", round_tolerance=0.01, **{INTERVAL: 100})])["converged"].numbers
     assert list(numbers["arm"].unique()) == ["sgd 0.1\nK = 1", "adam 0.1\nK = 1", "adam 0.1\nrounds to 0.01"]
-    solved = numbers[numbers["arm"].str.endswith("0.01") & (numbers["measurement"] == "test_acc_lin")]
-    assert sorted(solved["value"].unique()) == pytest.approx([accuracy({INTERVAL: 100}, step) for step in STEPS])
+    solved = numbers[numbers["arm"].str.endswith("0.01") & (numbers["measurement"] == "test_err_lin")]
+    expected = [1 - accuracy({INTERVAL: 100}, step) for step in STEPS]
+    assert sorted(solved["value"].unique(), reverse=True) == pytest.approx(expected)
 
 
 def test_a_mean_of_diverged_trials_is_none() -> None:
