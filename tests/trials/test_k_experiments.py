@@ -160,7 +160,7 @@ def test_on_cifar10_intermediate_intervals_may_diverge_where_shorter_and_longer_
     assert _largest_ratio(rows[100], until=1000) < 0.8
     assert _largest_ratio(rows[100]) > 1.2
     assert rows[1000][-1]["num_linearisations"] == 4
-    assert 0.35 < rows[1000][-1]["lr_stability_ratio"] < 0.85
+    assert 0.3 < rows[1000][-1]["lr_stability_ratio"] < 0.95
 
 
 @pytest.mark.slow
