@@ -39,7 +39,7 @@ def converged_rounds(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None
     rows = rows.assign(**{ERROR: 1 - rows["test_acc_lin"]})
     found = panels(trials, rows, inside=(*_ARM_KNOBS, "seed", "steps"), across=[], several=TOLERANCE)
     arms = _arms(trials)
-    colours = {number: COLOURS[number % len(COLOURS)] for number in range(len(arms))}
+    colours: dict[float, str] = {number: COLOURS[number % len(COLOURS)] for number in range(len(arms))}
     numbered = {name: number for number, name in enumerate(arms)}
 
     def draw_one(axes: Axes, panel: Panel, column: str) -> pd.DataFrame:
