@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.core.converged_rounds import converged_rounds
 from analysis.core.curves import diverged_entries
 from analysis.core.diagrams import Labels, draw_diagrams
 from analysis.core.figures import Drawing, ordered_colours, present
@@ -123,13 +124,13 @@ def at_loss(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
 
 def movement(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     """Return how far features and parameters have moved by the end of training, against K."""
-    measured = movement_labels(at_the_end(trials, rows))
+    measured = movement_labels(at_the_end(trials, rows), INTERVAL)
     return _ends(trials, rows, measured, INTERVAL, draw_interval_axis, _INTERVAL, "movement")
 
 
 def movement_of_layers(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     """Return how far each layer has moved by the end of training, against K."""
-    measured = layer_labels(at_the_end(trials, rows))
+    measured = layer_labels(at_the_end(trials, rows), INTERVAL)
     return _ends(trials, rows, measured, INTERVAL, draw_interval_axis, _INTERVAL, "layers")
 
 
@@ -158,7 +159,7 @@ def against_damping(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
 
 
 def stability(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
-    """Return the stability ratio of a round begun at each row against the step, one line a trial."""
+    """Return the stability ratio of each row's round, that of its linearisation, against the step, one line a trial."""
     if not present(rows, RATIO):
         return None
     found = _panels(trials, rows)
@@ -205,6 +206,7 @@ FIGURES = (
     against_damping,
     stability,
     one_shot,
+    converged_rounds,
     worth_by_interval,
 )
 

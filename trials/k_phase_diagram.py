@@ -152,12 +152,11 @@ def run(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[Row]:
 def _rows(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[Row]:
     instruments, methods = prepared(knobs, context)
     problem, calendar, descent = instruments.problem, _calendar(knobs, len(instruments.problem.train)), _descent(knobs)
-    measured_steps = logarithmic_steps(knobs.steps, knobs.measurements_per_decade)
     start, training, past = beginning(instruments, descent, methods, context)
     for step in range(start, knobs.steps + 1):
         last = step == knobs.steps
         context.checkpoints.offer(step, partial(saved, training, past), last=last)
-        checked, measured = calendar.is_checked(step, training.begun), step in measured_steps
+        checked, measured = calendar.is_checked(step, training.begun), step in instruments.measured_steps
         converged = None
         if checked or (measured and knobs.round_tolerance > 0):
             converged = training.converged(knobs.round_tolerance, len(problem.train))
@@ -212,6 +211,7 @@ def prepared(knobs: KPhaseKnobs, context: TrialContext) -> tuple[Instruments, Me
         learning_rate=knobs.learning_rate,
         interval=knobs.feature_update_interval,
         warm_steps=knobs.warm_steps,
+        measured_steps=logarithmic_steps(knobs.steps, knobs.measurements_per_decade),
     )
     return instruments, methods
 
@@ -226,7 +226,6 @@ def _lane(index: int, knobs: KPhaseKnobs, context: TrialContext) -> Lane:
         descent=_descent(knobs),
         methods=methods,
         steps=knobs.steps,
-        measured_steps=logarithmic_steps(knobs.steps, knobs.measurements_per_decade),
         measured_rounds=knobs.measured_rounds,
         batch=lambda step: batch_indices(knobs.seed, step, samples, knobs.batch_size, context.device),
     )

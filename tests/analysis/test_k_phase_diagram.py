@@ -11,7 +11,7 @@ from analysis import k_phase_diagram as figures
 from analysis.core.figures import Drawing
 from analysis.core.intervals import INTERVAL, distinct_trainings
 from analysis.core.panels import knob_names
-from tests.analysis.training_frames import Measure, accuracy, trained
+from tests.analysis.training_frames import STEPS, Measure, accuracy, trained
 
 INTERVALS = (1, 10, 100)
 NEWER: dict[str, Measure] = {
@@ -82,6 +82,25 @@ def test_rates_and_other_knobs_have_panels_of_their_own() -> None:
 def test_movement_is_that_at_the_end_for_each_interval() -> None:
     numbers = drawn(grid(), NEWER)["movement"].numbers
     assert numbers[[INTERVAL, "mean"]].to_numpy().tolist() == [[1, 1.0], [10, 0.1], [100, 0.01]]
+
+
+def test_what_only_one_interval_measured_has_no_panel() -> None:
+    once: dict[str, Measure] = {"rep_change": lambda knobs, step: 1.0 if knobs[INTERVAL] == 10 else np.nan}
+    assert set(drawn(grid(), {**NEWER, **once})["movement"].numbers["measurement"]) == {"ntk_distance"}
+
+
+def test_rounds_that_are_solved_stand_beside_plain_training() -> None:
+    def of(optimizer: str, **setting: Any) -> list[dict[str, Any]]:
+        return [{"inner_optimizer": optimizer, "seed": seed, **setting} for seed in range(2)]
+
+    plain = [*of("sgd", round_tolerance=0.0), *of("adam", round_tolerance=0.0)]
+    assert "converged" not in drawn(plain)
+    others = of("sgd", round_tolerance=0.0, **{INTERVAL: 10})
+    numbers = drawn([*plain, *others, *of("adam", round_tolerance=0.01, **{INTERVAL: 100})])["converged"].numbers
+    assert list(numbers["arm"].unique()) == ["sgd 0.1\nK = 1", "adam 0.1\nK = 1", "adam 0.1\nrounds to 0.01"]
+    solved = numbers[numbers["arm"].str.endswith("0.01") & (numbers["measurement"] == "test_err_lin")]
+    expected = [1 - accuracy({INTERVAL: 100}, step) for step in STEPS]
+    assert sorted(solved["value"].unique(), reverse=True) == pytest.approx(expected)
 
 
 def test_a_mean_of_diverged_trials_is_none() -> None:

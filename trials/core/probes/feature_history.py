@@ -22,8 +22,8 @@ class FeatureHistory:
     """Kernels of earlier rows.
 
     Attributes:
-        row_kernel: That of the last row; None before the first.
-        row_step: The last row's step.
+        row_kernel: That of the last dated row; None before the first.
+        row_step: Its step.
         round_kernel: That where the last round began whose beginning was measured.
         moves: Distances between the kernels of consecutive rounds, and their squares, each added up.
         updates: How many distances these are.
@@ -51,7 +51,9 @@ class FeatureHistory:
             columns["num_feature_updates_effective"] = total**2 / squares if squares > 0 else 0.0
         return columns
 
-    def after(self, kernel: Float[Tensor, "n*c n*c"], step: int, *, rounds_begun: int, begins: bool) -> FeatureHistory:
+    def after(
+        self, kernel: Float[Tensor, "n*c n*c"], step: int, *, rounds_begun: int, begins: bool, dated: bool
+    ) -> FeatureHistory:
         """Return the history after a row.
 
         Args:
@@ -59,8 +61,10 @@ class FeatureHistory:
             step: The row's step.
             rounds_begun: Rounds begun before the row.
             begins: Whether the row stands where the next round begins.
+            dated: Whether every trial has a row at this step, whatever its rounds. Velocities are since the last such
+                row, so that those of different K are over the same time.
         """
-        history = replace(self, row_kernel=kernel, row_step=step)
+        history = replace(self, row_kernel=kernel, row_step=step) if dated else self
         if not begins or rounds_begun != (0 if self.round_kernel is None else self.updates + 1):
             return history
         if self.round_kernel is None:

@@ -12,15 +12,17 @@ _KERNEL = "the network's tangent kernel on the probe at the row's parameters"
 FEATURE_MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
     {
         "ntk_distance": Measurement(meaning=f"1 - cosine between {_KERNEL} and at initialisation"),
-        "ntk_velocity": Measurement(meaning=f"1 - cosine between {_KERNEL} and the last row's", unit="1/step"),
+        "ntk_velocity": Measurement(
+            meaning=f"1 - cosine between {_KERNEL} and the last log-spaced row's, per step", unit="1/step"
+        ),
         "ntk_cka_init": Measurement(meaning=f"centred cosine between the trace of {_KERNEL} and at initialisation"),
         "ntk_cka_target": Measurement(meaning=f"centred cosine between the trace of {_KERNEL} and that of the labels"),
         "num_feature_updates_effective": Measurement(
             meaning="(sum d)^2 / sum d^2 over the kernel's moves d from round to round; null unless each is measured"
         ),
         "lr_stability_ratio": Measurement(
-            meaning="learning rate x largest Gauss-Newton eigenvalue on the probe / 2, at the row's parameters: above "
-            "1 steps on a round begun there would blow up"
+            meaning="learning rate x largest Gauss-Newton eigenvalue on the probe / 2 of the round's linearisation: "
+            "above 1 its steps may blow up"
         ),
         "rep_change": Measurement(meaning="change of what the last layer sees of the probe, over its initial norm"),
         "rep_cka": Measurement(meaning="linear CKA of what the last layer sees of the probe with initialisation"),

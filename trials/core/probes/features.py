@@ -13,10 +13,10 @@ from torch.nn.functional import one_hot
 
 from trials.core.losses.classification import CURVATURES
 from trials.core.networks.chain import Chain
+from trials.core.probes.stability import largest_gauss_newton_eigenvalue
 from trials.core.probes.tangent_kernel import (
     centred_alignment,
     kernel_distance,
-    largest_gauss_newton_eigenvalue,
     tangent_kernel,
     trace_kernel,
 )
@@ -66,7 +66,7 @@ class FeatureProbe:
         """Return the network's features at the parameters."""
         return features_on(self.network, parameters, self.examples)
 
-    def compared(self, now: Features, learning_rate: float) -> dict[str, Value]:
+    def compared(self, now: Features) -> dict[str, Value]:
         """Return the columns that compare features with those at initialisation and with the labels."""
         columns: dict[str, Value] = {
             "rep_change": _defined((now.representation - self.first.representation).norm() / self._norm()),
@@ -77,14 +77,18 @@ class FeatureProbe:
         classes = self.examples.classes
         trace = trace_kernel(now.kernel, classes)
         labels = one_hot(self.examples.labels, classes).to(trace)
-        curvature = CURVATURES[self.loss](now.outputs)
-        largest = largest_gauss_newton_eigenvalue(now.kernel, curvature)
         return columns | {
             "ntk_distance": _defined(kernel_distance(now.kernel, self.first.kernel)),
             "ntk_cka_init": _defined(centred_alignment(trace, trace_kernel(self.first.kernel, classes))),
             "ntk_cka_target": _defined(centred_alignment(trace, _gram(labels))),
-            "lr_stability_ratio": _defined(learning_rate * largest / 2),
         }
+
+    def stability_ratio(self, anchor: Parameters, learning_rate: float) -> float | None:
+        """Return learning rate x largest Gauss-Newton eigenvalue / 2 of the linearisation at `anchor`."""
+        largest = largest_gauss_newton_eigenvalue(
+            self.network.forward, anchor, self.examples.inputs, CURVATURES[self.loss]
+        )
+        return _defined(learning_rate * largest / 2)
 
     def gap(
         self, linearised: Callable[[Tensor], Tensor], begun: Callable[[Tensor], Tensor], now: Features

@@ -77,30 +77,5 @@ def centred_alignment(kernel: Float[Tensor, "n n"], other: Float[Tensor, "n n"])
     return cosine(_centred(kernel), _centred(other))
 
 
-def largest_gauss_newton_eigenvalue(
-    kernel: Float[Tensor, "n*c n*c"], curvature: Float[Tensor, "n c c"], iterations: int = 15
-) -> Float[Tensor, ""]:
-    """Return the largest eigenvalue of J^T H J / n by power iteration on Theta H / n, which has the same.
-
-    Args:
-        kernel: Theta = J J^T.
-        curvature: H, the Hessian of the loss in each sample's outputs.
-        iterations: Steps of the power iteration.
-    """
-    samples, classes, _ = curvature.shape
-
-    def weighted(vector: Tensor) -> Tensor:
-        return torch.einsum("icd,id->ic", curvature, vector.view(samples, classes)).flatten()
-
-    random = torch.Generator().manual_seed(0)
-    vector = torch.randn(len(kernel), generator=random).to(kernel)
-    for _ in range(iterations):
-        vector = kernel @ weighted(vector)
-        vector = vector / vector.norm()
-    beside = weighted(vector)
-    # The quotient in the inner product of H, in which Theta H is symmetric.
-    return (beside @ kernel @ beside) / (vector @ beside) / samples
-
-
 def _centred(kernel: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
     return kernel - kernel.mean(0) - kernel.mean(1, keepdim=True) + kernel.mean()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -33,10 +34,13 @@ class Past:
     Attributes:
         training_losses: The loss that is being minimised, of every row.
         features: Kernels of earlier rows.
+        stability: Number of the last row's linearisation and its stability ratio. It is not saved: a trial that goes on
+            from a checkpoint finds it anew, from the same anchor.
     """
 
     training_losses: tuple[float, ...] = ()
     features: FeatureHistory = field(default_factory=FeatureHistory)
+    stability: tuple[int, float | None] | None = None
 
     def state(self) -> State:
         """Return the past as tensors by name."""
@@ -62,6 +66,7 @@ class Instruments:
         learning_rate: Length of a step.
         interval: Steps of a round at most (the paper's K).
         warm_steps: Steps at the beginning that each begin a round.
+        measured_steps: Steps that have a row, whatever the rounds.
     """
 
     problem: Problem
@@ -72,6 +77,7 @@ class Instruments:
     learning_rate: float
     interval: int
     warm_steps: int
+    measured_steps: AbstractSet[int]
 
     def row(
         self, step: int, training: Training, past: Past, *, converged: bool | None, begins: bool, last: bool
@@ -95,6 +101,7 @@ class Instruments:
         moved = movement(parameters, training.round.model.anchor, self.initial, training.path)
         refuse_divergence({"step": step, **fits, **moved}, losses, last=last)
         features, history = self._features(step, training, parameters, past.features, begins=begins)
+        stability = self._stability(training, past)
         row = {
             "step": step,
             "round": updates,
@@ -103,6 +110,7 @@ class Instruments:
             **fits,
             **moved,
             **features,
+            "lr_stability_ratio": stability[1],
             **alignment(next(iter(parameters.values())), self.directions),
             "effective_damping": self._effective_damping(step),
             "method": training.method.method,
@@ -110,7 +118,7 @@ class Instruments:
             "round_converged": converged,
             "status": "budget" if converged is None else "converged" if converged else "unconverged",
         }
-        return row, Past(training_losses=losses, features=history)
+        return row, Past(training_losses=losses, features=history, stability=stability)
 
     def _effective_damping(self, step: int) -> float | None:
         """Return 1 / (eta k): k gradient steps on squared error filter a kernel's modes about as damping by it does.
@@ -134,6 +142,17 @@ class Instruments:
                 columns[f"{split}_loss_{name}"], columns[f"{split}_acc_{name}"] = found
         return columns
 
+    def _stability(self, training: Training, past: Past) -> tuple[int, float | None]:
+        """Return the number of the linearisation and its stability ratio, which all rows of its round share.
+
+        The row at step 0 and those of the first round have one linearisation, that at initialisation.
+        """
+        number = max(1, training.linearisations)
+        if past.stability is not None and past.stability[0] == number:
+            return past.stability
+        anchor, rate = training.round.model.anchor, self.learning_rate
+        return number, None if self.probe is None else self.probe.stability_ratio(anchor, rate)
+
     def _features(
         self, step: int, training: Training, parameters: Parameters, history: FeatureHistory, *, begins: bool
     ) -> tuple[dict[str, Value], FeatureHistory]:
@@ -141,9 +160,10 @@ class Instruments:
         if self.probe is None:
             return {}, history
         model, now = training.round.model, self.probe.features(parameters)
-        columns = self.probe.compared(now, self.learning_rate)
+        columns = self.probe.compared(now)
         columns |= self.probe.gap(partial(model, parameters), partial(model, model.anchor), now)
         if now.kernel is None:
             return columns, history
         columns |= history.columns(now.kernel, step, max(1, training.linearisations) - 1)
-        return columns, history.after(now.kernel, step, rounds_begun=training.linearisations, begins=begins)
+        begun, dated = training.linearisations, step in self.measured_steps
+        return columns, history.after(now.kernel, step, rounds_begun=begun, begins=begins, dated=dated)

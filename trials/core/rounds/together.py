@@ -12,7 +12,6 @@ twin as far as from its companions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING
@@ -54,7 +53,6 @@ class Lane:
         descent: How its steps follow from gradients.
         methods: How its steps would be computed if it trained by itself.
         steps: Its last step.
-        measured_steps: Steps that have a row.
         measured_rounds: Rounds that have a row at their end.
         batch: Step -> its batch of training samples.
     """
@@ -65,7 +63,6 @@ class Lane:
     descent: Descent
     methods: Methods
     steps: int
-    measured_steps: AbstractSet[int]
     measured_rounds: int
     batch: Callable[[int], Int64[Tensor, " batch"]]
 
@@ -84,7 +81,7 @@ class _Counts:
 
     def is_measured(self, step: int) -> bool:
         of_round = self.linearisations <= self.lane.measured_rounds and self.is_over(step)
-        return of_round or step in self.lane.measured_steps
+        return of_round or step in self.lane.instruments.measured_steps
 
 
 @dataclass(frozen=True, kw_only=True)
