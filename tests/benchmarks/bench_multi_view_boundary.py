@@ -1,8 +1,8 @@
 """The boundary of rare views, found by the planner and read off the dense grid, at equal seeds.
 
-Both ways may use three seeds a cell; ten others say which side of the boundary a cell is on. Every group of three among
-the 13 seeds takes its turn. Without a store the setting is one that trains in a minute; with the root of one it is that
-of the space `boundary`, whose trials are read from there:
+Both ways may use three seeds a cell; six others say which side of the boundary a cell is on. Every group of three among
+the nine seeds takes its turn. Without a store the setting is one that trains in a minute; with the root of one it is
+that of the space `boundary`, whose trials are read from there:
 
     python -m raysweep.multi_view space=boundary_dense results=ROOT
     python tests/benchmarks/bench_multi_view_boundary.py ROOT [FIGURE]
@@ -26,7 +26,7 @@ from analysis.core.feature_scores import LABELS, NOISE, RARE, SHARE
 from analysis.core.figures import style
 from tests.search_spaces.rare_views import EASIER, Comparison, compared, dense_trials, planner, stored, trained
 
-SEEDS, AT_ONCE = range(13), 3
+SEEDS, AT_ONCE = range(9), 3
 
 
 def main() -> None:
