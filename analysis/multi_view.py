@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 
 from analysis.core.boundary_lines import crossings, label_values, power_law
 from analysis.core.feature_curves import draw_means, noise_of_balance, told_apart
-from analysis.core.feature_diagrams import FITTED, LEVEL, draw_plane, spans
+from analysis.core.feature_diagrams import FITTED, draw_plane, spans
 from analysis.core.feature_scores import (
     ARM,
     COMMON,
@@ -23,6 +23,7 @@ from analysis.core.feature_scores import (
     DRAWS,
     EXPONENT,
     LABELS,
+    LEVEL,
     MINORITY,
     MINORITY_ACC,
     NOISE,
