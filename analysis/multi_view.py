@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -74,7 +75,7 @@ def boundary(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     # A slow cell that was cut short looks like one whose views are never learned.
     whole = (trials["final_train_acc"] >= FITTED) & (trials["final_stopped_by"] == "loss")
     fitted = trials[whole & (trials[EXPONENT] > 1) & (trials[ARM] == "none")]
-    fitted = fitted.assign(count=fitted[SAMPLES] * fitted[SHARE])
+    fitted = fitted.assign(count=np.floor(fitted[SAMPLES] * fitted[SHARE] + 0.5))  # a view has whole samples
     figure, grid = axes_grid(1, 1, size=(4.6, 3.6), title="noise at which rare views are half lost")
     axes, colours, numbers = grid[0, 0], ordered_colours(fitted[EXPONENT]), []
     for exponent, colour in colours.items():
