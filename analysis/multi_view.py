@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from analysis.core.boundary_lines import crossings, label_values, power_law
-from analysis.core.curves import draw_band, seed_band
-from analysis.core.feature_diagrams import FITTED, LEVEL, draw_plane, spans
+from analysis.core.feature_curves import draw_means, noise_of_balance, told_apart
+from analysis.core.feature_diagrams import FITTED, draw_plane, spans
 from analysis.core.feature_scores import (
     ARM,
     COMMON,
@@ -23,6 +24,7 @@ from analysis.core.feature_scores import (
     DRAWS,
     EXPONENT,
     LABELS,
+    LEVEL,
     MINORITY,
     MINORITY_ACC,
     NOISE,
@@ -47,6 +49,7 @@ STUDY = "multi_view"
 _SUBJECT = (EXPONENT, SAMPLES, SHARE, NOISE, "channels", "initial_scale", "noise", ARM)
 # Good or bad: accurate or not; easy or hard: a large or a small part of the gradient (Shen, Bubeck and Gunasekar).
 _SIDES = "rare views are good & easy on its left; on its right good & hard, after the noise, which is bad & easy"
+_SPREAD = "mean and 95 % interval over seeds"
 _PASSIVE = ("seed", "flat_phase", "steps", "threshold", "patches", "dimension", "test_samples")
 
 
@@ -72,7 +75,7 @@ def boundary(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     # A slow cell that was cut short looks like one whose views are never learned.
     whole = (trials["final_train_acc"] >= FITTED) & (trials["final_stopped_by"] == "loss")
     fitted = trials[whole & (trials[EXPONENT] > 1) & (trials[ARM] == "none")]
-    fitted = fitted.assign(count=fitted[SAMPLES] * fitted[SHARE])
+    fitted = fitted.assign(count=np.floor(fitted[SAMPLES] * fitted[SHARE] + 0.5))  # a view has whole samples
     figure, grid = axes_grid(1, 1, size=(4.6, 3.6), title="noise at which rare views are half lost")
     axes, colours, numbers = grid[0, 0], ordered_colours(fitted[EXPONENT]), []
     for exponent, colour in colours.items():
@@ -103,11 +106,11 @@ def transition(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
         return None
     counts = chosen.groupby([SAMPLES, SHARE])["trial_id"].transform("count")
     common = chosen[counts == counts.max()].drop_duplicates([EXPONENT, NOISE, "seed"])
-    figure, grid = axes_grid(1, 2, size=(4.2, 3.2), title=_subject(chosen, "mean and range of trials"))
+    figure, grid = axes_grid(1, 2, size=(4.2, 3.2), title=_subject(chosen, _SPREAD))
     numbers = []
     for axes, across, shown in zip(grid[0], (NOISE, RATIO), (common, chosen), strict=True):
         rounded = shown.assign(**{across: shown[across].map("{:.6g}".format).astype(float)})
-        numbers.append(_lines(axes, rounded, across, RARE, EXPONENT))
+        numbers.append(draw_means(axes, rounded, across, RARE, EXPONENT))
         axes.axhline(0.5, color="#999999", linewidth=0.8, linestyle=":")
         axes.set_ylim(0.45, 1.02)
     label_values(grid[0, 0], "x", common[NOISE])
@@ -129,18 +132,20 @@ def learning_times(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
 
 def augmentation(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     """Return accuracies of the rare views and of the common one against the noise, a line each arm."""
-    trials = _told_apart(trials)
+    trials = told_apart(trials)
     arms = trials[trials[NOISE].groupby(trials[ARM]).transform("nunique") > 1]
     if arms[ARM].nunique() < 2:
         return None
     if arms[EXPONENT].nunique() > 1:
         arms = arms.assign(**{ARM: arms[ARM] + ", q = " + arms[EXPONENT].astype(str)})
-    figure, grid = axes_grid(1, 2, size=(4.2, 3.3), title=_subject(arms, "dotted: predicted boundary (derived)"))
+    figure, grid = axes_grid(
+        1, 2, size=(4.2, 3.3), title=_subject(arms, "dotted: predicted boundary (derived)", _SPREAD)
+    )
     numbers = []
     for axes, response, view in zip(grid[0], (RARE, COMMON), (None, 1), strict=True):
-        numbers.append(_lines(axes, arms, NOISE, response, ARM))
+        numbers.append(draw_means(axes, arms, NOISE, response, ARM))
         for colour, arm in zip(COLOURS, sorted(arms[ARM].unique()), strict=False):
-            balance = _noise_of_balance(arms[arms[ARM] == arm], rows, view)
+            balance = noise_of_balance(arms[arms[ARM] == arm], rows, view)
             axes.axvline(balance, color=colour, linestyle=":", linewidth=1.2)
         label_values(axes, "x", arms[NOISE])
     grid[0, 0].legend(fontsize=8)
@@ -149,11 +154,13 @@ def augmentation(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
 
 def copies(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     """Return accuracies against the number of copies of the training set, a line each arm."""
-    chosen = _told_apart(trials[trials[COPIES] > 0])
+    chosen = told_apart(trials[trials[COPIES] > 0])
     if chosen[COPIES].nunique() < 2:
         return None
-    figure, grid = axes_grid(1, 2, size=(4.2, 3.3), title=_subject(chosen, "mean and range of seeds"))
-    numbers = [_lines(axes, chosen, COPIES, shown, ARM) for axes, shown in zip(grid[0], (RARE, COMMON), strict=True)]
+    figure, grid = axes_grid(1, 2, size=(4.2, 3.3), title=_subject(chosen, _SPREAD))
+    numbers = [
+        draw_means(axes, chosen, COPIES, shown, ARM) for axes, shown in zip(grid[0], (RARE, COMMON), strict=True)
+    ]
     grid[0, 0].legend(fontsize=8)
     return Drawing(figure, pd.concat(numbers, ignore_index=True), "copies")
 
@@ -165,10 +172,10 @@ def pretraining(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     alone = [chosen[chosen[other] == 1] for _, other, _ in arms]
     if any(part[scale].nunique() < 2 for part, (scale, _, _) in zip(alone, arms, strict=True)):
         return None
-    figure, grid = axes_grid(1, 2, size=(3.8, 3.2), title="dashed: predicted flip (derived)")
+    figure, grid = axes_grid(1, 2, size=(3.8, 3.2), title=f"dashed: predicted flip (derived); {_SPREAD}")
     numbers = []
     for axes, part, (scale, _, ratio) in zip(grid[0], alone, arms, strict=True):
-        numbers.append(_lines(axes, part, scale, MINORITY_ACC, MINORITY))
+        numbers.append(draw_means(axes, part, scale, MINORITY_ACC, MINORITY))
         one = part.iloc[:1]
         flip = float(ratio(one.assign(**{scale: 1.0})).iloc[0]) ** (1 / one[EXPONENT].iloc[0])
         axes.axvline(flip, color="#555555", linestyle="--", linewidth=1)
@@ -211,31 +218,6 @@ def _draw_course(axes: Axes, rows: pd.DataFrame) -> pd.DataFrame:
                 small = course[course[predicted].between(0, 1)]
                 axes.plot(small["time"], small[predicted], color=colour, linewidth=0.9, linestyle="--")
     return rows[["trial_id", "step", "time", "view", *(name for pair in _COURSES.values() for name in pair if name)]]
-
-
-def _lines(axes: Axes, trials: pd.DataFrame, across: str, response: str, by: str) -> pd.DataFrame:
-    """Draw the mean and the range of a response, a line each value of `by`, and return them."""
-    drawn = []
-    for colour, value in zip(COLOURS, sorted(trials[by].unique()), strict=False):
-        band = seed_band(trials[trials[by] == value], across, response)
-        draw_band(axes, band, across, colour=colour, label=str(value).replace("_", " "))
-        drawn.append(band.rename(columns={across: "value"}).assign(across=across, response=response, line=str(value)))
-    axes.set(xlabel=LABELS[across], ylabel=LABELS[response], ylim=(-0.03, 1.03))
-    return pd.concat(drawn, ignore_index=True)
-
-
-def _told_apart(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return trials whose arm says so where each step draws its copies."""
-    online = trials[DRAWS] == "every_step"
-    return trials.assign(**{ARM: trials[ARM].where(~online, trials[ARM] + ", online")})
-
-
-def _noise_of_balance(trials: pd.DataFrame, rows: pd.DataFrame, view: int | None) -> float:
-    """Return the noise at which the importance ratio of a view, by default of the last, is 1."""
-    one = trials.iloc[0]
-    own = rows[rows["trial_id"] == one["trial_id"]]
-    ratio = own.loc[own["view"] == (view or own["view"].max()), "importance_ratio"].iloc[-1]
-    return float(one[NOISE] * ratio ** (1 / one[EXPONENT]))
 
 
 def _panels(trials: pd.DataFrame, rows: pd.DataFrame, *, across: Sequence[str], inside: Sequence[str] = ()) -> Panels:

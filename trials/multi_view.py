@@ -23,7 +23,7 @@ import torch
 
 from trials.core.feature_learning.course import arrival_columns, fit_columns, growth_columns
 from trials.core.feature_learning.fresh_copies import fresh_copies
-from trials.core.feature_learning.fresh_samples import fresh_factor, test_columns
+from trials.core.feature_learning.fresh_samples import fresh_factor, fresh_noise, test_columns
 from trials.core.feature_learning.noise import NOISES, Drawn, Geometry, geometry
 from trials.core.feature_learning.patch_data import PatchKnobs, largest_magnitude, noise_magnitudes, patch_set
 from trials.core.feature_learning.patchwise import EXPONENTS, activation
@@ -66,6 +66,7 @@ class MultiViewKnobs(PatchKnobs):
     flat_phase: str = knob("how the time before anything is learned passes", "steps", choices=FLAT_PHASES)
     threshold: float = knob("projection from which a feature counts as learned", 0.5, above=0, at_most=1)
     test_samples: int = knob("fresh samples of each kind", 2000, unit="samples", at_least=1)
+    test_noise_overlaps: bool = knob("whether fresh noise is normal where the training set's is orthonormal", False)
     measurements_per_decade: int = knob("measured steps a factor of ten in steps", 6, at_least=1)
 
     def __post_init__(self) -> None:
@@ -82,6 +83,8 @@ class MultiViewKnobs(PatchKnobs):
             raise ValueError("flat_phase=closed_form needs augmentation_draws=once, got every_step")
         if self.noise != "orthonormal" and self.passing_draws:  # overlaps with all noise ever drawn would matter
             raise ValueError(f"augmentation_draws=every_step with new noise needs noise=orthonormal, got {self.noise}")
+        if self.test_noise_overlaps and (self.noise != "orthonormal" or self.passing_draws):
+            raise ValueError("test_noise_overlaps needs noise=orthonormal, drawn once")
         largest = self._stable_rate / self._rule
         if self.learning_rate_factor > largest:
             raise ValueError(
@@ -209,12 +212,9 @@ def _rows(
 
 def _outcome(training: Trainings, knobs: MultiViewKnobs, directions: Geometry) -> dict[str, Any]:
     """Return the columns that only the last rows have."""
-    factor = fresh_factor(directions, training, knobs.initial_scale, knobs.dimension)
-    norms = torch.tensor(noise_magnitudes(knobs), dtype=torch.float64)
-    normal = torch.randn(
-        knobs.test_samples, len(norms), knobs.channels, generator=generator(knobs.seed, "test"), dtype=torch.float64
-    )
-    noise = (normal @ factor.T) * norms[:, None]
+    overlaps = knobs.test_noise_overlaps
+    factor = fresh_factor(directions, training, knobs.initial_scale, knobs.dimension, overlaps=overlaps)
+    noise = fresh_noise(factor, noise_magnitudes(knobs), knobs.test_samples, generator(knobs.seed, "test"))
     features = training.at.features[0].cpu()
     step, loss = int(training.steps[0]), float(training.losses[0])
     outputs = activation(features, knobs.exponent).sum(0).tolist()

@@ -16,7 +16,6 @@ from analysis.core.panels import Panel, Panels, knob_names
 from analysis.core.phase_diagram import MARKED, phase_cells
 
 FITTED = 0.99  # below this training accuracy a cell may only be undertrained
-LEVEL = 0.75  # half-way between chance and all
 _COLOUR, _STYLES = "#EE6677", ("-", "--")
 
 
@@ -48,7 +47,7 @@ def draw_plane(panels: Panels, plane: Plane, title: str, names: Mapping[str, str
             draw_predicted_boundary(axes, predicted, across, up, **look)
         label_values(axes, "x", cells[across])
         label_values(axes, "y", cells[up])
-        draw_measured_boundary(axes, crossings(cells, across, up, LEVEL), across, up)
+        draw_measured_boundary(axes, crossings(cells, across, up, plane.level), across, up)
     return Drawing(figure, panels.numbered(tables))
 
 

@@ -19,6 +19,7 @@ CHANNELS, SCALE = "channels", "initial_scale"
 ARM, COPIES, DRAWS = "augmentation", "augmentation_copies", "augmentation_draws"
 RARE, COMMON, MINORITY_ACC = "final_test_acc_rare_mean", "final_test_acc_common", "final_minority_acc"
 RATIO = "final_importance_ratio"
+LEVEL = 0.75  # half-way between chance and all
 
 LABELS: Mapping[str, str] = MappingProxyType(
     {
@@ -69,12 +70,14 @@ class Plane:
         vertical: Knob on the vertical axis.
         response: What the colour shows.
         ratios: Ratios of scores; the boundary is where one is 1.
+        level: Response half-way between that of a feature that is not learned and that of one that is.
     """
 
     horizontal: str
     vertical: str
     response: str
     ratios: tuple[Ratio, ...]
+    level: float = LEVEL
 
 
 _RARE, _SPURIOUS = (rare_view_ratio,), (true_over_spurious, true_over_noise)
@@ -84,6 +87,6 @@ PLANES = (
     Plane(SHARE, EXPONENT, RARE, _RARE),
     Plane(NOISE, CHANNELS, RARE, _RARE),
     Plane(NOISE, SCALE, RARE, _RARE),
-    Plane(NOISE_SCALE, SPURIOUS_SCALE, MINORITY_ACC, _SPURIOUS),
-    Plane(NOISE_SCALE, MINORITY, MINORITY_ACC, _SPURIOUS),
+    Plane(NOISE_SCALE, SPURIOUS_SCALE, MINORITY_ACC, _SPURIOUS, 0.5),
+    Plane(NOISE_SCALE, MINORITY, MINORITY_ACC, _SPURIOUS, 0.5),
 )

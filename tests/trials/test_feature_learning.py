@@ -86,6 +86,15 @@ def test_gradient_descent_on_projections_is_gradient_descent_on_weights(noise: s
 
 
 @pytest.mark.parametrize("noise", ["orthonormal", "gaussian"])
+def test_that_holds_until_all_is_learned(noise: str) -> None:
+    trial = knobs(noise=noise, samples=60)
+    data = written(trial)
+    at, start = (on_patches(projected(trial, steps=steps)) for steps in (400, 0))
+    torch.testing.assert_close(at, descended(data, trial, steps=400)[WEIGHT] @ data.patches.T, rtol=0, atol=1e-12)
+    assert (at - start).abs().max() > 2
+
+
+@pytest.mark.parametrize("noise", ["orthonormal", "gaussian"])
 def test_one_step_is_the_gradient_of_the_mean_loss(noise: str) -> None:
     trial = knobs(noise=noise)
     data = written(trial)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,11 +16,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from trials.core.feature_learning.noise import Geometry
+    from trials.core.feature_learning.projections import Projections
     from trials.core.feature_learning.trainings import Trainings
 
 
 def fresh_factor(
-    geometry: Geometry, training: Trainings, scale: float, dimension: int
+    geometry: Geometry, training: Trainings, scale: float, dimension: int, *, overlaps: bool = False
 ) -> Float[Tensor, "channels channels"]:
     """Return the factor F with which standard normals u become the channels' projections F u on fresh noise of norm 1.
 
@@ -31,20 +33,26 @@ def fresh_factor(
         training: One training.
         scale: sigma_0.
         dimension: Entries of a patch (d).
+        overlaps: Whether fresh noise is normal where the directions of the training set are orthonormal.
     """
+    first, last = (_on_directions(training, at) for at in (training.told.start, training.at))
     if geometry.gram is None or geometry.weights_product is None:
-        return scale * torch.eye(geometry.features.shape[0], dtype=torch.float64)
-    descent = training.descent
-    feature_norms, noise_norms = descent.feature_magnitudes[0], descent.noise_magnitudes[0, :, None]
-    first, last = (
-        torch.cat([at.features[0] / feature_norms, (at.noise[0] / noise_norms).flatten(1)], dim=1).cpu()
-        for at in (training.told.start, training.at)
-    )
+        unmoved = scale * torch.eye(len(last), dtype=torch.float64)
+        # Beyond the training set W has d - m normal coordinates, whose product is close to what it is expected to be.
+        beyond = (dimension - last.shape[1]) * unmoved.square()
+        return _root((last @ last.T + beyond) / dimension) if overlaps else unmoved
     moved = (last - first) @ geometry.gram_inverse
     crossed = first @ moved.T
     product = scale**2 * geometry.weights_product + crossed + crossed.T + moved @ (last - first).T
-    eigenvalues, vectors = torch.linalg.eigh(product / dimension)
-    return vectors * eigenvalues.clamp(min=0).sqrt()
+    return _root(product / dimension)
+
+
+def fresh_noise(
+    factor: Float[Tensor, "channels channels"], magnitudes: Sequence[float], samples: int, random: torch.Generator
+) -> Float[Tensor, "samples noises channels"]:
+    """Return the channels' projections on the noise of fresh samples, whose norms are `magnitudes`."""
+    normal = torch.randn(samples, len(magnitudes), len(factor), generator=random, dtype=torch.float64)
+    return (normal @ factor.T) * torch.tensor(magnitudes, dtype=torch.float64)[:, None]
 
 
 def test_columns(
@@ -95,3 +103,15 @@ def kinds(views: int, features: int) -> Float[Tensor, "kinds features"]:
     if features == views:
         return alone
     return torch.cat([pad(alone, (0, 1), value=sign) for sign in (0.0, 1.0, -1.0)])
+
+
+def _on_directions(training: Trainings, at: Projections) -> Float[Tensor, "channels directions"]:
+    """Return one training's projections on the unit directions of its training set."""
+    feature_norms, noise_norms = training.descent.feature_magnitudes[0], training.descent.noise_magnitudes[0, :, None]
+    return torch.cat([at.features[0] / feature_norms, (at.noise[0] / noise_norms).flatten(1)], dim=1).cpu()
+
+
+def _root(covariance: Float[Tensor, "channels channels"]) -> Float[Tensor, "channels channels"]:
+    """Return a factor F with F F^T the covariance."""
+    eigenvalues, vectors = torch.linalg.eigh(covariance)
+    return vectors * eigenvalues.clamp(min=0).sqrt()
