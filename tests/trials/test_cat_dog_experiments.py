@@ -57,7 +57,7 @@ def test_a_deeper_freeze_keeps_more_of_the_right_features(context: TrialContext,
 
 
 def test_means_of_five_seeds_are_in_the_published_order(context: TrialContext) -> None:
-    """A third of the training above affords five seeds; single seeds may have neighbouring rows the other way round."""
+    """Shorter training than above affords five seeds; a single seed may have neighbouring rows the other way round."""
     seeds = [_frozen_to_each_depth(context, seed=seed, pretraining=8, epochs=2) for seed in range(5)]
     means = {depth: fmean(rows[depth]["acc_clean"] for rows in seeds) for depth in PUBLISHED}
     assert sorted(means, key=means.__getitem__) == sorted(PUBLISHED, key=PUBLISHED.__getitem__), means
