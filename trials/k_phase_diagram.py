@@ -22,6 +22,7 @@ from trials.core.data.generated import LAWS, relevant_directions
 from trials.core.gradients import compiled_network
 from trials.core.knobs import TrialKnobs, knob
 from trials.core.losses.classification import LOSSES
+from trials.core.networks.chain import refuse_no_chain
 from trials.core.networks.cnn import cnn_large, cnn_small
 from trials.core.networks.mlp import mlp
 from trials.core.networks.network import Network, refuse_batch_normalisation
@@ -31,14 +32,14 @@ from trials.core.optimisers.rules import RULES
 from trials.core.parameters import moved_to
 from trials.core.probes.feature_measurements import FEATURE_MEASUREMENTS
 from trials.core.probes.features import feature_probe
-from trials.core.rounds.choice import METHODS, Methods, chosen_methods, refuse_rule
+from trials.core.rounds.choice import METHODS, Methods, chosen_methods, refuse_method
 from trials.core.rounds.function_space import refuse_large_kernel
 from trials.core.rounds.measurements import ROUND_MEASUREMENTS
 from trials.core.rounds.measuring import Instruments
 from trials.core.rounds.round import Problem
 from trials.core.rounds.survival import beginning, saved
 from trials.core.rounds.together import Lane, trained_together
-from trials.core.rounds.training import Calendar, Descent
+from trials.core.rounds.training import Calendar, Descent, the_same_lengths
 from trials.core.rows import Diverged, Row
 from trials.core.schedule import logarithmic_steps
 from trials.core.streams import batch_indices, generator
@@ -100,32 +101,22 @@ class KPhaseKnobs(TrialKnobs):
     def __post_init__(self) -> None:
         lengths = (self.feature_update_interval, self.steps, self.warm_steps)
         if all(isinstance(value, int | float) and not isinstance(value, bool) for value in lengths):
-            self._unify()
+            interval, warm_steps = the_same_lengths(*lengths)
+            object.__setattr__(self, "feature_update_interval", interval)
+            object.__setattr__(self, "warm_steps", warm_steps)
         refuse_batch_normalisation(str(self.network))
         super().__post_init__()
         if 0 < self.data.train_size < self.batch_size:
             raise ValueError(f"batch_size={self.batch_size} exceeds data_train_size={self.data.train_size}")
-        refuse_rule(self.round_method, self.inner_optimizer)
+        refuse_method(self.round_method, self.inner_optimizer, self.network, self.precision)
+        if self.compiled:
+            refuse_no_chain(self.network, "compiled=true")
 
     def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:
-        """Compare the data's size with that of a kernel where steps are to be taken by it.
-
-        Raises:
-            ValueError: The kernel would be too large.
-        """
+        """Compare the data's size with that of a kernel where steps are to be taken by it."""
         if self.round_method == "function_space":
             samples, classes = training_extent(arrays[self.data.name], self.data)
             refuse_large_kernel(samples, classes, PRECISIONS[self.precision].itemsize)
-
-    def _unify(self) -> None:
-        """Give knobs that mean the same training the same values; what is not allowed stays as it is."""
-        if self.feature_update_interval < 1 or self.warm_steps < 0:
-            return
-        if self.feature_update_interval == 1 or self.warm_steps >= self.steps:
-            object.__setattr__(self, "feature_update_interval", 1)
-            object.__setattr__(self, "warm_steps", 0)
-        elif self.warm_steps + self.feature_update_interval >= self.steps:
-            object.__setattr__(self, "feature_update_interval", self.steps)
 
 
 MEASUREMENTS = MappingProxyType({**ROUND_MEASUREMENTS, **FEATURE_MEASUREMENTS})

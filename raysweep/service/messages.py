@@ -12,7 +12,8 @@ from raysweep.service.provenance import Provenance
 from raysweep.service.study import Resources, Study, Trial
 from search_spaces.core.stopping import Stopping
 from trials.core.data.arrays import Arrays
-from trials.core.knobs import TrialKnobs, fingerprint
+from trials.core.fingerprints import fingerprint
+from trials.core.knobs import TrialKnobs
 from trials.core.rows import Measurements
 from trials.core.together import Together
 

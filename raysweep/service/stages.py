@@ -8,7 +8,8 @@ import numpy as np
 
 from analysis.core.results import Results
 from trials.core.context import Stage, TrialContext
-from trials.core.knobs import Knobs, fingerprint
+from trials.core.fingerprints import fingerprint
+from trials.core.knobs import Knobs
 
 
 class StoredStages:

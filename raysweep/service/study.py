@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 from analysis.core.schema import Column, StudySchema
 from trials.core.context import TrialContext
-from trials.core.knobs import TrialKnobs, fingerprint
+from trials.core.fingerprints import fingerprint
+from trials.core.knobs import TrialKnobs
 from trials.core.rows import Measurements, Row
 from trials.core.together import Together
 

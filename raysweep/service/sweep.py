@@ -24,7 +24,7 @@ from raysweep.service.supply import AskedTrials, ListedTrials, Supply
 from raysweep.service.upkeep import Upkeep
 from search_spaces.core.planner import GridPlanner
 from trials.core.data.arrays import Arrays, ChoosesData, load_arrays
-from trials.core.knobs import fingerprint
+from trials.core.fingerprints import fingerprint
 
 
 @dataclass(frozen=True)

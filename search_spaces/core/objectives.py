@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from search_spaces.core.planner import StoredRow
-from trials.core.knobs import fingerprint
+from trials.core.fingerprints import fingerprint
 
 DIRECTIONS = ("maximize", "minimize")
 MARGIN = 0.1

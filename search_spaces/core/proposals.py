@@ -19,7 +19,7 @@ from search_spaces.core.objectives import Observations, Parameters, Values
 from search_spaces.core.ranges import number_of_values, values_of
 from search_spaces.core.samplers import SAMPLERS, Course, built, new_study
 from search_spaces.core.search_settings import SearchSettings
-from trials.core.knobs import fingerprint
+from trials.core.fingerprints import fingerprint
 
 REPEATS = 16
 """Proposals of what is known already after which a sampler is taken to have nothing new."""

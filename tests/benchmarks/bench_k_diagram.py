@@ -2,9 +2,9 @@
 
 The plain arm is what one writes in an afternoon: a function trainable for `tune.Tuner` over a grid, each step a
 `torch.func.jvp` for the outputs and a `torch.func.vjp` for the gradient, a report at log-spaced steps. It measures less
-(one accuracy and no figure), and has no rows at the ends of rounds: ours leaves out those of the space as well. Both arms
-are whole processes, their setup included, and take turns. Two times are told: the wall clock's, for which nothing else
-should run, and that of the processors in all processes of an arm. Ours takes long to start, whatever the number of
+(one accuracy and no figure), and has no rows at the ends of rounds: ours leaves out those of the space as well. Both
+arms are whole processes, their setup included, and take turns. Two times are told: the wall clock's, for which nothing
+else should run, and that of the processors in all processes of an arm. Ours takes long to start, whatever the number of
 trials, and the plain one starts an actor a trial: the ratio grows with the seeds.
 
 Run: python tests/benchmarks/bench_k_diagram.py [repeats] [seeds], 7 trials a seed.

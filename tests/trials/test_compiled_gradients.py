@@ -12,7 +12,6 @@ from trials.core.losses.classification import LOSSES
 from trials.core.networks.cnn import cnn_large, cnn_small
 from trials.core.networks.mlp import mlp
 from trials.core.networks.precision import HALF, in_precision
-from trials.core.networks.resnet import resnet18
 from trials.core.parameters import moved_to
 from trials.core.rows import checked
 from trials.core.streams import generator
@@ -86,9 +85,9 @@ def test_products_in_bfloat16_are_compiled_too():
 
 def test_what_cannot_be_compiled_is_refused(monkeypatch):
     with pytest.raises(
-        ValueError, match="compiled=true needs a network that is a chain of layers: mlp, cnn_s or cnn_l"
+        ValueError, match="compiled=true needs a network that is a chain of layers, mlp, cnn_s, cnn_l: resnet18 is none"
     ):
-        compiled_network(resnet18(IMAGE, 10), wanted=True)
+        knobs(network="resnet18", compiled=True)
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(ValueError, match=r"needs a C\+\+ compiler, and no-such-compiler is not on the PATH"):
         next(run(knobs(compiled=True), TrialContext()))

@@ -19,6 +19,7 @@ INFINITE = float("inf")
 BY_INTERVAL = (
     "effective_damping",
     "lin_gap",
+    "lr_stability_ratio",
     *(name for name in MEASUREMENTS if name.startswith("param_path")),
 )
 """Columns that depend on K by what they mean, even where the training does not."""

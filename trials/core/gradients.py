@@ -51,12 +51,13 @@ def compiled_network(network: Network, *, wanted: bool) -> Network:
     """Return the network with gradients by compiled code, which agree to rounding, or as it is if they are not wanted.
 
     Raises:
-        ValueError: It is no chain, or this machine has no compiler.
+        ValueError: This machine has no compiler.
+        TypeError: It is no chain.
     """
     if not wanted:
         return network
     if not isinstance(network.forward, Chain):
-        raise ValueError("compiled=true needs a network that is a chain of layers: mlp, cnn_s or cnn_l")
+        raise TypeError("only a chain of layers can be compiled")
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) is None:
         raise ValueError(f"compiled=true needs a C++ compiler, and {compiler} is not on the PATH")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self, get_type_hints
+
+from trials.core.fingerprints import fingerprint
 
 if TYPE_CHECKING:
     from trials.core.data.arrays import Arrays
@@ -138,26 +138,6 @@ class TrialKnobs(Knobs):
         Raises:
             ValueError: They do not suit each other.
         """
-
-
-def fingerprint(value: Any) -> str:
-    """Return a 20-digit hexadecimal hash of a JSON-like value, floats in one canonical form.
-
-    80 bits: among a billion trials the probability of a collision is below one in a million.
-    """
-    text = json.dumps(_canonical(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:20]
-
-
-def _canonical(value: Any) -> Any:
-    """Return `value` with floats as their shortest round-trip decimal, so that 0.0 and -0.0 agree."""
-    if isinstance(value, Mapping):
-        return {str(key): _canonical(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_canonical(item) for item in value]
-    if isinstance(value, float):
-        return f"float:{value + 0.0!r}"
-    return value
 
 
 def _types(cls: type[Knobs]) -> Mapping[str, Any]:

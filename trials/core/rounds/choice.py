@@ -15,8 +15,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from trials.core.linearisation import Linearised
-from trials.core.networks.chain import Chain
+from trials.core.networks.chain import Chain, refuse_no_chain
 from trials.core.networks.layers import Kept, Layer, Weighted
+from trials.core.networks.precision import HALF
 from trials.core.optimisers.rules import LINEAR
 from trials.core.rounds.function_space import (
     LARGEST_KERNEL_BYTES,
@@ -60,7 +61,8 @@ def chosen_methods(asked: str, problem: Problem, batch_size: int, rule: str) -> 
         ValueError: The method asked for cannot serve this problem.
     """
     if asked != "auto":
-        _refuse_unsuitable(asked, problem)
+        if asked == "function_space":
+            refuse_large_kernel(len(problem.train), problem.train.classes, problem.train.inputs.element_size())
         return Methods((Switch(0, asked, "asked for by round_method"),))
     if not isinstance(problem.network.forward, Chain):
         return Methods((Switch(0, "jvp", "the network is no chain of layers"),))
@@ -76,28 +78,22 @@ def chosen_methods(asked: str, problem: Problem, batch_size: int, rule: str) -> 
     return Methods(tuple(switches))
 
 
-def refuse_rule(asked: str, rule: str) -> None:
-    """Compare the method asked for with the optimiser's rule.
+def refuse_method(asked: str, rule: str, network: str, precision: str) -> None:
+    """Compare the method asked for with the optimiser's rule, the network and the precision, each by its name.
 
     Raises:
-        ValueError: The rule leaves the coordinates of the method.
+        ValueError: The network is no chain of layers, the rule leaves the coordinates of the method, or products are
+            rounded where kernels are to be summed.
     """
+    if asked in ("cached", "function_space"):
+        refuse_no_chain(network, f"round_method={asked}")
     if asked == "function_space" and rule not in LINEAR:
         raise ValueError(
             f"round_method='function_space' needs inner_optimizer to be one of {', '.join(LINEAR)}, "
             f"got {rule!r}, which scales each parameter by itself"
         )
-
-
-def _refuse_unsuitable(asked: str, problem: Problem) -> None:
-    if asked == "jvp":
-        return
-    if not isinstance(problem.network.forward, Chain):
-        raise ValueError(f"round_method={asked!r} needs a network that is a chain of layers: mlp, cnn_s or cnn_l")
-    if asked == "function_space":
-        if problem.network.forward.rounds_products:
-            raise ValueError(f"round_method={asked!r} needs precision=float32 or float64")
-        refuse_large_kernel(len(problem.train), problem.train.classes, problem.train.inputs.element_size())
+    if asked == "function_space" and precision == HALF:
+        raise ValueError(f"round_method={asked} needs precision to be float32, float64 or tf32, got {precision}")
 
 
 def _kernel(problem: Problem, layers: Sequence[tuple[Layer, Kept]], batch_size: int) -> Iterator[Switch]:
