@@ -28,6 +28,7 @@ class SerialExecutor:
     def run(self, work: Work, supply: Supply, listener: Listener) -> None:
         worker = Worker(replace(work, resources=in_one_process(work.resources)))
         while trials := supply.take(1):
+            listener([], 1)
             reports = worker.run_pack(trials)
             supply.told(reports)
             listener(reports, 0)
