@@ -22,7 +22,7 @@ from analysis.core.damping_arms import (
     STEP_DAMPING,
     with_arms,
 )
-from analysis.core.figures import COLOURS, Drawing, style
+from analysis.core.figures import Drawing, style
 from analysis.core.phase_diagram import common_range, draw_phase_diagram, legend_entries, phase_cells
 from analysis.core.results import Results
 
@@ -69,7 +69,7 @@ def generalisation(rows: pd.DataFrame) -> Drawing:
 def matched_losses(rows: pd.DataFrame) -> Drawing:
     """Return test accuracy against the damping, a curve for each training loss at which it is compared."""
     levels = [at_training_loss(rows, loss).assign(level=f"{loss:g}") for loss in MATCHED_LOSSES]
-    arms = sorted(rows[ARM].unique())[: len(COLOURS)]
+    arms = sorted(rows[ARM].unique())
     figure, axes = panels_of(len(arms), min(len(arms), 3))
     numbers = []
     for panel, arm in zip(axes, arms, strict=True):
