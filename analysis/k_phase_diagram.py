@@ -15,8 +15,9 @@ from matplotlib.axes import Axes
 from analysis.core.converged_rounds import converged_rounds
 from analysis.core.curves import diverged_entries
 from analysis.core.diagrams import Labels, draw_diagrams
-from analysis.core.figures import Drawing, ordered_colours, present
+from analysis.core.figures import Drawing, ordered_colours
 from analysis.core.fits import draw_fit, fit_labels, function_entries, loss_unit, page_of_ends
+from analysis.core.fixed_features import fixed_features
 from analysis.core.interval_axes import (
     draw_diagonal,
     draw_interval_axis,
@@ -42,7 +43,7 @@ from analysis.core.pages import page_of_measurements, page_of_panels
 from analysis.core.panels import Panel, Panels, knob_names, panels, subject
 from analysis.core.phase_diagram import MARKED
 from analysis.core.results import Results
-from analysis.core.stability import LABEL, RATIO, draw_stability
+from analysis.core.stability import stability
 from analysis.core.study_figures import carried
 from analysis.core.worth_by_interval import worth_by_interval
 
@@ -51,8 +52,7 @@ RATE, WARM, DAMPING, RESPONSE = "learning_rate", "warm_steps", "effective_dampin
 FITTED = 0.99  # below this training accuracy a cell may only be undertrained
 _SUBJECT = ("data_name", "network", "inner_optimizer", RATE)
 _ACCURACY, _TIME = "test accuracy (linearised)", "training time T (steps)"
-_INTERVAL = "K: steps between feature updates"
-_SEEDS = "mean and range of seeds"
+_INTERVAL, _SEEDS = "K: steps between feature updates", "mean and range of seeds"
 
 
 def draw(results: Results) -> Sequence[Drawing]:
@@ -154,25 +154,8 @@ def against_damping(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     """Return loss and accuracy at the end of training against 1/(learning rate × K), which acts as a damping."""
     if DAMPING not in rows:
         rows = rows.assign(**{DAMPING: 1 / (rows[RATE] * rows[INTERVAL])})
-    label = "effective damping 1/(learning rate × K)"
-    return _ends(trials, rows, fit_labels(trials), DAMPING, draw_logarithmic_axis, label, "damping")
-
-
-def stability(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
-    """Return the stability ratio of each row's round, that of its linearisation, against the step, one line a trial."""
-    if not present(rows, RATIO):
-        return None
-    found = _panels(trials, rows)
-    colours = ordered_colours(trials[INTERVAL])
-    figure, numbers = page_of_panels(
-        found,
-        lambda axes, panel: draw_stability(axes, panel.rows, INTERVAL, colours=colours),
-        title=subject(trials, found, _SUBJECT, "one line a trial"),
-        across="step",
-        up=LABEL,
-        legend=[*interval_entries(trials, colours), *diverged_entries(trials["outcome"])],
-    )
-    return Drawing(figure, numbers, "stability")
+    across = "effective damping 1/(learning rate × K)"
+    return _ends(trials, rows, fit_labels(trials), DAMPING, draw_logarithmic_axis, across, "damping")
 
 
 def one_shot(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
@@ -207,6 +190,7 @@ FIGURES = (
     stability,
     one_shot,
     converged_rounds,
+    fixed_features,
     worth_by_interval,
 )
 

@@ -7,23 +7,39 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.core.curves import draw_paths
+from analysis.core.curves import diverged_entries, draw_paths
+from analysis.core.figures import Drawing, ordered_colours, present
+from analysis.core.interval_axes import interval_entries
+from analysis.core.intervals import INTERVAL
+from analysis.core.pages import page_of_panels
+from analysis.core.panels import panels, subject
 
-RATIO = "lr_stability_ratio"
+RATE, RATIO = "learning_rate", "lr_stability_ratio"
 # Curvature grows over rounds, and training loses accuracy before the ratio has reached 1.
 WARNING_BAND = (0.5, 1.0)
-LABEL = "learning rate × curvature / 2\n(shaded: warning; above 1: unstable)"
+_SUBJECT = ("data_name", "network", "inner_optimizer", RATE)
+_LABEL = "learning rate × curvature / 2\n(shaded: warning; above 1: unstable)"
 
 
-def draw_stability(axes: Axes, rows: pd.DataFrame, by: str, *, colours: Mapping[float, str]) -> pd.DataFrame:
-    """Draw the ratio of each trial against the step over the warning band, and return it.
+def stability(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
+    """Return the stability ratio of each row's round, that of its linearisation, against the step, one line a trial."""
+    if not present(rows, RATIO):
+        return None
+    found = panels(trials, rows, inside=(INTERVAL, "seed", "steps"), across=[RATE], several=INTERVAL)
+    colours = ordered_colours(trials[INTERVAL])
+    figure, numbers = page_of_panels(
+        found,
+        lambda axes, panel: _draw(axes, panel.rows, INTERVAL, colours=colours),
+        title=subject(trials, found, _SUBJECT, "one line a trial"),
+        across="step",
+        up=_LABEL,
+        legend=[*interval_entries(trials, colours), *diverged_entries(trials["outcome"])],
+    )
+    return Drawing(figure, numbers, "stability")
 
-    Args:
-        axes: Where to draw.
-        rows: Measurements with columns `trial_id`, `seed`, `outcome`, `step`, the ratio and `by`.
-        by: Knob that tells the lines apart.
-        colours: Colour of each of its values.
-    """
+
+def _draw(axes: Axes, rows: pd.DataFrame, by: str, *, colours: Mapping[float, str]) -> pd.DataFrame:
+    """Draw the ratio of each trial against the step over the warning band, and return it."""
     measured = rows.dropna(subset=[RATIO])
     axes.axhspan(*WARNING_BAND, color="#CCBB44", alpha=0.3, linewidth=0)
     axes.axhline(WARNING_BAND[1], color="#555555", linewidth=0.8)

@@ -62,7 +62,7 @@ def test_the_main_figure_has_every_cell_and_no_name() -> None:
 
 def test_old_trials_draw_without_the_newer_columns_and_new_ones_with_them() -> None:
     without = drawn(grid())
-    assert set(without) == {"", "rounds", "updates", "matched_loss", "trajectories", "damping"}
+    assert set(without) == {"", "rounds", "updates", "matched_loss", "trajectories", "damping", "fixed_features"}
     assert set(drawn(grid(), NEWER)) - set(without) == {"movement", "stability"}
     empty: dict[str, Measure] = {name: lambda knobs, step: np.nan for name in NEWER}
     assert set(drawn(grid(), empty)) == set(without)
@@ -113,6 +113,23 @@ def test_a_mean_of_diverged_trials_is_none() -> None:
 def test_damping_is_the_inverse_of_rate_times_interval() -> None:
     numbers = drawn(grid(learning_rate=0.5))["damping"].numbers
     assert sorted(numbers["effective_damping"].unique()) == pytest.approx([0.02, 0.2, 2.0])
+
+
+def test_beside_fixed_features_all_are_read_at_the_loss_with_which_these_end_in_the_same_seed() -> None:
+    """The accuracy is a line in the logarithm of the loss, so at one loss all are equal, whatever K."""
+
+    def by_seed(knobs: dict[str, Any], step: int) -> float:
+        return accuracy(knobs, step) + (0.1 if knobs["width"] == 16 else 0.0)
+
+    settings = [setting for width in (8, 16) for setting in grid(width=width)]
+    numbers = drawn(settings, {"test_acc_lin": by_seed})["fixed_features"].numbers
+    beside = numbers[numbers["measurement"] == "test_acc_beside_fixed_features"]
+    for width, above in ((8, 0.0), (16, 0.1)):
+        expected = accuracy({INTERVAL: 100}, 100) + above
+        assert beside.loc[beside["width"] == width, "mean"].tolist() == pytest.approx([expected] * len(INTERVALS))
+    ends = numbers[(numbers["measurement"] == "test_acc_lin") & (numbers["width"] == 8)].set_index(INTERVAL)["mean"]
+    assert ends[1] > ends[10] > ends[100]
+    assert "fixed_features" not in drawn([setting for setting in grid() if setting[INTERVAL] < 100])
 
 
 def test_one_shot_shows_what_was_warmed_up_and_rounds_do_not() -> None:
