@@ -13,7 +13,7 @@ from tests.trials.fine_tuned import assert_close, knobs_of, rows_of, whole
 from trials.core.birds.sets import BirdData
 from trials.core.layer_groups.backbones import Sizes, built
 from trials.core.layer_groups.freezing import freeze
-from trials.core.layer_groups.prefix import prefix_activations
+from trials.core.layer_groups.prefix import forget_activations, prefix_activations
 from trials.core.layer_groups.training import Descent, optimiser_of, train_step
 
 
@@ -27,6 +27,17 @@ def test_fine_tuning_on_cached_activations_is_fine_tuning_on_images(monkeypatch,
     assert {row.pop("cached_parts") for row in whole(cached)} == {depth}
     assert {row.pop("cached_parts") for row in whole(uncached)} == {0}
     assert_close(cached, uncached)
+
+
+@pytest.mark.parametrize("order", [("float32", "bfloat16"), ("bfloat16", "float32")])
+def test_activations_of_one_precision_serve_no_trial_of_another(order):
+    rows = {}
+    for precision in order:
+        rows[precision] = rows_of(knobs_of(freeze_depth=2, precision=precision))
+    for precision in order:
+        forget_activations()
+        assert_close(rows[precision], rows_of(knobs_of(freeze_depth=2, precision=precision)))
+    assert whole(rows["float32"])[-1]["train_loss"] != whole(rows["bfloat16"])[-1]["train_loss"]
 
 
 @pytest.fixture

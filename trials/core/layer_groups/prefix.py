@@ -36,8 +36,8 @@ def prefix_activations(
 ) -> tuple[Float[Tensor, "samples ..."], ...]:
     """Return what the first `depth` parts make of each set of inputs, in eval mode.
 
-    A process remembers the last answer by the content of the inputs and of the parts: trials that follow with the
-    same ones compute nothing, and those that freeze more compute the parts beyond only.
+    A process remembers the last answer by the content of the inputs and of the parts and by the precision of products:
+    trials that follow with the same ones compute nothing, and those that freeze more compute the parts beyond only.
 
     Args:
         groups: The network, left in eval mode.
@@ -73,7 +73,7 @@ def _passed(groups: LayerGroups, hidden: Tensor, start: int, stop: int) -> Tenso
 
 def _digests(groups: LayerGroups, inputs: Sequence[Tensor], depth: int) -> Iterator[str]:
     """Yield the digest of what decides the activations after 0, 1, ... `depth` parts."""
-    content = hashlib.sha256()
+    content = hashlib.sha256(_arithmetic(inputs[0].device.type).encode())
     for of_set in inputs:
         _add(content, "inputs", of_set)
     yield content.hexdigest()
@@ -81,6 +81,11 @@ def _digests(groups: LayerGroups, inputs: Sequence[Tensor], depth: int) -> Itera
         for entry, value in groups.get_submodule(name).state_dict().items():
             _add(content, f"{name}.{entry}", value)
         yield content.hexdigest()
+
+
+def _arithmetic(device: str) -> str:
+    """Return what rounds products, beside the types of the numbers."""
+    return f"{torch.get_autocast_dtype(device)};" if torch.is_autocast_enabled(device) else "as they are;"
 
 
 def _add(content: hashlib._Hash, name: str, value: Tensor) -> None:
