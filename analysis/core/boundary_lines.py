@@ -24,14 +24,14 @@ class PowerLaw(NamedTuple):
 
 
 def crossings(cells: pd.DataFrame, across: str, along: str, level: float) -> pd.DataFrame:
-    """Return where the mean first falls below a level, going up in `across`: columns `along` and `across`.
+    """Return where the mean first crosses a level, up or down, as `across` grows: columns `along` and `across`.
 
     Between cells the mean is taken to be linear in the logarithm of `across`. Values of `along` without a crossing are
     left out.
 
     Args:
         cells: Table with columns `across`, `along` and `mean`.
-        across: Column in which the response falls.
+        across: Column in which the response falls or rises.
         along: Column each of whose values has a crossing.
         level: The level.
     """
@@ -39,9 +39,9 @@ def crossings(cells: pd.DataFrame, across: str, along: str, level: float) -> pd.
     for value, row in cells.dropna(subset=["mean"]).groupby(along):
         ordered = row.sort_values(across)
         places, means = np.log(ordered[across].to_numpy()), ordered["mean"].to_numpy()
-        below = np.flatnonzero((means[:-1] >= level) & (means[1:] < level))
-        if len(below):
-            first = below[0]
+        changes = np.flatnonzero(np.diff(means >= level))
+        if len(changes):
+            first = changes[0]
             share = (means[first] - level) / (means[first] - means[first + 1])
             found.append((value, float(np.exp(places[first] + share * (places[first + 1] - places[first])))))
     return pd.DataFrame(found, columns=[along, across])

@@ -66,7 +66,7 @@ class Plane:
     """Two knobs as the axes of a diagram, and the lines that the theory draws there.
 
     Attributes:
-        horizontal: Knob on the horizontal axis; along it the response falls.
+        horizontal: Knob on the horizontal axis; along it the response falls or rises.
         vertical: Knob on the vertical axis.
         response: What the colour shows.
         ratios: Ratios of scores; the boundary is where one is 1.

@@ -39,6 +39,8 @@ def drawn(tmp_path: Path, *overrides: str) -> dict[str, Drawing]:
 def test_a_crossing_lies_between_the_cells_around_it_in_the_logarithm() -> None:
     cells = pd.DataFrame({"x": [1.0, 10.0, 100.0], "y": 5, "mean": [1.0, 1.0, 0.5]})
     assert crossings(cells, "x", "y", 0.75)["x"].tolist() == pytest.approx([10**1.5])
+    assert crossings(cells.assign(mean=[0.5, 0.5, 1.0]), "x", "y", 0.75)["x"].tolist() == pytest.approx([10**1.5])
+    assert crossings(cells.assign(mean=[0.5, 1.0, 0.5]), "x", "y", 0.75)["x"].tolist() == pytest.approx([10**0.5])
     assert len(crossings(cells.assign(mean=1.0), "x", "y", 0.75)) == 0
 
 
