@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from analysis.core.panels import Panel, Panels
 
 _SIZE = (3.5, 2.9)  # inches
-_CHARACTERS = 14  # an inch
+_CHARACTERS = 13  # an inch
 _ROOM_ABOVE = 0.4  # inches
 _LEGEND_WIDTH = 1.1  # inches
 _MOST_BESIDE = 3  # measurements
