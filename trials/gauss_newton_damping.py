@@ -16,29 +16,30 @@ from typing import TYPE_CHECKING
 import torch
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
-from trials.core.curvature.damped_training import DampedTraining, damped_training, jacobian_for
+from trials.core.curvature.damped_training import DampedTraining, damped_training, jacobian_for, refuse_large_probe
 from trials.core.curvature.first_steps import first_steps
 from trials.core.curvature.kernel_probe import KERNEL_MEASUREMENTS
 from trials.core.curvature.objective import Objective, Split
 from trials.core.curvature.output_losses import CODINGS, OUTPUT_LOSSES
 from trials.core.curvature.progress import DIVERGED, RUNNING, Progress, counted, matched_measurements, restored
 from trials.core.curvature.proximal import DESCENTS, STEP_KINDS
-from trials.core.curvature.solver_choice import DEFINITE, MATRIX_FREE, SOLVERS, Sizes, choose_solver
+from trials.core.curvature.solver_choice import DEFINITE, MATRIX_FREE, SOLVERS, Choice, Sizes, choose_solver
 from trials.core.curvature.solvers import NOTHING, InnerSettings
 from trials.core.curvature.step_columns import STEP_MEASUREMENTS, step_columns
 from trials.core.curvature.step_rules import STEP_RULES, logarithmic_dampings
 from trials.core.curvature.surroundings import StepSettings
-from trials.core.data.examples import DataKnobs
+from trials.core.data.examples import DataKnobs, training_extent
 from trials.core.knobs import TrialKnobs, knob
 from trials.core.networks.cnn import cnn_large, cnn_small
 from trials.core.networks.mlp import mlp
-from trials.core.networks.network import Network
+from trials.core.networks.network import Network, refuse_batch_normalisation
 from trials.core.rows import Diverged, Measurement, Row
 from trials.core.schedule import logarithmic_steps
 from trials.core.streams import batch_indices
 
 if TYPE_CHECKING:
     from trials.core.context import TrialContext
+    from trials.core.data.arrays import Arrays
 
 NETWORKS: Mapping[str, Callable[[tuple[int, ...], int, DampingKnobs], Network]] = MappingProxyType(
     {
@@ -85,10 +86,18 @@ class DampingKnobs(TrialKnobs):
     data: DataKnobs = _DATA
 
     def __post_init__(self) -> None:
+        refuse_batch_normalisation(str(self.network))
         super().__post_init__()
         for message, contradictory in _contradictions(self).items():
             if contradictory:
                 raise ValueError(message)
+
+    def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:
+        """Compare the sizes of the data and of the network with the memory that the solver and the probe may take."""
+        samples, classes, shape = training_extent(arrays[self.data.name], self.data)
+        outputs = CODINGS[self.target_coding](torch.zeros(1, dtype=torch.int64), classes).shape[1]
+        objective, _ = _chosen(self, samples, outputs, shape)
+        refuse_large_probe(objective, self.probe_size, outputs)
 
 
 MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
@@ -154,13 +163,9 @@ def _training(knobs: DampingKnobs, context: TrialContext) -> DampedTraining:
         Split(examples.inputs.to(dtype), CODINGS[knobs.target_coding](examples.labels, examples.classes).to(dtype))
         for examples in context.data(knobs.data)
     )
-    outputs = train.targets.shape[1]
-    network = NETWORKS[knobs.network](tuple(train.inputs.shape[1:]), outputs, knobs)
-    units = knobs.width * knobs.depth + outputs if knobs.network == "mlp" else 0
-    sizes = Sizes(knobs.batch_size or len(train.inputs), outputs, network.parameter_count, units)
-    choice = choose_solver(knobs.solver, sizes, direct=knobs.precision == "float64", spectral=_wants_spectrum(knobs))
+    objective, choice = _chosen(knobs, len(train.inputs), train.targets.shape[1], tuple(train.inputs.shape[1:]))
     return damped_training(
-        Objective(network=network, loss=OUTPUT_LOSSES[knobs.loss], jacobian=jacobian_for(choice, sizes)),
+        objective,
         (train, test),
         choice,
         StepSettings(
@@ -173,6 +178,19 @@ def _training(knobs: DampingKnobs, context: TrialContext) -> DampedTraining:
         seed=knobs.seed,
         probe_size=knobs.probe_size,
     )
+
+
+def _chosen(knobs: DampingKnobs, samples: int, outputs: int, shape: tuple[int, ...]) -> tuple[Objective, Choice]:
+    """Return what is minimised and how, by sizes alone.
+
+    Raises:
+        ValueError: The solver asked for would need too much memory.
+    """
+    network = NETWORKS[knobs.network](shape, outputs, knobs)
+    units = knobs.width * knobs.depth + outputs if knobs.network == "mlp" else 0
+    sizes = Sizes(knobs.batch_size or samples, outputs, network.parameter_count, units)
+    choice = choose_solver(knobs.solver, sizes, direct=knobs.precision == "float64", spectral=_wants_spectrum(knobs))
+    return Objective(network=network, loss=OUTPUT_LOSSES[knobs.loss], jacobian=jacobian_for(choice, sizes)), choice
 
 
 def _beginning(knobs: DampingKnobs, context: TrialContext, training: DampedTraining) -> tuple[int, Progress]:

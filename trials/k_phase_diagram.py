@@ -115,8 +115,8 @@ class KPhaseKnobs(TrialKnobs):
     def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:
         """Compare the data's size with that of a kernel where steps are to be taken by it."""
         if self.round_method == "function_space":
-            samples, classes = training_extent(arrays[self.data.name], self.data)
-            refuse_large_kernel(samples, classes, PRECISIONS[self.precision].itemsize)
+            extent = training_extent(arrays[self.data.name], self.data)
+            refuse_large_kernel(extent.samples, extent.classes, PRECISIONS[self.precision].itemsize)
 
 
 MEASUREMENTS = MappingProxyType({**ROUND_MEASUREMENTS, **FEATURE_MEASUREMENTS})

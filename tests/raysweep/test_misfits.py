@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from raysweep.freeze_depth import STUDY
+from raysweep.gauss_newton_damping import STUDY as DAMPING
 from raysweep.service.command import main
 from trials.core.layer_groups.backbones import Sizes, built
 
@@ -34,3 +35,20 @@ def test_a_depth_that_a_librarys_network_lacks_is_refused(tmp_path: Path, capsys
     assert main(STUDY, [*UNSUITED, *network]) == 2
     listed = "1 = up to conv1, 2 = up to layer1"
     assert f"error: freeze_depth=9 is not one of 0 = nothing, {listed}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["solver=parameter", "width=4000"], "solver=parameter would take"),
+        (["solver=sample", "data.train_size=0", "network=cnn_l"], "solver=sample would take"),
+        (["network=cnn_l", "solver=cg", "probe_size=1000"], "probe_size=1000 would take"),
+        (["network=resnet18_bn"], "with batch normalisation the Jacobian of a sample depends on its batch"),
+    ],
+)
+def test_a_damped_step_that_takes_too_much_memory_is_refused(
+    overrides: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(DAMPING, ["space=smoke", "executor=serial", f"results={tmp_path}", *overrides]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line

@@ -104,7 +104,7 @@ def damped_training(
     Raises:
         ValueError: The Jacobian of the probe would take too much memory.
     """
-    _refuse_large_probe(objective, probe_size, splits[0].targets.shape[1])
+    refuse_large_probe(objective, probe_size, splits[0].targets.shape[1])
     train, test = splits
     initial = flattened(objective.network.initial(generator(seed, "initialisation"))).to(train.inputs)
     probed = torch.randperm(len(train.inputs), generator=generator(seed, "probe"))[:probe_size]
@@ -127,7 +127,12 @@ def jacobian_for(choice: Choice, sizes: Sizes) -> Callable[[Network, Tensor, Ten
     return matrix_free_jacobian if needs_no_matrix else dense_jacobian
 
 
-def _refuse_large_probe(objective: Objective, probe_size: int, outputs: int) -> None:
+def refuse_large_probe(objective: Objective, probe_size: int, outputs: int) -> None:
+    """Compare the Jacobian of a probe with the memory that it may take.
+
+    Raises:
+        ValueError: It is larger.
+    """
     parameters = objective.network.parameter_count
     gibibytes = jacobian_gibibytes(Sizes(probe_size, outputs, parameters))
     if objective.jacobian is not perceptron_jacobian and gibibytes > MEMORY_LIMIT_GIB:

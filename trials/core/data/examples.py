@@ -88,9 +88,25 @@ def black(name: str) -> float:
     return -scaling.mean / scaling.deviation
 
 
-def training_extent(arrays: Arrays, knobs: DataKnobs) -> tuple[int, int]:
-    """Return how many training samples the knobs choose, and how many classes there are."""
-    return knobs.train_size or len(arrays.train_labels) - knobs.train_offset, _classes(arrays)
+class Extent(NamedTuple):
+    """How much there is to train on.
+
+    Attributes:
+        samples: Number of training samples.
+        classes: Number of classes.
+        shape: Of one sample.
+    """
+
+    samples: int
+    classes: int
+    shape: tuple[int, ...]
+
+
+def training_extent(arrays: Arrays, knobs: DataKnobs) -> Extent:
+    """Return the extent of the training set that the knobs choose, before it is made."""
+    samples = knobs.train_size or len(arrays.train_labels) - knobs.train_offset
+    channels, *sides = arrays.train_inputs.shape[1:]
+    return Extent(samples, _classes(arrays), (channels, *(side // knobs.average_pool for side in sides)))
 
 
 def refuse_misfit(arrays: Arrays, knobs: DataKnobs) -> None:
