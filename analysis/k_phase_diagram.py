@@ -205,7 +205,9 @@ def _ends(
     name: str,
 ) -> Drawing | None:
     ends = at_the_end(trials, rows)
-    if not measured or ends.loc[(ends["outcome"] == "finished") & ends[across].notna(), INTERVAL].nunique() < 2:
+    ends = ends[ends[across].notna()]
+    trials = trials[trials["trial_id"].isin(ends["trial_id"])]
+    if not measured or ends.loc[ends["outcome"] == "finished", INTERVAL].nunique() < 2:
         return None
     found = _panels(trials, ends, RATE)
     title = subject(trials, found, _SUBJECT, f"after {trials['steps'].max()} steps", _SEEDS)

@@ -28,7 +28,7 @@ from trials.core.networks.mlp import mlp
 from trials.core.networks.network import Network, refuse_batch_normalisation
 from trials.core.networks.precision import HALF, PRECISIONS, in_precision, products_in
 from trials.core.networks.resnet import resnet18
-from trials.core.optimisers.rules import RULES
+from trials.core.optimisers.rules import REACHES, RULES
 from trials.core.parameters import moved_to
 from trials.core.probes.feature_measurements import FEATURE_MEASUREMENTS
 from trials.core.probes.features import feature_probe
@@ -200,6 +200,7 @@ def prepared(knobs: KPhaseKnobs, context: TrialContext) -> tuple[Instruments, Me
         probe=feature_probe(network, initial, train, knobs.loss, size=knobs.probe_size, seed=knobs.seed),
         directions=torch.from_numpy(relevant_directions(knobs.data.name)).to(context.device) if known else None,
         learning_rate=knobs.learning_rate,
+        reach=REACHES[knobs.inner_optimizer](knobs.learning_rate, knobs.momentum),
         interval=knobs.feature_update_interval,
         warm_steps=knobs.warm_steps,
         measured_steps=logarithmic_steps(knobs.steps, knobs.measurements_per_decade),

@@ -107,6 +107,16 @@ def test_training_agrees_with_dense_jacobians(context, loss, interval):
     assert _largest_difference(rows, [dense[row["step"]] for row in rows], columns) < 1e-10
 
 
+def test_the_effective_damping_counts_what_momentum_adds_and_is_unknown_with_adam(context):
+    of = {
+        rule: _rows(context, inner_optimizer=rule, momentum=0.9, learning_rate=0.01, feature_update_interval=20)[-1]
+        for rule in ("sgd", "momentum", "adam")
+    }
+    assert of["sgd"]["effective_damping"] == pytest.approx(1 / (0.01 * 20))
+    assert of["momentum"]["effective_damping"] == pytest.approx(0.1 / (0.01 * 20))
+    assert of["adam"]["effective_damping"] is None
+
+
 def _dense_rows(context, knobs):
     """Train with J built explicitly at each re-anchoring and the residuals written by hand."""
     train, _ = (examples.to(torch.float64) for examples in context.data(knobs.data))

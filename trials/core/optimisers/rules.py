@@ -101,3 +101,12 @@ def _zeros(parameters: Parameters) -> Parameters:
 
 RULES: Mapping[str, Callable[[float], Rule]] = MappingProxyType({"sgd": plain, "momentum": heavy_ball, "adam": adam})
 LINEAR = ("sgd", "momentum")
+REACHES: Mapping[str, Callable[[float, float], float | None]] = MappingProxyType(
+    {
+        "sgd": lambda rate, momentum: rate,
+        "momentum": lambda rate, momentum: rate / (1 - momentum) if momentum < 1 else None,
+        "adam": lambda rate, momentum: None,
+    }
+)
+"""(learning rate, momentum) -> how far a gradient moves the parameters in the end, over itself; None where that depends
+on other gradients."""

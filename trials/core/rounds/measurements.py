@@ -44,7 +44,7 @@ ROUND_MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
             for layer in range(1, LAYERS + 1)
         },
         "effective_damping": Measurement(
-            meaning="1 / (learning rate x steps of the longest round so far), to which its plain steps amount"
+            meaning="1 / (learning rate x steps of the longest round so far), times 1 - momentum; null with adam"
         ),
         "round_converged": Measurement(meaning="whether the round had reached `round_tolerance`; null if 0", type=bool),
         "status": Measurement(meaning="converged or unconverged by `round_tolerance`, budget if it is 0", type=str),

@@ -64,6 +64,8 @@ class Instruments:
         probe: On what features are compared; None if they are not.
         directions: Orthonormal basis of the inputs' directions that decide the labels, where it is known.
         learning_rate: Length of a step.
+        reach: How far a gradient moves the parameters in the end, over itself: the rate, by momentum over what it does
+            not keep; None where that depends on other gradients.
         interval: Steps of a round at most (the paper's K).
         warm_steps: Steps at the beginning that each begin a round.
         measured_steps: Steps that have a row, whatever the rounds.
@@ -75,6 +77,7 @@ class Instruments:
     probe: FeatureProbe | None
     directions: Tensor | None
     learning_rate: float
+    reach: float | None
     interval: int
     warm_steps: int
     measured_steps: AbstractSet[int]
@@ -121,12 +124,12 @@ class Instruments:
         return row, Past(training_losses=losses, features=history, stability=stability)
 
     def _effective_damping(self, step: int) -> float | None:
-        """Return 1 / (eta k): k gradient steps on squared error filter a kernel's modes about as damping by it does.
+        """Return 1 / (reach k): k gradient steps on squared error filter a kernel's modes about as damping by it does.
 
         Source: Ali, Kolter, Tibshirani, arXiv 1810.10082, section 2 (gradient flow for time t and ridge 1 / t).
         """
         longest = min(self.interval, max(step - self.warm_steps, min(step, 1)))
-        return 1 / (self.learning_rate * longest) if longest else None
+        return 1 / (self.reach * longest) if longest and self.reach else None
 
     def _fits(self, training: Training, parameters: Parameters) -> dict[str, float]:
         """Return loss and accuracy of the trained function and of the network, on both splits."""
