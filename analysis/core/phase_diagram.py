@@ -20,6 +20,7 @@ MARKED = "marked"
 _DIVERGED: Mapping[str, Any] = {"facecolor": "#8C8C8C", "edgecolor": "#FFFFFF", "hatch": "////"}
 _MISSING: Mapping[str, Any] = {"facecolor": "#FFFFFF", "edgecolor": "#BBBBBB", "hatch": "...."}
 _DOT: Mapping[str, Any] = {"marker": "o", "markersize": 2.4, "color": "white", "markeredgecolor": "black"}
+_SOME: Mapping[str, Any] = {"marker": "x", "markersize": 5, "color": "#EE6677", "linestyle": "none"}
 _DOT_EDGE = 0.4  # points
 _FLOOR = 1.5
 
@@ -82,6 +83,7 @@ def draw_phase_diagram(
     """Draw the cells of `phase_cells` over two logarithmic axes.
 
     A cell in which at least half of the seeds diverged is hatched grey, one without any trial is dotted white.
+    A cross marks the mean of those that are left where fewer diverged.
 
     Args:
         axes: Where to draw.
@@ -101,6 +103,8 @@ def draw_phase_diagram(
     axes.add_collection(mesh, autolim=False)
     for kind, appearance in ((unstable, _DIVERGED), (missing, _MISSING)):
         axes.add_collection(PolyCollection(corners[kind], linewidth=0, **appearance), autolim=False)
+    some = cells[_partly_unstable(cells)]
+    axes.plot(some[horizontal], some[vertical], **_SOME)
     across, up = corners[..., 0], corners[..., 1]
     axes.set(xscale="log", yscale="log", xlim=(across.min(), across.max()), ylim=(up.min(), up.max()))
     if aligned:
@@ -137,6 +141,8 @@ def legend_entries(cells: pd.DataFrame, *, missing: str = "missing", dot: str = 
     entries: list[Artist] = []
     if _unstable(cells).any():
         entries.append(Patch(**_DIVERGED, label="diverged (half the seeds or more)"))
+    if _partly_unstable(cells).any():
+        entries.append(Line2D([], [], **_SOME, label="diverged (some seeds; mean of the others)"))
     if _missing(cells).any():
         entries.append(Patch(**_MISSING, label=missing))
     if dot:
@@ -146,6 +152,10 @@ def legend_entries(cells: pd.DataFrame, *, missing: str = "missing", dot: str = 
 
 def _unstable(cells: pd.DataFrame) -> pd.Series:
     return cells["diverged"] >= cells["seeds"].clip(lower=1)
+
+
+def _partly_unstable(cells: pd.DataFrame) -> pd.Series:
+    return (cells["diverged"] > 0) & ~_unstable(cells)
 
 
 def _missing(cells: pd.DataFrame) -> pd.Series:

@@ -76,6 +76,15 @@ def test_dots_spare_cells_without_a_colour() -> None:
     assert len(axes.lines[0].get_xdata()) == 4
 
 
+def test_a_mean_over_the_seeds_that_are_left_is_marked() -> None:
+    axes, table = Figure().subplots(), cells()
+    table.loc[(table["k"] == 10) & (table["step"] == 1), ["seeds", "diverged"]] = [2, 1]
+    draw_phase_diagram(axes, table, "step", "k", shown=colors.Normalize(0, 1), labels={})
+    assert axes.lines[0].get_xydata().tolist() == [[1, 10]]
+    assert "diverged (some seeds; mean of the others)" in [entry.get_label() for entry in legend_entries(table)]
+    assert len(legend_entries(cells())) == 2
+
+
 def test_the_legend_names_what_there_is() -> None:
     table = cells()
     assert len(legend_entries(table)) == 2

@@ -23,7 +23,8 @@ class Together:
         key: knobs -> hashable; trials of equal key may train together; None: this trial only by itself.
         most: Largest number of trials in one group.
         tolerance: Difference of a row's values from `run`'s that is allowed, over the largest value of the column in
-            the trial; stated in docs and tested.
+            the trial; stated in docs and tested. It is one of arithmetic: where a unit's sign hangs on rounding, a
+            recipe says which columns may differ by more (`rounds/together.py`).
     """
 
     run: TogetherRun
