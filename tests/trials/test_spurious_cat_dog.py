@@ -14,12 +14,13 @@ from tests.trials.test_checkpoints import BrokenOff, Memory
 from trials.core.checkpoints import as_arrays
 from trials.core.context import TrialContext
 from trials.core.data.arrays import Arrays
+from trials.core.layer_groups import pretraining
+from trials.core.layer_groups.pretraining import ACCURACY
 from trials.core.layer_groups.training import measured
 from trials.core.rows import checked
-from trials.core.spurious import pretraining
 from trials.core.spurious.arms import ARMS
 from trials.core.spurious.feature import FeatureKnobs
-from trials.core.spurious.pretraining import ACCURACY, NetworkKnobs, PretrainKnobs, pretrained
+from trials.core.spurious.pretraining import NetworkKnobs, PretrainKnobs, pretrained
 from trials.core.streams import drawn_from
 from trials.spurious_cat_dog import MEASUREMENTS, CatDogKnobs, prepared, run, shared_work
 

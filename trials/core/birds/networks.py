@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import torch
-
-from trials.core.birds.pretraining import ACCURACY, NONE, PretrainKnobs, StageKnobs, pretrained
+from trials.core.birds.pretraining import NONE, PretrainKnobs, StageKnobs, pretrained
 from trials.core.birds.sets import COMPOSED, BirdData
 from trials.core.layer_groups.backbones import Backbone, Sizes, built, known, take_bytes
 from trials.core.layer_groups.freezing import refuse_depth
+from trials.core.layer_groups.pretraining import ACCURACY, weights_of
 from trials.core.layer_groups.weights import WEIGHTS, load_weights
 from trials.core.streams import drawn_from
 
@@ -102,8 +101,7 @@ def _take_weights(backbone: Backbone, knobs: NetworkKnobs, context: TrialContext
     if knobs.pretrain.task == NONE:
         return None
     result = context.result_of(pretrained, _stage(knobs))
-    arrays = {name: torch.tensor(array) for name, array in result.items() if name != ACCURACY}
-    load_weights(backbone.groups, arrays, f"pretraining on {knobs.pretrain.task}")
+    load_weights(backbone.groups, weights_of(result), f"pretraining on {knobs.pretrain.task}")
     return float(result[ACCURACY])
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,8 @@ from trials.core.birds.composites import OTHERS, independent_composites, plain_i
 from trials.core.birds.sets import BirdData, as_seen
 from trials.core.knobs import Knobs, knob
 from trials.core.layer_groups.backbones import Sizes, built, take_bytes
-from trials.core.layer_groups.schedules import cosine
-from trials.core.layer_groups.training import Descent, optimiser_of, train_step
-from trials.core.streams import batch_indices, batches_an_epoch, drawn_from
+from trials.core.layer_groups.pretraining import Pretraining, kept, pretrain
+from trials.core.streams import drawn_from
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from trials.core.data.arrays import Arrays
     from trials.core.layer_groups.groups import LayerGroups
 
-NONE, TEST_IMAGES, ACCURACY = "none", 1000, "accuracy"
+NONE, TEST_IMAGES = "none", 1000
 Labelled = tuple[np.ndarray, np.ndarray]
 
 
@@ -95,21 +95,27 @@ def pretrained(knobs: StageKnobs, context: TrialContext) -> Mapping[str, np.ndar
     how, device = knobs.pretrain, context.device
     images, labels = _examples(knobs, context, "train", how.images)
     groups = _network(knobs, device)
-    steps = batches_an_epoch(len(images), how.batch_size)
-    schedule = cosine(how.epochs * steps)
-    descent = Descent(learning_rate=how.learning_rate, schedule=schedule, momentum=0.9, weight_decay=5e-4)
-    optimiser = optimiser_of(groups, descent)
-    for epoch in range(how.epochs):
-        numbers = torch.from_numpy(draws(knobs.seed, len(images), visit=epoch, stream="pretraining")).to(device)
-        for step in range(epoch * steps, (epoch + 1) * steps):
-            batch = batch_indices(knobs.seed, step, len(images), how.batch_size, device, stream="pretraining")
-            pixels = AUGMENTATIONS[how.augmentation](images[batch], numbers[batch])
-            train_step(groups, optimiser, descent, step, (pixels, labels[batch]))
+    recipe = Pretraining(
+        samples=len(images),
+        epochs=how.epochs,
+        batch_size=how.batch_size,
+        learning_rate=how.learning_rate,
+        seed=knobs.seed,
+        stream="pretraining",
+    )
+
+    @lru_cache(maxsize=1)
+    def numbers(epoch: int) -> Tensor:
+        return torch.from_numpy(draws(knobs.seed, len(images), visit=epoch, stream="pretraining")).to(device)
+
+    def batch(epoch: int, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        return AUGMENTATIONS[how.augmentation](images[chosen], numbers(epoch)[chosen]), labels[chosen]
+
+    pretrain(groups, recipe, batch, device)
     spare = spare_images(context.arrays(knobs.data.name), "test") // 2
     unseen, answers = _examples(knobs, context, "test", min(TEST_IMAGES, spare))
     right = predictions(groups, unseen) == answers
-    weights = {name: value.cpu().numpy() for name, value in groups.state_dict().items()}
-    return {**weights, ACCURACY: right.double().mean().cpu().numpy()}
+    return kept(groups, float(right.double().mean()))
 
 
 def _examples(knobs: StageKnobs, context: TrialContext, split: str, count: int) -> tuple[Tensor, Tensor]:

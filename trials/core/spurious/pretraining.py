@@ -10,12 +10,12 @@ import torch
 from trials.core.augmentation.transforms import TRANSFORMS
 from trials.core.data.examples import DataKnobs
 from trials.core.knobs import Knobs, knob
+from trials.core.layer_groups.pretraining import ACCURACY, Pretraining, kept, pretrain, weights_of
 from trials.core.layer_groups.residual import residual_groups
-from trials.core.layer_groups.schedules import cosine
-from trials.core.layer_groups.training import Descent, measured, optimiser_of, train_step
+from trials.core.layer_groups.training import measured
 from trials.core.spurious.feature import FeatureKnobs
 from trials.core.spurious.image_sets import chosen_images, seen_in_training
-from trials.core.streams import batch_indices, batches_an_epoch, drawn_from
+from trials.core.streams import drawn_from
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from trials.core.context import TrialContext
     from trials.core.layer_groups.groups import LayerGroups
 
-ACCURACY = "accuracy"
 PATTERNS = ("none", "same", "different")
 
 
@@ -90,27 +89,21 @@ def pretrained(knobs: PretrainingKnobs, context: TrialContext) -> Mapping[str, n
     pattern_seed = knobs.seed if recipe.feature != "different" else ~knobs.seed
     transform, stream = TRANSFORMS[recipe.augmentation], "pretraining augmentation"
     seen = seen_in_training(train, knobs.feature, pattern_seed, transform, stream)
-    epoch_steps = batches_an_epoch(len(train), recipe.batch_size)
-    steps = recipe.epochs * epoch_steps
-    descent = Descent(
+    how = Pretraining(
+        samples=len(train),
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
         learning_rate=recipe.learning_rate,
-        schedule=cosine(steps),
         momentum=knobs.momentum,
         weight_decay=recipe.weight_decay,
+        seed=knobs.seed,
+        stream="pretraining batches",
     )
-    optimiser = optimiser_of(groups, descent)
-    for step in range(steps):
-        batch = batch_indices(knobs.seed, step, len(train), recipe.batch_size, device, stream="pretraining batches")
-        inputs = seen(step // epoch_steps, batch)
-        train_step(groups, optimiser, descent, step, (inputs, train.images.labels[batch]))
-    accuracy = measured(groups, test.examples(test.plain())).accuracy
-    state = {name: value.detach().cpu() for name, value in groups.state_dict().items()}
-    return {name: value.numpy() for name, value in {**state, ACCURACY: torch.tensor(accuracy)}.items()}
+    pretrain(groups, how, lambda epoch, chosen: (seen(epoch, chosen), train.images.labels[chosen]), device)
+    return kept(groups, measured(groups, test.examples(test.plain())).accuracy)
 
 
 def loaded(groups: LayerGroups, arrays: Mapping[str, np.ndarray]) -> float:
     """Put a network where pretraining ended, and return its accuracy then."""
-    # A copy: stored arrays may be read-only, which tensors cannot express.
-    state = {name: torch.from_numpy(value.copy()) for name, value in arrays.items() if name != ACCURACY}
-    groups.load_state_dict(state)
+    groups.load_state_dict(weights_of(arrays))
     return float(arrays[ACCURACY])

@@ -1,0 +1,90 @@
+"""Pretraining as a stage: SGD from an initialisation, and what is kept of it for the trials that go on from there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from trials.core.layer_groups.schedules import cosine
+from trials.core.layer_groups.training import Descent, optimiser_of, train_step
+from trials.core.streams import batch_indices, batches_an_epoch
+
+if TYPE_CHECKING:
+    from jaxtyping import Int64
+    from torch import Tensor
+
+    from trials.core.layer_groups.groups import LayerGroups
+
+ACCURACY = "accuracy"
+"""Name of the accuracy among the arrays that a pretraining leaves."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretraining:
+    """How a network is pretrained, by half a cosine from the first learning rate to 0.
+
+    Attributes:
+        samples: Size of the training set.
+        epochs: Passes through it.
+        batch_size: Samples a step.
+        learning_rate: The first one.
+        momentum: Share of the last step kept.
+        weight_decay: Multiple of the parameters added to the gradient.
+        seed: Of the batches.
+        stream: Name of their random stream.
+    """
+
+    samples: int
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    seed: int
+    stream: str
+
+
+def pretrain(
+    groups: LayerGroups,
+    how: Pretraining,
+    batch: Callable[[int, Int64[Tensor, " batch"]], tuple[Tensor, Tensor]],
+    device: torch.device,
+) -> None:
+    """Train all parts of a network.
+
+    Args:
+        groups: The network, on the device.
+        how: The recipe.
+        batch: (epoch, samples) -> inputs and labels.
+        device: Where batches are drawn to.
+    """
+    epoch_steps = batches_an_epoch(how.samples, how.batch_size)
+    steps = how.epochs * epoch_steps
+    descent = Descent(
+        learning_rate=how.learning_rate,
+        schedule=cosine(steps),
+        momentum=how.momentum,
+        weight_decay=how.weight_decay,
+    )
+    optimiser = optimiser_of(groups, descent)
+    for step in range(steps):
+        samples = batch_indices(how.seed, step, how.samples, how.batch_size, device, stream=how.stream)
+        train_step(groups, optimiser, descent, step, batch(step // epoch_steps, samples))
+
+
+def kept(groups: LayerGroups, accuracy: float) -> Mapping[str, np.ndarray]:
+    """Return the parameters and buffers of a pretrained network by name, and its accuracy."""
+    state = {name: value.detach().cpu().numpy() for name, value in groups.state_dict().items()}
+    return {**state, ACCURACY: np.array(accuracy)}
+
+
+def weights_of(arrays: Mapping[str, np.ndarray]) -> Mapping[str, Tensor]:
+    """Return the parameters and buffers among what `kept` returned.
+
+    They are copies: stored arrays may be read-only, which tensors cannot express.
+    """
+    return {name: torch.tensor(array) for name, array in arrays.items() if name != ACCURACY}
