@@ -104,7 +104,8 @@ def draw_phase_diagram(
     for kind, appearance in ((unstable, _DIVERGED), (missing, _MISSING)):
         axes.add_collection(PolyCollection(corners[kind], linewidth=0, **appearance), autolim=False)
     some = cells[_partly_unstable(cells)]
-    axes.plot(some[horizontal], some[vertical], **_SOME)
+    if len(some):
+        axes.plot(some[horizontal], some[vertical], **_SOME)
     across, up = corners[..., 0], corners[..., 1]
     axes.set(xscale="log", yscale="log", xlim=(across.min(), across.max()), ylim=(up.min(), up.max()))
     if aligned:

@@ -9,9 +9,10 @@ import torch
 
 from tests.trials.fine_tuned import PRETRAIN, knobs_of, rows_of, whole
 from trials.core.birds.networks import initial_network, shared_pretraining
-from trials.core.birds.pretraining import ACCURACY, PretrainKnobs, StageKnobs, pretrained
+from trials.core.birds.pretraining import PretrainKnobs, StageKnobs, pretrained
 from trials.core.birds.sets import BirdData
 from trials.core.context import TrialContext
+from trials.core.layer_groups.pretraining import ACCURACY
 
 
 def test_depths_and_tasks_begin_with_the_same_network_and_see_the_same_order():
