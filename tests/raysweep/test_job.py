@@ -90,7 +90,8 @@ def test_submit_carries_the_provenance_and_follows(head: Head, tmp_path: Path, m
 
 
 def test_a_stopped_job_goes_on_when_it_is_submitted_again(head: Head, tmp_path: Path) -> None:
-    settings = ("k_phase_diagram", "space=smoke", "steps=20000", "seed=range(4)", f"results={tmp_path}")
+    # So long that they train one by one, for trials that train together finish at once, and that a stop comes in time.
+    settings = ("k_phase_diagram", "space=smoke", "steps=60000", "seed=range(4)", f"results={tmp_path}")
     job = raysweep(head, "submit", "--no-wait", *settings).stdout.split("raysweep stop ")[1].strip()
     end = time.monotonic() + 120
     while time.monotonic() < end and not Results(tmp_path).finished("k_phase_diagram"):
