@@ -39,7 +39,7 @@ from trials.core.rounds.measuring import Instruments
 from trials.core.rounds.round import Problem
 from trials.core.rounds.survival import beginning, saved
 from trials.core.rounds.together import Lane, trained_together
-from trials.core.rounds.training import Calendar, Descent, the_same_lengths
+from trials.core.rounds.training import Calendar, Descent, unified_lengths
 from trials.core.rows import Diverged, Row
 from trials.core.schedule import logarithmic_steps
 from trials.core.streams import batch_indices, generator
@@ -101,7 +101,7 @@ class KPhaseKnobs(TrialKnobs):
     def __post_init__(self) -> None:
         lengths = (self.feature_update_interval, self.steps, self.warm_steps)
         if all(isinstance(value, int | float) and not isinstance(value, bool) for value in lengths):
-            interval, warm_steps = the_same_lengths(*lengths)
+            interval, warm_steps = unified_lengths(*lengths)
             object.__setattr__(self, "feature_update_interval", interval)
             object.__setattr__(self, "warm_steps", warm_steps)
         refuse_batch_normalisation(str(self.network))

@@ -47,7 +47,7 @@ class Calendar:
         return self.tolerance > 0 and step > begun and (step - begun) % self.check_every == 0
 
 
-def the_same_lengths(interval: float, steps: float, warm_steps: float) -> tuple[float, float]:
+def unified_lengths(interval: float, steps: float, warm_steps: float) -> tuple[float, float]:
     """Return one (interval, plain steps before) for all of the same training; what is not allowed stays as it is."""
     if interval < 1 or warm_steps < 0:
         return interval, warm_steps
