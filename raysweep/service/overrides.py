@@ -18,14 +18,15 @@ _PLANNERS = ("search.", "boundary.")
 def translated(override: str, columns: Mapping[str, KnobField]) -> str:
     """Return the override with what Hydra would take for a multi-run written as an axis.
 
-    `seed=range(5)` and `width=64,128` become axes, and expressions reach `search_spaces.core.axes` as text.
+    `seed=range(5)`, `seed=[0,1]` and `width=64,128` become axes, for a knob is one value; expressions reach
+    `search_spaces.core.axes` as text.
     """
     key, separator, value = override.partition("=")
     if not separator:
         raise UsageError(f"{override!r} is no override; write name=value, for example seed=1 (--help lists the names)")
     plain = key.lstrip("+~")
     several = re.fullmatch(r"\w+\(.*\)", value) or ("," in value and value[:1] not in "[{'\"")
-    if several and column_of(plain) in columns:
+    if (several or re.fullmatch(r"\[.*\]", value)) and column_of(plain) in columns:
         key = f"axes.{column_of(plain)}"
     elif plain.startswith("axes."):
         key = f"axes.{column_of(plain.removeprefix('axes.'))}"

@@ -34,7 +34,9 @@ def test_a_list_replaces_an_axis() -> None:
     assert axes("axes.feature_update_interval=[1,8,64,512]")["feature_update_interval"] == (1, 8, 64, 512)
 
 
-@pytest.mark.parametrize("override", ["axes.seed=range(5)", "seed=range(5)", "seed=0,1,2,3,4", "axes.seed=[0,1,2,3,4]"])
+@pytest.mark.parametrize(
+    "override", ["axes.seed=range(5)", "seed=range(5)", "seed=0,1,2,3,4", "axes.seed=[0,1,2,3,4]", "seed=[0,1,2,3,4]"]
+)
 def test_several_values_make_an_axis(override: str) -> None:
     assert axes(override)["seed"] == (0, 1, 2, 3, 4)
 
@@ -57,6 +59,7 @@ def test_one_value_replaces_the_space_s_axis() -> None:
 def test_a_nested_knob_may_be_an_axis() -> None:
     assert axes("axes.data.train_size=[100,200]")["data_train_size"] == (100, 200)
     assert axes("data.train_size=100,200")["data_train_size"] == (100, 200)
+    assert axes("data.train_size=[100,200]")["data_train_size"] == (100, 200)
 
 
 def test_the_data_set_s_place_is_no_knob() -> None:
