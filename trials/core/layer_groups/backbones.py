@@ -63,6 +63,10 @@ class Backbone:
     embeddings: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
 
+    def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return tensors that may bear the library's names under ours."""
+        return {self.names.get(name, name): value for name, value in state.items()}
+
 
 def _resnet(sizes: Sizes) -> Backbone:
     groups = residual.residual_groups(CHANNELS, sizes.classes, width=sizes.width, blocks=sizes.blocks)

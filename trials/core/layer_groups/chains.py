@@ -1,7 +1,7 @@
-"""Networks of timm and torchvision as layer groups, where their modules follow each other in a chain.
+"""Networks of timm and torchvision as layer groups: vision transformers, and chains of modules.
 
-Modules without parameters and normalisations belong to the part before them; the last module with parameters is the
-head. That the chain is the network is not assumed but computed, on random images.
+In a chain, modules without parameters and normalisations belong to the part before them; the last module with
+parameters is the head. That the parts are the network is not assumed but computed, on random images.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -17,14 +17,21 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from trials.core.layer_groups.groups import LayerGroups
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from trials.core.layer_groups.transformers import timm_transformer, torchvision_transformer
 
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _TRUNKS = frozenset({"blocks", "stages", "layers", "features"})
 _NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm)
 _TOLERANCE = 1e-5
+_NOISE = 0.02
+_SIDE = 224  # pixels; what torchvision's networks were made for
+_BEFORE_HEADS: Sequence[Callable[[], nn.Module]] = (
+    nn.Flatten,
+    nn.Identity,
+    lambda: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+    lambda: nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+)
+_Channels = tuple[float, ...]
 _MISFITS = (RuntimeError, TypeError, ValueError, AttributeError, AssertionError, LookupError)
 
 
@@ -41,8 +48,8 @@ class Chain(NamedTuple):
     """
 
     groups: LayerGroups
-    mean: tuple[float, ...]
-    deviation: tuple[float, ...]
+    mean: _Channels
+    deviation: _Channels
     side: int
     names: Mapping[str, str]
     embeddings: tuple[str, ...] = ()
@@ -59,11 +66,10 @@ def timm_chain(name: str, classes: int, *, pretrained: bool) -> Chain:
 
     network = _made("timm", name, lambda: timm.create_model(name, pretrained=pretrained, num_classes=classes))
     given = network.pretrained_cfg
-    transformer, side = isinstance(network, VisionTransformer), given["input_size"][-1]
-    candidates = [_transformer_parts(network)] if transformer else _candidates(network)
+    side, transformer = given["input_size"][-1], isinstance(network, VisionTransformer)
+    candidates = [timm_transformer(network)] if transformer else _candidates(network)
     groups = _checked(name, network, candidates, side)
-    embeddings = tuple(f"embed.{kind}" for kind in ("cls_token", "pos_embed") if transformer)
-    return Chain(groups, tuple(given["mean"]), tuple(given["std"]), side, _names(network, groups), embeddings)
+    return _chain(network, groups, tuple(given["mean"]), tuple(given["std"]), side)
 
 
 def torchvision_chain(name: str, classes: int, *, pretrained: bool) -> Chain:
@@ -72,17 +78,13 @@ def torchvision_chain(name: str, classes: int, *, pretrained: bool) -> Chain:
     Raises:
         ValueError: torchvision has no such network or no weights for it, or the network is no chain.
     """
-    from torchvision.models import get_model
+    from torchvision.models import VisionTransformer, get_model
 
     network = _made("torchvision", name, lambda: get_model(name, weights="DEFAULT" if pretrained else None))
-    groups = _checked(name, network, _candidates(network), 224)
-    *trunk, head = groups.names
-    linear = [module for module in groups.readout.modules() if isinstance(module, nn.Linear)][-1]
-    # What is before the last linear map, as in VGG, stays with the part before it.
-    modules = {part: groups.get_submodule(part) for part in trunk}
-    modules[trunk[-1]] = nn.Sequential(modules[trunk[-1]], *_before(groups.readout, linear))
-    renewed = LayerGroups({**modules, head: nn.Linear(linear.in_features, classes)})
-    return Chain(renewed, IMAGENET_MEAN, IMAGENET_DEVIATION, 224, _names(network, renewed))
+    side, transformer = getattr(network, "image_size", _SIDE), isinstance(network, VisionTransformer)
+    candidates = [torchvision_transformer(network)] if transformer else _candidates(network)
+    groups = _renewed(name, _checked(name, network, candidates, side), classes)
+    return _chain(network, groups, IMAGENET_MEAN, IMAGENET_DEVIATION, side)
 
 
 LIBRARIES: Mapping[str, Callable[..., Chain]] = MappingProxyType({"timm": timm_chain, "torchvision": torchvision_chain})
@@ -107,6 +109,14 @@ def _certain(network: nn.Module) -> None:
             module.p = 0.0
 
 
+def _chain(network: nn.Module, groups: LayerGroups, mean: _Channels, deviation: _Channels, side: int) -> Chain:
+    """Return a network's layer groups with what they expect; embeddings are the first part's own parameters."""
+    first = groups.names[0]
+    own = groups.get_submodule(first).named_parameters(recurse=False)
+    embeddings = tuple(f"{first}.{name}" for name, _ in own)
+    return Chain(groups, mean, deviation, side, _names(network, groups), embeddings)
+
+
 def _names(network: nn.Module, groups: LayerGroups) -> dict[str, str]:
     """Return the library's names of tensors and ours, those of a head that was replaced as the head's."""
     ours = {id(value): name for name, value in groups.state_dict(keep_vars=True).items()}
@@ -115,8 +125,8 @@ def _names(network: nn.Module, groups: LayerGroups) -> dict[str, str]:
 
 
 def _candidates(network: nn.Module) -> list[dict[str, nn.Module]]:
-    """Return what the parts may be: heads take vectors or places, which their modules do not tell."""
-    return [_parts(network, nn.Flatten()), _parts(network, nn.Identity())]
+    """Return what the parts may be: what heads take and what is done before is in no module."""
+    return [_parts(network, before()) for before in _BEFORE_HEADS]
 
 
 def _parts(network: nn.Module, before_head: nn.Module) -> dict[str, nn.Module]:
@@ -142,38 +152,22 @@ def _stages(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield name, module
 
 
-def _before(head: nn.Module, linear: nn.Module) -> list[nn.Module]:
-    """Return the modules of a head before its last linear map."""
-    inner = [module for module in head.modules() if not any(True for _ in module.children())]
-    return inner[: inner.index(linear)]
+def _renewed(name: str, groups: LayerGroups, classes: int) -> LayerGroups:
+    """Return the parts with a new head; what is before its last linear map, as in VGG, joins the part before it.
 
-
-def _transformer_parts(network: Any) -> dict[str, nn.Module]:
-    blocks = {f"block {number}": block for number, block in enumerate(network.blocks, start=1)}
-    return {"embed": _TimmEmbedding(network), **blocks, "tail": _TimmTail(network), "head": network.head}
-
-
-class _TimmEmbedding(nn.Module):
-    """What timm's vision transformers do before their blocks."""
-
-    def __init__(self, network: Any) -> None:
-        super().__init__()
-        self.patch_embed, self.norm_pre = network.patch_embed, network.norm_pre
-        self.cls_token, self.pos_embed = network.cls_token, network.pos_embed
-
-    def forward(self, images: Tensor) -> Tensor:
-        tokens = self.patch_embed(images)
-        first = self.cls_token.expand(len(images), -1, -1)
-        return self.norm_pre(torch.cat([first, tokens], 1) + self.pos_embed)
-
-
-class _TimmTail(nn.Module):
-    def __init__(self, network: Any) -> None:
-        super().__init__()
-        self.norm, self.fc_norm = network.norm, network.fc_norm
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        return self.fc_norm(self.norm(tokens)[:, 0])
+    Raises:
+        ValueError: The head has no linear map.
+    """
+    *trunk, head = groups.names
+    inner = [module for module in groups.readout.modules() if not any(True for _ in module.children())]
+    linear = [place for place, module in enumerate(inner) if isinstance(module, nn.Linear)]
+    if not linear:
+        raise ValueError(f"the head of network {name!r} has no linear map that another could take the place of")
+    before, last = inner[: linear[-1]], cast("nn.Linear", inner[linear[-1]])
+    modules = {part: groups.get_submodule(part) for part in trunk}
+    if before:
+        modules[trunk[-1]] = nn.Sequential(modules[trunk[-1]], *before)
+    return LayerGroups({**modules, head: nn.Linear(last.in_features, classes)})
 
 
 def _checked(name: str, network: nn.Module, candidates: Sequence[Mapping[str, nn.Module]], side: int) -> LayerGroups:
@@ -182,9 +176,10 @@ def _checked(name: str, network: nn.Module, candidates: Sequence[Mapping[str, nn
     Raises:
         ValueError: None of them does.
     """
-    images = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    random = torch.Generator().manual_seed(0)
+    images = torch.randn(1, 3, side, side, generator=random)
     network.eval()
-    with torch.no_grad():
+    with torch.no_grad(), _telling(network, random):
         expected = network(images)
         for parts in candidates:
             with contextlib.suppress(*_MISFITS):
@@ -194,3 +189,16 @@ def _checked(name: str, network: nn.Module, candidates: Sequence[Mapping[str, nn
                     return groups
     listed = ", ".join(candidates[0])
     raise ValueError(f"network {name!r} is no chain of its modules ({listed}), so that it has no freeze depths")
+
+
+@contextlib.contextmanager
+def _telling(network: nn.Module, random: torch.Generator) -> Iterator[None]:
+    """Let parameters that begin at zero, as some heads do, be noise for a while: behind zeros all parts are alike."""
+    zeros = [value for value in network.parameters() if not value.any()]
+    for value in zeros:
+        value.normal_(std=_NOISE, generator=random)
+    try:
+        yield
+    finally:
+        for value in zeros:
+            value.zero_()

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
 from trials.core.layer_groups.groups import LayerGroups
@@ -30,7 +31,9 @@ def lite0_groups(classes: int) -> LayerGroups:
 
     There is neither dropout nor stochastic depth: both are for training on ImageNet.
     """
-    return LayerGroups({**_trunk(_package().from_name("efficientnet-lite0")), PARTS[-1]: nn.Linear(FEATURES, classes)})
+    trunk = _trunk(_package().from_name("efficientnet-lite0"))
+    # Channels last in memory: convolutions of each channel by itself then take half the time on a CPU.
+    return LayerGroups({**trunk, PARTS[-1]: nn.Linear(FEATURES, classes)}).to(memory_format=torch.channels_last)
 
 
 def lite0_weights() -> Mapping[str, Tensor]:

@@ -66,7 +66,11 @@ def adjusted_average(accuracies: Sequence[float], counts: Sequence[int]) -> floa
 
 
 def group_columns(
-    right: Bool[Tensor, " images"], groups: Int64[Tensor, " images"], counts: Sequence[int], split: str
+    right: Bool[Tensor, " images"],
+    groups: Int64[Tensor, " images"],
+    counts: Sequence[int],
+    split: str,
+    names: Sequence[str] = GROUP_NAMES,
 ) -> dict[str, float | None]:
     """Return the columns of one split; waits for the device.
 
@@ -75,9 +79,10 @@ def group_columns(
         groups: Group of each image.
         counts: Training images of each group.
         split: What the columns' names begin with.
+        names: Names of the groups, which the columns' names end with.
     """
     accuracies = group_accuracies(right, groups, len(counts)).tolist()
-    named = {f"{split}_group_acc_{name}": value for name, value in zip(GROUP_NAMES, accuracies, strict=True)}
+    named = {f"{split}_group_acc_{name}": value for name, value in zip(names, accuracies, strict=True)}
     return {
         **named,
         f"{split}_adjusted_avg": adjusted_average(accuracies, counts),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from trials.core.birds.networks import CLASSES, PUBLISHED, NetworkKnobs, refuse_images, told
+from trials.core.fine_tuning.networks import PUBLISHED, NetworkKnobs, refuse_images, told
 from trials.core.layer_groups.backbones import Backbone, Sizes, built
 from trials.core.layer_groups.freezing import refuse_depth
 from trials.core.layer_groups.weight_outlines import OUTLINES
@@ -21,14 +21,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def refuse_what_does_not_fit(knobs: NetworkKnobs) -> None:
+def refuse_what_does_not_fit(knobs: NetworkKnobs, classes: int) -> None:
     """Compare the knobs with the network that they name, and the network with its weights.
+
+    Args:
+        knobs: What decides the network.
+        classes: Outputs of its new head.
 
     Raises:
         ValueError: There is no such network, it has no such depth or no embeddings to spare, its images are of another
             size, or the weights cannot be read or do not fit.
     """
-    backbone = _outlined(knobs.network, knobs.width, knobs.blocks)
+    backbone = _outlined(knobs.network, Sizes(classes=classes, width=knobs.width, blocks=knobs.blocks))
     refuse_depth(knobs.freeze_depth, backbone.groups.names)
     refuse_images(backbone, knobs)
     if knobs.freeze_scope == PUBLISHED and not backbone.embeddings:
@@ -37,16 +41,15 @@ def refuse_what_does_not_fit(knobs: NetworkKnobs) -> None:
         )
     outline = _outline(knobs.weights_source, knobs.weights, knobs.weights_sha256)
     if outline is not None:
-        ours = {backbone.names.get(name, name): value for name, value in outline.items()}
-        refuse_unfit(backbone.groups, ours, told(knobs))
+        refuse_unfit(backbone.groups, backbone.renamed(outline), told(knobs))
 
 
 # A sweep has many trials of few networks and files.
 @lru_cache(maxsize=16)
-def _outlined(network: str, width: int, blocks: int) -> Backbone:
+def _outlined(network: str, sizes: Sizes) -> Backbone:
     # Built with numbers: the first tensor drawn on `meta` imports the decompositions of all operations, for seconds.
     with drawn_from(0, "outline"):
-        backbone = built(network, Sizes(classes=CLASSES, width=width, blocks=blocks))
+        backbone = built(network, sizes)
     backbone.groups.to("meta")
     return backbone
 

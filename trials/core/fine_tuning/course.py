@@ -1,62 +1,58 @@
-"""Fine-tuning on birds: epochs of steps on what the frozen parts make of the images, and what is measured between."""
+"""Course of a fine-tuning: epochs of steps on what the frozen parts make of images, and what is measured between."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from trials.core.birds.answers import predictions
-from trials.core.birds.groups import TASKS, Birds
+from trials.core.layer_groups.answers import predictions
 from trials.core.layer_groups.part_norms import gradients_squared
-from trials.core.layer_groups.prefix import prefix_activations
 from trials.core.layer_groups.training import nothing_seen, restore, seen_fit, state_of, train_step
-from trials.core.probes.group_accuracy import GROUP_NAMES, group_columns, worst_group
+from trials.core.probes.group_accuracy import GROUP_MEASUREMENTS, group_columns, worst_group
 from trials.core.probes.selection import Selected, selected_again
+from trials.core.rows import Measurement
 from trials.core.streams import batch_indices, batches_an_epoch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from jaxtyping import Float, Int64
+    from jaxtyping import Float
     from torch import Tensor
 
-    from trials.core.birds.augmentations import Batches
     from trials.core.checkpoints import Saved, State
+    from trials.core.fine_tuning.augmentations import Batches
+    from trials.core.fine_tuning.splits import Splits
     from trials.core.layer_groups.groups import LayerGroups
     from trials.core.layer_groups.training import Descent, Optimiser
     from trials.core.rows import Value
 
 VALIDATED, LEAKED = "selected", "leaked"
 """Rules of selection: by the adjusted average on validation images, and on the test images as was published."""
+_RULES = {VALIDATED: "by the validation images", LEAKED: "by the test images, as was published"}
 
-
-class Split(NamedTuple):
-    """Images of one split.
-
-    Attributes:
-        inputs: Activations after the parts that are passed once and for all; images where there are none.
-        labels: What is to be predicted.
-        groups: Group of each image.
-        start: How many parts the inputs have passed.
-    """
-
-    inputs: Tensor
-    labels: Int64[Tensor, " images"]
-    groups: Int64[Tensor, " images"]
-    start: int
-
-
-class Splits(NamedTuple):
-    """The three splits and how many training images each group has."""
-
-    train: Split
-    val: Split
-    test: Split
-    counts: Sequence[int]
+COURSE_MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
+    {
+        "epoch": Measurement(meaning="epochs of fine-tuning", unit="epochs", type=int),
+        "lr": Measurement(meaning="learning rate of the step that comes next"),
+        "train_loss": Measurement(meaning="mean training loss over the last epoch's steps", unit="nats"),
+        "train_acc": Measurement(meaning="training accuracy over the last epoch's steps"),
+        **GROUP_MEASUREMENTS,
+        "worst_group_id": Measurement(meaning="group 2y + a with the lowest test accuracy", type=int),
+        **{
+            f"{rule}_{name}": Measurement(meaning=f"{meaning}, chosen {how}", type=kind)
+            for rule, how in _RULES.items()
+            for name, (meaning, kind) in {
+                "epoch": ("best epoch so far", int),
+                "score": ("adjusted average that the best epoch was chosen by", float),
+                "test_adjusted_avg": ("test_adjusted_avg at the best epoch so far", float),
+                "test_worst_group_acc": ("test_worst_group_acc at the best epoch so far", float),
+            }.items()
+        },
+    }
+)
+"""What `measured` returns, of images in four groups 2y + a."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,38 +104,6 @@ class Progress:
         return 0.0 if self.seen is None else seen_fit(self.seen).loss
 
 
-def splits_of(
-    birds: Birds, task: str, groups: LayerGroups, depth: int, device: torch.device, *, changing: bool = False
-) -> Splits:
-    """Return the splits with activations after the first `depth` parts, which are frozen.
-
-    Args:
-        birds: The images.
-        task: One of `TASKS`.
-        groups: The network.
-        depth: How many parts are passed once and for all.
-        device: Where the network is.
-        changing: Whether training sees other images at each visit: they stay images, and pass all parts in each step.
-    """
-    images = _on_device(birds, device)
-    starts = (0 if changing else depth, depth, depth)
-    kept = [of_split for of_split, _ in images[:1]] if changing else []
-    inputs = (*kept, *prefix_activations(groups, [of_split for of_split, _ in images[len(kept) :]], depth))
-    splits = [
-        Split(activations, TASKS[task](of_groups), of_groups, start)
-        for activations, (_, of_groups), start in zip(inputs, images, starts, strict=True)
-    ]
-    train, validation, test = splits
-    return Splits(train, validation, test, birds.train.counts)
-
-
-@lru_cache(maxsize=1)
-def _on_device(birds: Birds, device: torch.device) -> tuple[tuple[Tensor, Tensor], ...]:
-    """Return images as bytes and groups of the three splits, copied: shared arrays are read-only, tensors cannot be."""
-    splits = (birds.train, birds.validation, birds.test)
-    return tuple((torch.tensor(of.images, device=device), torch.tensor(of.groups, device=device)) for of in splits)
-
-
 def began(saved: Saved | None, course: Course) -> Progress:
     """Return where to begin: at the beginning, or where a checkpoint was left, which the network is then put to."""
     if saved is None:
@@ -172,10 +136,11 @@ def measured(course: Course, progress: Progress) -> tuple[Progress, dict[str, Va
     }
     if progress.seen is not None:
         columns |= dict(zip(("train_loss", "train_acc"), seen_fit(progress.seen), strict=True))
+    names = course.splits.names
     for name, split in (("val", course.splits.val), ("test", course.splits.test)):
         right = predictions(course.groups, split.inputs, split.start) == split.labels
-        columns |= group_columns(right, split.groups, course.splits.counts, name)
-    columns["worst_group_id"] = worst_group([columns[f"test_group_acc_{name}"] for name in GROUP_NAMES])[0]
+        columns |= group_columns(right, split.groups, course.splits.counts, name, names)
+    columns["worst_group_id"] = worst_group([columns[f"test_group_acc_{name}"] for name in names])[0]
     if progress.epoch:
         shown = columns["test_adjusted_avg"], columns["test_worst_group_acc"]
         scores = {VALIDATED: columns["val_adjusted_avg"], LEAKED: columns["test_adjusted_avg"]}

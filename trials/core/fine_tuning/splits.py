@@ -1,0 +1,117 @@
+"""Splits: images in groups as fine-tuning sees them, behind the frozen parts that they pass once and for all."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import torch
+
+from trials.core.layer_groups.prefix import prefix_activations
+from trials.core.probes.group_accuracy import GROUP_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from jaxtyping import Int64, UInt8
+    from torch import Tensor
+
+    from trials.core.layer_groups.groups import LayerGroups
+
+
+class GroupedImages(Protocol):
+    """Images as bytes, and the group of each."""
+
+    @property
+    def images(self) -> UInt8[np.ndarray, "images channels height width"]: ...
+    @property
+    def groups(self) -> Int64[np.ndarray, " images"]: ...
+    @property
+    def counts(self) -> Sequence[int]:
+        """Images of each group."""
+        ...
+
+
+class GroupedSets(Protocol):
+    """The three splits; two objects are equal only if they are the same object."""
+
+    @property
+    def train(self) -> GroupedImages: ...
+    @property
+    def validation(self) -> GroupedImages: ...
+    @property
+    def test(self) -> GroupedImages: ...
+    def __hash__(self) -> int: ...
+
+
+class Split(NamedTuple):
+    """Images of one split.
+
+    Attributes:
+        inputs: Activations after the parts that are passed once and for all; images where there are none.
+        labels: What is to be predicted.
+        groups: Group of each image.
+        start: How many parts the inputs have passed.
+    """
+
+    inputs: Tensor
+    labels: Int64[Tensor, " images"]
+    groups: Int64[Tensor, " images"]
+    start: int
+
+
+class Splits(NamedTuple):
+    """The three splits.
+
+    Attributes:
+        train: What is trained on.
+        val: What chooses epochs and learning rates.
+        test: What is reported.
+        counts: Training images of each group.
+        names: Names of the groups, which columns bear.
+    """
+
+    train: Split
+    val: Split
+    test: Split
+    counts: Sequence[int]
+    names: Sequence[str] = GROUP_NAMES
+
+
+def splits_of(
+    sets: GroupedSets,
+    labels_of: Callable[[Tensor], Tensor],
+    network: LayerGroups,
+    depth: int,
+    device: torch.device,
+    *,
+    changing: bool = False,
+) -> Splits:
+    """Return the splits with activations after the first `depth` parts, which are frozen.
+
+    Args:
+        sets: The images.
+        labels_of: Groups -> what is to be predicted of their images.
+        network: What is fine-tuned.
+        depth: How many parts are passed once and for all.
+        device: Where the network is.
+        changing: Whether training sees other images at each visit: they stay images, and pass all parts in each step.
+    """
+    images = _on_device(sets, device)
+    starts = (0 if changing else depth, depth, depth)
+    kept = [of_split for of_split, _ in images[:1]] if changing else []
+    inputs = (*kept, *prefix_activations(network, [of_split for of_split, _ in images[len(kept) :]], depth))
+    splits = [
+        Split(activations, labels_of(of_groups), of_groups, start)
+        for activations, (_, of_groups), start in zip(inputs, images, starts, strict=True)
+    ]
+    train, validation, test = splits
+    return Splits(train, validation, test, sets.train.counts)
+
+
+@lru_cache(maxsize=1)
+def _on_device(sets: GroupedSets, device: torch.device) -> tuple[tuple[Tensor, Tensor], ...]:
+    """Return images as bytes and groups of the three splits, copied: shared arrays are read-only, tensors cannot be."""
+    splits = (sets.train, sets.validation, sets.test)
+    return tuple((torch.tensor(of.images, device=device), torch.tensor(of.groups, device=device)) for of in splits)
