@@ -23,7 +23,7 @@ from trials.core.augmentation.arms import ARMS, augmented
 from trials.core.augmentation.epochs import EPOCH_MEASUREMENTS, Training, beginning
 from trials.core.augmentation.mixing import MIXINGS
 from trials.core.augmentation.outcome import OUTCOME_MEASUREMENTS, outcome
-from trials.core.augmentation.transforms import TRANSFORMS, on_grey
+from trials.core.augmentation.transforms import TRANSFORMS, on_grey, refuse_mirrored_signs
 from trials.core.data.examples import DataKnobs
 from trials.core.data.images import prepared_images
 from trials.core.divergence import refuse_divergence
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from trials.core.context import TrialContext
     from trials.core.layer_groups.groups import LayerGroups
 
-# Their mirror images are other signs.
-SIGNS = frozenset({"digits", "jittered_digits", "jittered_digit_draws", "digit_pair", "mnist"})
 BORDERS = ("black", "grey")
 PRECISIONS = ("float32", "bfloat16")
 _DATA = DataKnobs(name="jittered_digits")
@@ -86,14 +84,11 @@ class AugmentationKnobs(TrialKnobs):
         if self.aug_arm in ("copies", "subset"):
             object.__setattr__(self, "exclude_identity", False)
         super().__post_init__()
-        if TRANSFORMS[self.transform].mirrors and self.data.name in SIGNS:
-            allowed = ", ".join(name for name, each in TRANSFORMS.items() if not each.mirrors)
+        refuse_mirrored_signs(self.transform, self.data.name)
+        if self.border == "grey" and TRANSFORMS[self.transform].of_bytes:
             raise ValueError(
-                f"transform={self.transform!r} mirrors images, which makes other signs of {self.data.name}; "
-                f"take one of {allowed}"
+                f"transform={self.transform!r} computes with bytes, whose border is black; take border=black"
             )
-        if self.border == "grey" and self.transform == "advanced":
-            raise ValueError("transform='advanced' computes with bytes, whose border is black; take border=black")
         if self.mixing != "none" and self.aug_arm != "fresh_aug":
             raise ValueError(f"mixing={self.mixing!r} is drawn anew in each batch: it needs aug_arm=fresh_aug")
         if not 0 <= self.momentum < 1:
