@@ -99,6 +99,16 @@ def test_the_last_row_tells_what_the_rows_were() -> None:
     assert told(small(aug_arm="fresh_aug", ratio=0.7))[-1]["invariance_rate_train_untransformed"] is None
 
 
+def test_fewer_rows_tell_the_same() -> None:
+    """Of each epoch that has one; the best test accuracy is the best of theirs."""
+    every = told(small(aug_arm="fixed_aug", ratio=0.3))
+    some = told(small(aug_arm="fixed_aug", ratio=0.3, row_interval=2))
+    assert [row["epoch"] for row in some] == [2, 3]
+    for row, whole in zip(some, every[1:], strict=True):
+        assert {**row, "test_acc_best": 0} == {**whole, "test_acc_best": 0}
+    assert some[-1]["test_acc_best"] == max(row["test_acc"] for row in some)
+
+
 @pytest.mark.parametrize("break_at", [2, 5, 11])
 def test_a_training_that_is_broken_off_tells_what_an_undisturbed_one_tells(break_at: int) -> None:
     """In the middle of an epoch as well: its row is a mean over all of its batches."""
