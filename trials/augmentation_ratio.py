@@ -74,6 +74,12 @@ class AugmentationKnobs(TrialKnobs):
     weight_decay: float = knob("decay of the parameters", 5e-4, at_least=0)
     precision: str = knob("numbers of the products; bfloat16 by autocast", "float32", choices=PRECISIONS)
     row_interval: int = knob("epochs between rows; the last epoch always has one", 1, unit="epochs", at_least=1)
+    validation_size: int = knob(
+        "training images, the last ones, that are held out and take the place of the test images: to choose knobs by",
+        0,
+        unit="images",
+        at_least=0,
+    )
     invariance_size: int = knob(
         "images of each kind whose answers are compared, 0 = all", 2000, unit="images", at_least=0
     )
@@ -132,6 +138,8 @@ def prepared(knobs: AugmentationKnobs, context: TrialContext) -> Training:
         ValueError: The data do not suit the knobs.
     """
     images, test = prepared_images(context.arrays(knobs.data.name), knobs.data, context.device)
+    if knobs.validation_size:
+        images, test = images.held_out(knobs.validation_size)
     transform = TRANSFORMS[knobs.transform]
     train = augmented(
         images,
