@@ -154,7 +154,7 @@ def prepared(knobs: AugmentationKnobs, context: TrialContext) -> Training:
     steps_an_epoch = batches_an_epoch(len(images), knobs.batch_size)
     with drawn_from(knobs.seed, "initialisation"):
         groups = _network(knobs)(tuple(images.pixels.shape[1:]), images.classes).to(context.device)
-    groups.to(memory_format=torch.channels_last)  # convolutions and pooling by it take a third less time
+    groups.to(memory_format=torch.channels_last)  # a quarter less time for convolutions and pooling on a CPU
     descent = _descent(knobs, knobs.epochs * steps_an_epoch)
     half = knobs.precision == "bfloat16"
     return Training(
