@@ -16,6 +16,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
+from analysis.core.arm_curves import ARM_COLOURS, MEANS, arm_entries, draw_arms
 from analysis.core.augmentation_levels import levels
 from analysis.core.augmentation_worth import (
     ACCURACY,
@@ -29,8 +30,9 @@ from analysis.core.augmentation_worth import (
     worth,
 )
 from analysis.core.boundary_lines import label_values
-from analysis.core.curves import draw_band, seed_band
-from analysis.core.figures import COLOURS, Drawing, present
+from analysis.core.equal_loss import EQUAL_ACCURACY, EQUAL_LOSS, at_equal_loss
+from analysis.core.figures import Drawing, present
+from analysis.core.invariance_gains import MARKERS, draw_gains, gains
 from analysis.core.pages import axes_grid, page_of_measurements, page_of_panels, titled
 from analysis.core.panels import Panel, Panels, panels, subject
 from analysis.core.phase_diagram import COLOUR_MAP
@@ -39,32 +41,25 @@ from analysis.core.study_figures import carried, finished_trials
 
 STUDY = "augmentation_ratio"
 SIZE, NETWORK, MIXING = "data_train_size", "network", "mixing"
-ARM_COLOURS: Mapping[str, str] = MappingProxyType(
-    dict(zip((COPIES, "fixed_aug", "fresh_aug", "fixed_aug_all", "subset"), COLOURS, strict=False))
-)
-ARM_NAMES: Mapping[str, str] = MappingProxyType(
-    {
-        COPIES: "copies",
-        "fixed_aug": "fixed transforms",
-        "fresh_aug": "fresh transforms",
-        "fixed_aug_all": "fixed, originals too",
-        "subset": "subset alone",
-    }
-)
 _COMPARED = ("fixed_aug", "fixed_aug_all", "fresh_aug")
 _SUBJECT = ("data_name", NETWORK, TRANSFORM, "epochs")
+_AT_EQUAL_LOSS = ("fixed_aug", "fresh_aug")
 _INTERVALS = "95 % bootstrap intervals over seeds"
 _EFFICIENCIES, _DARK = Normalize(-0.5, 1), 0.6
 _RATIO = "share of distinct images p"
 _ACCURACIES = MappingProxyType({ACCURACY: "test accuracy", "final_train_acc": "training accuracy (last epoch)"})
+_EQUALLY_TRAINED = MappingProxyType(
+    {EQUAL_ACCURACY: "test accuracy at equal training loss", EQUAL_LOSS: "that training loss (nats)"}
+)
 _KINDS = MappingProxyType(dict(zip(INVARIANCES, ("training images", "never transformed", "test images"), strict=True)))
-_MARKERS = MappingProxyType(dict(zip(INVARIANCES, ("o", "s", "^"), strict=True)))
 
 
 def draw(results: Results) -> Sequence[Drawing]:
     """Return every figure that the stored trials carry."""
     trials = finished_trials(results, STUDY)
-    return [*carried(FIGURES, lent(trials[trials[MIXING] == "none"])), *carried([levels], trials)]
+    own = lent(trials[trials[MIXING] == "none"])
+    rows = results.measurements(STUDY)
+    return [*carried(FIGURES, own), *carried([equal_loss], own, rows), *carried([levels], trials)]
 
 
 def curves(trials: pd.DataFrame) -> Drawing | None:
@@ -72,11 +67,26 @@ def curves(trials: pd.DataFrame) -> Drawing | None:
     if trials[RATIO].nunique() < 2:
         return None
     found = _panels(trials)
-    title = subject(trials, found, _SUBJECT, "mean and range of seeds")
+    title = subject(trials, found, _SUBJECT, MEANS)
     figure, numbers = page_of_measurements(
-        found, _ACCURACIES, _draw_arms, title=title, across=_RATIO, legend=_arms(trials)
+        found, _ACCURACIES, draw_arms, title=title, across=_RATIO, legend=arm_entries(trials)
     )
     return Drawing(figure, numbers)
+
+
+def equal_loss(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
+    """Return test accuracy at a training loss that all arms reach, and that loss, against the ratio."""
+    if trials[RATIO].nunique() < 2:
+        return None
+    own = at_equal_loss(trials[trials[ARM].isin([COPIES, *_AT_EQUAL_LOSS])], rows)
+    if not len(own):
+        return None
+    found = _panels(own, *_EQUALLY_TRAINED)
+    title = subject(own, found, _SUBJECT, MEANS)
+    figure, numbers = page_of_measurements(
+        found, _EQUALLY_TRAINED, draw_arms, title=title, across=_RATIO, legend=arm_entries(own)
+    )
+    return Drawing(figure, numbers, "equal_loss")
 
 
 def efficiency(trials: pd.DataFrame) -> Drawing | None:
@@ -92,17 +102,17 @@ def equivalent(trials: pd.DataFrame) -> Drawing | None:
 def invariance(trials: pd.DataFrame) -> Drawing | None:
     """Return the gain in accuracy over copies against the gain in invariance, a point each ratio and arm."""
     found = _panels(trials)
-    if not any(len(_gains(panel)) for panel in found.shown):
+    if not any(len(gains(panel)) for panel in found.shown):
         return None
-    kinds = [name for name in INVARIANCES if any(present(_gains(panel), name) for panel in found.shown)]
-    marks = [Line2D([], [], marker=_MARKERS[name], color="#555555", linestyle="", label=_KINDS[name]) for name in kinds]
+    kinds = [name for name in INVARIANCES if any(present(gains(panel), name) for panel in found.shown)]
+    marks = [Line2D([], [], marker=MARKERS[name], color="#555555", linestyle="", label=_KINDS[name]) for name in kinds]
     figure, numbers = page_of_panels(
         found,
-        _draw_gains,
-        title=subject(trials, found, _SUBJECT, "means over seeds; line: equal gains"),
+        draw_gains,
+        title=subject(trials, found, _SUBJECT, "means and 95 % intervals over seeds; line: equal gains"),
         across="gain in invariance rate over copies",
         up="gain in test accuracy over copies",
-        legend=[*_arms(trials[trials[ARM] != COPIES], marker=""), *marks],
+        legend=[*arm_entries(trials[trials[ARM] != COPIES], marker=""), *marks],
     )
     return Drawing(figure, numbers, "invariance")
 
@@ -113,8 +123,10 @@ def invariance_rates(trials: pd.DataFrame) -> Drawing | None:
     if trials[RATIO].nunique() < 2 or not kinds:
         return None
     found = _panels(trials)
-    title = subject(trials, found, _SUBJECT, "mean and range of seeds")
-    figure, numbers = page_of_measurements(found, kinds, _draw_arms, title=title, across=_RATIO, legend=_arms(trials))
+    title = subject(trials, found, _SUBJECT, MEANS)
+    figure, numbers = page_of_measurements(
+        found, kinds, draw_arms, title=title, across=_RATIO, legend=arm_entries(trials)
+    )
     return Drawing(figure, numbers, "invariance_rates")
 
 
@@ -141,24 +153,8 @@ def plane(trials: pd.DataFrame) -> Drawing | None:
 FIGURES = (curves, efficiency, equivalent, invariance, invariance_rates, plane)
 
 
-def _panels(trials: pd.DataFrame) -> Panels:
-    return panels(trials, trials, inside=(RATIO, ARM, *DRAWN), across=[], several=RATIO)
-
-
-def _arms(trials: pd.DataFrame, marker: str = "o") -> list[Line2D]:
-    shown = [arm for arm in ARM_NAMES if arm in set(trials[ARM])]
-    look: Mapping[str, Any] = {"marker": marker, "markersize": 3.5}
-    return [Line2D([], [], color=ARM_COLOURS[arm], label=ARM_NAMES[arm], **look) for arm in shown]
-
-
-def _draw_arms(axes: Axes, panel: Panel, column: str) -> pd.DataFrame:
-    bands = []
-    for arm in [name for name in ARM_NAMES if name in set(panel.rows[ARM])]:
-        band = seed_band(panel.rows[panel.rows[ARM] == arm], RATIO, column)
-        draw_band(axes, band, RATIO, colour=ARM_COLOURS[arm])
-        bands.append(band.assign(arm=arm))
-    label_values(axes, "x", panel.rows[RATIO])
-    return pd.concat(bands, ignore_index=True)
+def _panels(trials: pd.DataFrame, *measured: str) -> Panels:
+    return panels(trials, trials, inside=(RATIO, ARM, *DRAWN, *measured), across=[], several=RATIO)
 
 
 def _worth_figure(trials: pd.DataFrame, column: str, label: str, name: str) -> Drawing | None:
@@ -173,7 +169,7 @@ def _worth_figure(trials: pd.DataFrame, column: str, label: str, name: str) -> D
         title=title,
         across=_RATIO,
         up=label,
-        legend=_arms(trials[trials[ARM].isin(_COMPARED)]),
+        legend=arm_entries(trials[trials[ARM].isin(_COMPARED)]),
     )
     return Drawing(figure, numbers, name)
 
@@ -198,24 +194,6 @@ def _draw_worth(axes: Axes, table: pd.DataFrame, column: str) -> pd.DataFrame:
         axes.axhline(value, color="#999999", linewidth=0.8, linestyle=":")
     label_values(axes, "x", table[RATIO])
     return table
-
-
-def _gains(panel: Panel) -> pd.DataFrame:
-    """Return the means over seeds of an arm less those of copies at the same ratio, one row each arm and ratio."""
-    means = panel.rows.groupby([ARM, RATIO])[[ACCURACY, *INVARIANCES]].mean()
-    if COPIES not in means.index.get_level_values(ARM):
-        return pd.DataFrame()
-    gains = (means - means.loc[COPIES].reindex(means.index, level=RATIO)).drop(index=COPIES, level=ARM).reset_index()
-    return gains[(gains[RATIO] < 1) & gains[ACCURACY].notna() & gains[list(INVARIANCES)].notna().any(axis=1)]
-
-
-def _draw_gains(axes: Axes, panel: Panel) -> pd.DataFrame:
-    gains = _gains(panel)
-    for _, point in gains.iterrows():
-        for name, marker in _MARKERS.items():
-            axes.plot(point[name], point[ACCURACY], marker, color=ARM_COLOURS[point[ARM]], markersize=4.5)
-    axes.axline((0, 0), slope=1, color="#999999", linewidth=0.8)
-    return gains
 
 
 def _plane_cells(panel: Panel, vertical: str) -> pd.DataFrame:

@@ -108,6 +108,7 @@ class KPhaseKnobs(TrialKnobs):
         super().__post_init__()
         if 0 < self.data.train_size < self.batch_size:
             raise ValueError(f"batch_size={self.batch_size} exceeds data_train_size={self.data.train_size}")
+        self.rows.refuse_data(self.data.name)
         refuse_method(self.round_method, self.inner_optimizer, self.network, self.precision)
         if self.compiled:
             refuse_no_chain(self.network, "compiled=true")
@@ -124,7 +125,7 @@ MEASUREMENTS = MappingProxyType({**ROUND_MEASUREMENTS, **FEATURE_MEASUREMENTS})
 # they last long enough to need checkpoints.
 MAY_DIFFER = frozenset(
     {"seed", "learning_rate", "feature_update_interval", "warm_steps", "steps", "measurements_per_decade"}
-    | {"measured_rounds", "probe_size", "rows_ratio", "rows_aug_arm", "rows_transform"}
+    | {"measured_rounds", "probe_size", "rows_ratio", "rows_aug_arm"}
 )
 WIDEST_TOGETHER, LONGEST_TOGETHER = 256, 20_000
 
@@ -186,10 +187,10 @@ def prepared(knobs: KPhaseKnobs, context: TrialContext) -> tuple[Instruments, Me
     """Return what a trial's rows are measured with, and how its steps are computed."""
     dtype = PRECISIONS[knobs.precision]
     train, test = (examples.to(dtype) for examples in context.data(knobs.data))
-    train = fixed_set(train, knobs.rows, knobs.data, knobs.seed)
     network = NETWORKS[knobs.network](tuple(train.inputs.shape[1:]), train.classes, knobs)
+    rows = fixed_set(train, knobs.rows, knobs.data, knobs.seed)
     trained = compiled_network(in_precision(network, knobs.precision), wanted=knobs.compiled)
-    problem = Problem(network=trained, train=train, loss=LOSSES[knobs.loss])
+    problem = Problem(network=trained, train=rows, loss=LOSSES[knobs.loss])
     methods = chosen_methods(knobs.round_method, problem, knobs.batch_size, knobs.inner_optimizer)
     initial = moved_to(network.initial(generator(knobs.seed, "initialisation")), context.device, dtype)
     known = knobs.data.name in LAWS
@@ -197,7 +198,7 @@ def prepared(knobs: KPhaseKnobs, context: TrialContext) -> tuple[Instruments, Me
         problem=problem,
         test=test,
         initial=initial,
-        probe=feature_probe(network, initial, train, knobs.loss, size=knobs.probe_size, seed=knobs.seed),
+        probe=feature_probe(network, initial, rows, knobs.loss, size=knobs.probe_size, seed=knobs.seed),
         directions=torch.from_numpy(relevant_directions(knobs.data.name)).to(context.device) if known else None,
         learning_rate=knobs.learning_rate,
         reach=REACHES[knobs.inner_optimizer](knobs.learning_rate, knobs.momentum),

@@ -7,10 +7,11 @@ from types import MappingProxyType
 
 import pandas as pd
 
+from analysis.core.arm_curves import MEANS, draw_interval_band
 from analysis.core.augmentation_worth import ACCURACY, ARM, COPIES, RATIO, TRANSFORM
-from analysis.core.curves import draw_band, seed_band
 from analysis.core.figures import COLOURS, Drawing
 from analysis.core.pages import axes_grid
+from analysis.core.seed_means import seed_means
 
 LEVELS = ("none", "basic", "advanced")
 # CIFAR-10 test accuracy, of the slides to Shen, Bubeck and Gunasekar, arXiv 2203.01572.
@@ -30,17 +31,17 @@ def levels(trials: pd.DataFrame) -> Drawing | None:
     whole = whole[whole["level"] != ""]
     if whole["level"].nunique() < 2:
         return None
-    figure, grid = axes_grid(1, 1, size=(4.6, 3.4), title="CIFAR-10; dashed and hollow: published")
+    figure, grid = axes_grid(1, 1, size=(4.6, 3.4), title=f"CIFAR-10; {MEANS}; dashed: published")
     axes, numbers = grid[0, 0], []
     for colour, (network, published) in zip(COLOURS, PUBLISHED.items(), strict=False):
         own = whole[whole["network"] == network]
         if not len(own):
             continue
-        band = seed_band(own.assign(place=own["level"].map(LEVELS.index)), "place", ACCURACY)
-        draw_band(axes, band, "place", colour=colour, label=network)
+        means = seed_means(own.assign(place=own["level"].map(LEVELS.index)), ["place"], ACCURACY)
+        draw_interval_band(axes, means, "place", colour, network)
         axes.plot(range(len(LEVELS)), published, "o--", color=colour, markerfacecolor="white", linewidth=1)
         told = pd.DataFrame({"place": range(len(LEVELS)), "level": LEVELS, "published": published})
-        numbers.append(told.merge(band, on="place", how="left").assign(network=network))
+        numbers.append(told.merge(means, on="place", how="left").assign(network=network))
     axes.set(xlabel="augmentation", ylabel="test accuracy")
     axes.set_xticks(range(len(LEVELS)), LEVELS)
     axes.legend()

@@ -21,6 +21,9 @@ from analysis.core.augmentation_worth import (
     lent,
     worth,
 )
+from analysis.core.equal_loss import at_equal_loss
+from analysis.core.invariance_gains import gains
+from analysis.core.panels import Panel
 from analysis.core.results import Results
 from raysweep import k_phase_diagram
 from raysweep.augmentation_ratio import STUDY
@@ -122,6 +125,32 @@ def test_one_training_serves_all_knobs_that_mean_it() -> None:
     assert set(elsewhere.loc[elsewhere[ARM] == "copies", "network"]) == {"mlp"}, "another network is another training"
 
 
+def test_arms_are_compared_at_a_training_loss_that_all_reach() -> None:
+    """The slower arm at its end, the faster one between the two epochs around that loss."""
+    own = trials({"copies": [0.4], "fresh_aug": [0.6], "subset": [0.5]}, seeds=1)
+    alone = trials({"copies": [0.4]}, seeds=1, network="cnn3").assign(trial_id="alone")
+    losses = {"0": (1.0, 0.1, 0.01), "1": (2.0, 1.0, 0.5), "2": (0.1, 0.01, 0.001), "alone": (1.0, 0.1, 0.01)}
+    rows = pd.DataFrame(
+        {"trial_id": name, "step": step, "train_loss": loss, "test_acc": 0.1 * step}
+        for name, course in losses.items()
+        for step, loss in enumerate(course, start=1)
+    )
+    found = at_equal_loss(pd.concat([own, alone], ignore_index=True), rows).set_index("trial_id")
+    assert sorted(found.index) == ["0", "1", "2"], "a trial without companions has nothing to be compared with"
+    assert found["equal_train_loss"].tolist() == [0.5] * 3
+    expected = {"0": 0.1 + 0.1 * np.log(2) / np.log(10), "1": 0.3, "2": 0.1}
+    assert found["test_acc_at_equal_loss"].to_dict() == pytest.approx(expected)
+
+
+def test_gains_are_paired_by_seed() -> None:
+    """What seeds have in common is in no interval."""
+    own = trials({"copies": [0.4, 0.6], "fixed_aug": [0.6, 0.7]}, noise=0.1)
+    found = gains(Panel(setting={}, row=0, column=0, trials=own, rows=own))
+    assert found[RATIO].tolist() == [0.25, 0.5]
+    assert found[ACCURACY].tolist() == pytest.approx([0.2, 0.1])
+    assert found[f"{ACCURACY}_half_width"].tolist() == pytest.approx([0, 0], abs=1e-12)
+
+
 def test_levels_stand_beside_the_published_table() -> None:
     assert level_of("copies", "flip+crop4", "none") == "none"
     assert level_of("fresh_aug", "flip+crop4", "none") == "basic"
@@ -143,7 +172,7 @@ def test_figures_are_drawn_of_what_there_is(tmp_path: Path) -> None:
         return {drawing.name: drawing.numbers for drawing in draw(Results(tmp_path / name))}
 
     ratios = drawn("ratios", "axes.ratio=[0.1,0.5,1]", "data.train_size=400")
-    assert {"", "efficiency", "equivalent", "invariance", "invariance_rates"} == set(ratios)
+    assert {"", "efficiency", "equivalent", "equal_loss", "invariance", "invariance_rates"} == set(ratios)
     assert len(ratios["efficiency"]) == 2
     assert ratios["invariance_rates"]["mean"].dropna().between(0, 1).all()
     transforms = drawn("transforms", "axes.transform=[crop1,crop2]", "data.train_size=400", "axes.ratio=[0.1,1]")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -16,7 +15,7 @@ from tests.trials.test_checkpoints import BrokenOff, Memory
 from trials.augmentation_ratio import MEASUREMENTS, AugmentationKnobs, prepared, run
 from trials.core.augmentation.transforms import TRANSFORMS
 from trials.core.context import TrialContext
-from trials.core.data.arrays import Arrays, load_arrays
+from trials.core.data.arrays import Arrays
 from trials.core.data.examples import DataKnobs
 from trials.core.data.images import Images
 from trials.core.layer_groups.groups import LayerGroups
@@ -85,6 +84,17 @@ def test_a_subset_takes_as_many_steps() -> None:
     assert [row["epoch"] for row in told(small(aug_arm="subset", ratio=0.3))] == [1, 2, 3]
 
 
+def test_knobs_can_be_chosen_by_images_of_which_none_is_trained_on() -> None:
+    training = prepared(small(ratio=0.5, validation_size=40), TrialContext())
+    whole = prepared(small(), TrialContext()).train.images
+    assert torch.equal(training.test.pixels, whole.pixels[60:])
+    assert torch.equal(training.test.labels, whole.labels[60:])
+    assert torch.equal(training.train.images.pixels, whole.pixels[:60])
+    assert len(training.train) == 60
+    with pytest.raises(ValueError, match="validation_size=100 leaves none of the 100 training images"):
+        prepared(small(validation_size=100), TrialContext())
+
+
 def test_the_last_row_tells_what_the_rows_were() -> None:
     rows = told(small(aug_arm="fixed_aug", ratio=0.3))
     assert [row["step"] for row in rows] == [5, 10, 15]
@@ -97,6 +107,16 @@ def test_the_last_row_tells_what_the_rows_were() -> None:
     half = told(small(aug_arm="fixed_aug", ratio=0.7))[-1]
     assert 0 <= half["invariance_rate_train_untransformed"] <= 1
     assert told(small(aug_arm="fresh_aug", ratio=0.7))[-1]["invariance_rate_train_untransformed"] is None
+
+
+def test_fewer_rows_tell_the_same() -> None:
+    """Of each epoch that has one; the best test accuracy is the best of theirs."""
+    every = told(small(aug_arm="fixed_aug", ratio=0.3))
+    some = told(small(aug_arm="fixed_aug", ratio=0.3, row_interval=2))
+    assert [row["epoch"] for row in some] == [2, 3]
+    for row, whole in zip(some, every[1:], strict=True):
+        assert {**row, "test_acc_best": 0} == {**whole, "test_acc_best": 0}
+    assert some[-1]["test_acc_best"] == max(row["test_acc"] for row in some)
 
 
 @pytest.mark.parametrize("break_at", [2, 5, 11])
@@ -197,29 +217,6 @@ def test_impossible_knobs_are_refused(changes: dict[str, Any], message: str) -> 
 def test_data_that_do_not_suit_are_refused_before_training(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         next(iter(run(small(**changes), TrialContext())))
-
-
-def test_jittered_digits_are_digits_at_other_places() -> None:
-    jittered, plain = load_arrays("jittered_digits"), load_arrays("digits")
-    assert jittered.train_inputs.shape == (1000, 1, 12, 12)
-    sums = [arrays.train_inputs.sum((1, 2, 3), dtype=np.int64) for arrays in (jittered, plain)]
-    assert np.array_equal(*sums)
-    offsets = {_offset(*pair) for pair in zip(jittered.test_inputs, plain.test_inputs, strict=True)}
-    assert offsets == set(itertools.product(range(5), repeat=2))
-    with pytest.raises(ValueError, match="takes no path"):
-        load_arrays("jittered_digits", "/anywhere")
-
-
-def _offset(canvas: np.ndarray, digit: np.ndarray) -> tuple[int, int]:
-    return next(place for place in _places() if np.array_equal(_window(canvas, *place), digit))
-
-
-def _places() -> Iterator[tuple[int, int]]:
-    return itertools.product(range(5), repeat=2)  # type: ignore[return-value]
-
-
-def _window(canvas: np.ndarray, down: int, right: int) -> np.ndarray:
-    return canvas[:, down : down + 8, right : right + 8]
 
 
 def test_one_fixed_transform_helps_and_fresh_ones_help_more() -> None:

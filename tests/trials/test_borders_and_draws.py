@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -81,3 +84,26 @@ def test_draws_of_jittered_digits_split_and_place_the_digits_anew():
     assert len({tuple(np.sort(part.sum((1, 2, 3), dtype=np.int64))) for part in train}) == DRAWS, "and other splits"
     with pytest.raises(ValueError, match="jittered_digit_draws comes with scikit-learn and takes no path"):
         load_arrays("jittered_digit_draws", "/anywhere")
+
+
+def test_jittered_digits_are_digits_at_other_places() -> None:
+    jittered, plain = load_arrays("jittered_digits"), load_arrays("digits")
+    assert jittered.train_inputs.shape == (1000, 1, 12, 12)
+    sums = [arrays.train_inputs.sum((1, 2, 3), dtype=np.int64) for arrays in (jittered, plain)]
+    assert np.array_equal(*sums)
+    offsets = {_offset(*pair) for pair in zip(jittered.test_inputs, plain.test_inputs, strict=True)}
+    assert offsets == set(itertools.product(range(5), repeat=2))
+    with pytest.raises(ValueError, match="takes no path"):
+        load_arrays("jittered_digits", "/anywhere")
+
+
+def _offset(canvas: np.ndarray, digit: np.ndarray) -> tuple[int, int]:
+    return next(place for place in _places() if np.array_equal(_window(canvas, *place), digit))
+
+
+def _places() -> Iterator[tuple[int, int]]:
+    return itertools.product(range(5), repeat=2)  # type: ignore[return-value]
+
+
+def _window(canvas: np.ndarray, down: int, right: int) -> np.ndarray:
+    return canvas[:, down : down + 8, right : right + 8]

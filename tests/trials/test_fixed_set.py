@@ -1,7 +1,8 @@
-"""Training sets realised once: the rows of the augmentation ratio, in the K phase diagram."""
+"""Training sets of few samples, formed by index: the rows of the augmentation ratio, in the K phase diagram."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,15 @@ import torch
 
 from trials.augmentation_ratio import AugmentationKnobs
 from trials.augmentation_ratio import prepared as prepared_ratio
-from trials.core.augmentation.fixed_set import FixedSetKnobs
+from trials.core.augmentation.fixed_set import FilledSet, FixedSetKnobs
 from trials.core.context import TrialContext
 from trials.core.data.arrays import Arrays
-from trials.core.data.examples import DataKnobs
-from trials.k_phase_diagram import KPhaseKnobs, prepared, run_many, together_key
+from trials.core.data.examples import DataKnobs, Examples, TrainingSet
+from trials.core.optimisers.rules import RULES
+from trials.core.rounds.choice import METHODS
+from trials.core.rounds.training import Descent, at_initialisation
+from trials.core.streams import batch_indices
+from trials.k_phase_diagram import KPhaseKnobs, prepared, run, run_many, together_key
 
 DIGITS = DataKnobs(name="jittered_digits", train_size=100, test_size=60)
 
@@ -25,7 +30,11 @@ def knobs(ratio: float = 0.3, arm: str = "fixed_aug", data: DataKnobs = DIGITS, 
 
 
 def inputs(trial: KPhaseKnobs) -> torch.Tensor:
-    return prepared(trial, TrialContext())[0].problem.train.inputs
+    return realised(prepared(trial, TrialContext())[0].problem.train)
+
+
+def realised(train: TrainingSet) -> torch.Tensor:
+    return torch.cat(list(train.chunks(7)))
 
 
 @pytest.mark.parametrize("arm", ["copies", "fixed_aug"])
@@ -33,9 +42,40 @@ def test_rows_are_those_of_the_augmentation_ratio(arm: str) -> None:
     ratio = AugmentationKnobs(ratio=0.3, aug_arm=arm, seed=2, batch_size=20, data=DIGITS)
     train = prepared_ratio(ratio, TrialContext()).train
     expected, labels = train.batch(torch.arange(100), visit=0)
-    realised = prepared(knobs(arm=arm, seed=2), TrialContext())[0].problem.train
-    assert torch.allclose(realised.inputs, expected, atol=1e-6)
-    assert torch.equal(realised.labels, labels)
+    own = prepared(knobs(arm=arm, seed=2), TrialContext())[0].problem.train
+    assert torch.allclose(realised(own), expected, atol=1e-6)
+    assert torch.equal(own.labels, labels)
+
+
+@pytest.mark.parametrize("transform", ["crop2", "cutout8", "rotation10"])
+def test_a_row_is_formed_alike_in_any_batch_and_none_is_stored(transform: str) -> None:
+    trial = knobs(rows=FixedSetKnobs(ratio=0.3, aug_arm="fixed_aug", transform=transform))
+    train = prepared(trial, TrialContext())[0].problem.train
+    assert isinstance(train, FilledSet)
+    assert max(value.numel() for value in vars(train).values() if isinstance(value, torch.Tensor)) <= 4 * len(train)
+    whole, order = realised(train), torch.randperm(100, generator=torch.Generator().manual_seed(0))
+    shown = train.at(order[:20])
+    assert torch.equal(shown.inputs, whole[order[:20]])
+    assert torch.equal(shown.labels, train.labels[order[:20]])
+    assert len(whole.flatten(1).unique(dim=0)) > 90, "the distinct samples and their transforms"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_trains_on_rows_formed_by_index_as_on_stored_ones(method: str) -> None:
+    trial = knobs(round_method=method, feature_update_interval=5)
+    instruments, methods = prepared(trial, TrialContext())
+    formed = instruments.problem
+    stored = Examples(inputs=realised(formed.train), labels=formed.train.labels, classes=10)
+    descent = Descent(rule=RULES["sgd"](0.0), learning_rate=0.1, weight_decay=0.0, forgets=False)
+    ends = []
+    for problem in (formed, replace(formed, train=stored)):
+        training = at_initialisation(problem, instruments.initial, descent, methods)
+        for step in range(12):
+            if step % 5 == 0:
+                training = training.linearised_anew(problem, descent, methods.at(0), step)
+            training = training.stepped(descent, batch_indices(0, step, 100, 20))
+        ends.append(training.parameters)
+    assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
 
 
 def test_borders_are_black_where_black_is_not_zero() -> None:
@@ -43,7 +83,7 @@ def test_borders_are_black_where_black_is_not_zero() -> None:
     arrays = Arrays(train_inputs=white, train_labels=labels, test_inputs=white, test_labels=labels)
     context = TrialContext(arrays=lambda name: arrays)
     data = DataKnobs(name="mnist", train_size=20, test_size=10)
-    shifted = prepared(knobs(ratio=0.1, data=data, batch_size=4), context)[0].problem.train.inputs
+    shifted = realised(prepared(knobs(ratio=0.1, data=data, batch_size=4), context)[0].problem.train)
     assert float(shifted.min()) == pytest.approx(-0.13 / 0.31)
     assert float(shifted.max()) == pytest.approx(0.87 / 0.31)
 
@@ -54,11 +94,25 @@ def test_all_rows_are_as_before_and_arms_one_trial() -> None:
     assert torch.equal(inputs(knobs(ratio=1.0)), TrialContext().data(DIGITS)[0].inputs)
 
 
-def test_ratios_and_arms_train_together() -> None:
-    trials = [knobs(ratio, arm) for ratio, arm in ((0.3, "copies"), (0.3, "fixed_aug"), (1.0, "copies"))]
+@pytest.mark.parametrize("arms", [("copies",), ("copies", "fixed_aug")])
+def test_trials_that_train_together_see_their_own_rows(arms: tuple[str, ...]) -> None:
+    """Of their own ratio, arm and seed, also after one of them has ended."""
+    settings = [{"arm": arm, "ratio": ratio, "seed": seed} for arm in arms for ratio, seed in ((0.3, 0), (0.5, 1))]
+    settings = [{"ratio": 1.0, "steps": 7}, *settings, {"ratio": 1.0, "seed": 2, "feature_update_interval": 4}]
+    trials = [knobs(**{"arm": "copies", "precision": "float64", **each}) for each in settings]
     assert len({together_key(trial) for trial in trials}) == 1
     last = dict(run_many(trials, TrialContext()))
-    assert len({row["train_loss_lin"] for row in last.values()}) == 3
+    for index, trial in enumerate(trials):
+        *_, alone = run(trial, TrialContext())
+        assert isinstance(last[index], dict)
+        assert last[index]["step"] == trial.steps
+        for name in ("train_loss_lin", "test_loss_net", "param_dist"):
+            assert last[index][name] == pytest.approx(alone[name], rel=1e-10), (index, name)
+
+
+def test_other_transforms_train_by_themselves() -> None:
+    rows = [FixedSetKnobs(ratio=0.3, aug_arm="fixed_aug", transform=name) for name in ("crop1", "crop2")]
+    assert len({together_key(knobs(rows=each)) for each in rows}) == 2
 
 
 def test_vectors_have_copies_and_no_transforms() -> None:
@@ -66,3 +120,12 @@ def test_vectors_have_copies_and_no_transforms() -> None:
     assert len(inputs(knobs(0.5, "copies", data)).unique(dim=0)) == 50
     with pytest.raises(ValueError, match="aug_arm='fixed_aug' needs images, and sparse_parity has vectors"):
         prepared(knobs(0.5, "fixed_aug", data), TrialContext())
+
+
+def test_transforms_that_do_not_suit_the_data_are_refused() -> None:
+    mirrored = FixedSetKnobs(ratio=0.3, aug_arm="fixed_aug", transform="flip+crop4")
+    with pytest.raises(ValueError, match=r"transform='flip\+crop4' mirrors images, which makes other signs of"):
+        knobs(rows=mirrored)
+    knobs(rows=mirrored, data=DataKnobs(name="cifar10"))
+    with pytest.raises(ValueError, match="transform='advanced' is not one of flip"):
+        FixedSetKnobs(ratio=0.3, aug_arm="fixed_aug", transform="advanced")

@@ -32,7 +32,7 @@ EPOCH_MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
         "train_acc": Measurement(meaning="accuracy on the epoch's batches, each before its step"),
         "test_loss": Measurement(meaning="mean cross-entropy on the test images", unit="nats"),
         "test_acc": Measurement(meaning="accuracy on the test images"),
-        "test_acc_best": Measurement(meaning="largest test accuracy of an epoch so far"),
+        "test_acc_best": Measurement(meaning="largest test accuracy of a row so far"),
         "steps": Measurement(meaning="steps of the whole training", unit="steps", type=int),
     }
 )
@@ -48,6 +48,10 @@ class Progress(NamedTuple):
 
     seen: Float[Tensor, " 3"]
     best: Float64[Tensor, ""]
+
+    def of_next_epoch(self) -> Progress:
+        """Return the progress before the first step of an epoch, whose batches are yet to be seen."""
+        return self._replace(seen=torch.zeros_like(self.seen))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +101,7 @@ class Training:
             "test_acc_best": float(best),
             "steps": self.steps,
         }
-        return row, Progress(torch.zeros_like(progress.seen), best)
+        return row, progress._replace(best=best).of_next_epoch()
 
     def state(self, progress: Progress) -> State:
         """Return all that the steps and the rows to come depend on."""

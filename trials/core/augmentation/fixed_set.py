@@ -1,22 +1,29 @@
-"""Training sets of fixed size whose distinct samples are few, realised once: for recipes that index their examples."""
+"""Training sets of fixed size whose distinct samples are few, for recipes that index their examples."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
 
 from trials.core.augmentation.arms import ARMS, row_numbers
+from trials.core.augmentation.draws import LANES
 from trials.core.augmentation.rows import distinct_count, filled_rows
-from trials.core.augmentation.transforms import TRANSFORMS
+from trials.core.augmentation.transforms import TRANSFORMS, refuse_mirrored_signs
 from trials.core.data.examples import black
 from trials.core.knobs import Knobs, knob
 
 if TYPE_CHECKING:
-    from trials.core.data.examples import DataKnobs, Examples
+    from jaxtyping import Bool, Float, Float32, Int64
+    from torch import Tensor
+
+    from trials.core.data.examples import DataKnobs, Examples, TrainingSet
 
 _FIXED = ("copies", "fixed_aug")
+_OF_NUMBERS = tuple(name for name, transform in TRANSFORMS.items() if not transform.of_bytes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,16 +32,71 @@ class FixedSetKnobs(Knobs):
 
     ratio: float = knob("share of the training rows that are distinct samples", 1.0, above=0, at_most=1)
     aug_arm: str = knob("what the other rows are", "copies", choices=_FIXED)
-    transform: str = knob("how fixed_aug transforms them", "crop2", choices=tuple(TRANSFORMS))
+    transform: str = knob("how fixed_aug transforms them", "crop2", choices=_OF_NUMBERS)
 
     def __post_init__(self) -> None:
         if self.ratio == 1:
             object.__setattr__(self, "aug_arm", "copies")
         super().__post_init__()
 
+    def refuse_data(self, name: str) -> None:
+        """Compare these knobs with the data set.
 
-def fixed_set(train: Examples, knobs: FixedSetKnobs, data: DataKnobs, seed: int) -> Examples:
-    """Return as many examples as there are, of which only a share is distinct.
+        Raises:
+            ValueError: Transforms would make other signs of its images.
+        """
+        if ARMS[self.aug_arm].copies:
+            refuse_mirrored_signs(self.transform, name)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FilledSet:
+    """A training set that holds no copy of a sample: rows are gathered and transformed where they are asked for.
+
+    Attributes:
+        samples: The samples, of which the rows show some.
+        sources: The sample that a row shows.
+        transform: (inputs, numbers) -> inputs; None where no row is transformed.
+        numbers: What a row is transformed by.
+        changed: Which rows are transformed.
+    """
+
+    samples: TrainingSet
+    sources: Int64[Tensor, " rows"]
+    transform: Callable[[Tensor, Tensor], Tensor] | None
+    numbers: Float32[Tensor, "rows 4"]
+    changed: Bool[Tensor, " rows"]
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    @cached_property
+    def labels(self) -> Int64[Tensor, " rows"]:
+        """The labels of all rows."""
+        return self.samples.labels[self.sources]
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return self.samples.classes
+
+    def at(self, samples: Int64[Tensor, " chosen"]) -> Examples:
+        """Return some of the rows."""
+        shown = self.samples.at(self.sources[samples])
+        if self.transform is None:
+            return shown
+        transformed = self.transform(shown.inputs, self.numbers[samples])
+        changed = self.changed[samples][:, None, None, None]
+        return replace(shown, inputs=torch.where(changed, transformed, shown.inputs))
+
+    def chunks(self, size: int) -> Iterator[Float[Tensor, "chunk ..."]]:
+        """Yield the inputs of all rows in turn, `size` at a time."""
+        for rows in torch.arange(len(self), device=self.sources.device).split(size):
+            yield self.at(rows).inputs
+
+
+def fixed_set(train: Examples, knobs: FixedSetKnobs, data: DataKnobs, seed: int) -> TrainingSet:
+    """Return a set of as many rows as there are samples, of which only a share is distinct.
 
     Samples, copies and their transforms are those of the study of the augmentation ratio at the same seed.
 
@@ -43,15 +105,70 @@ def fixed_set(train: Examples, knobs: FixedSetKnobs, data: DataKnobs, seed: int)
     """
     if knobs.ratio == 1:
         return train
-    size, device = len(train), train.inputs.device
+    size, device = len(train), train.labels.device
     rows = filled_rows(size, distinct_count(size, knobs.ratio), seed)
-    chosen = train.at(rows.sources.to(device))
-    if not ARMS[knobs.aug_arm].copies:
-        return chosen
-    if chosen.inputs.ndim != 4:
+    transforms = ARMS[knobs.aug_arm].copies
+    if transforms and train.inputs.ndim != 4:
         raise ValueError(f"aug_arm={knobs.aug_arm!r} needs images, and {data.name} has vectors")
-    border = black(data.name)
-    numbers = row_numbers(rows, size, seed).to(device)
-    transformed = TRANSFORMS[knobs.transform].apply(chosen.inputs - border, numbers) + border
-    changed = (rows.copies > 0).to(device)[:, None, None, None]
-    return replace(chosen, inputs=torch.where(changed, transformed, chosen.inputs))
+    border, transform = black(data.name), TRANSFORMS[knobs.transform]
+    return FilledSet(
+        samples=train,
+        sources=rows.sources.to(device),
+        transform=(lambda images, by: transform.apply(images - border, by) + border) if transforms else None,
+        numbers=(row_numbers(rows, size, seed) if transforms else torch.zeros(size, LANES)).to(device),
+        changed=(rows.copies > 0).to(device) & transforms,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SetsAbreast:
+    """Training sets over the same samples, asked for a batch of each at once.
+
+    Attributes:
+        rows: The rows of all sets, one set after another, or one set that all share.
+        begins: Where the rows of each begin.
+    """
+
+    rows: TrainingSet
+    begins: Int64[Tensor, " sets"]
+
+    def at(self, chosen: Int64[Tensor, "sets batch"]) -> tuple[Float[Tensor, "sets batch ..."], Tensor]:
+        """Return inputs and labels of some rows of each set."""
+        shown = self.rows.at((chosen + self.begins[:, None]).flatten())
+        return shown.inputs.unflatten(0, chosen.shape), shown.labels.unflatten(0, chosen.shape)
+
+    def only(self, sets: Sequence[int]) -> SetsAbreast:
+        """Return some of the sets."""
+        return replace(self, begins=self.begins[torch.tensor(sets, device=self.begins.device)])
+
+
+def abreast(sets: Sequence[TrainingSet]) -> SetsAbreast:
+    """Return sets that have the same samples and, where they transform them, the same transform."""
+    filled = [_filled(each) for each in sets]
+    begins = torch.arange(len(sets), device=filled[0].sources.device) * len(filled[0])
+    if all(each is not own for each, own in zip(sets, filled, strict=True)):
+        return SetsAbreast(rows=sets[0], begins=torch.zeros_like(begins))
+    return SetsAbreast(
+        rows=FilledSet(
+            samples=filled[0].samples,
+            sources=torch.cat([each.sources for each in filled]),
+            transform=next((each.transform for each in filled if each.transform), None),
+            numbers=torch.cat([each.numbers for each in filled]),
+            changed=torch.cat([each.changed for each in filled]),
+        ),
+        begins=begins,
+    )
+
+
+def _filled(train: TrainingSet) -> FilledSet:
+    """Return the set itself, or one that shows each of its samples once."""
+    if isinstance(train, FilledSet):
+        return train
+    size, device = len(train), train.labels.device
+    return FilledSet(
+        samples=train,
+        sources=torch.arange(size, device=device),
+        transform=None,
+        numbers=torch.zeros(size, LANES, device=device),
+        changed=torch.zeros(size, dtype=torch.bool, device=device),
+    )

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 PADDING_PIXEL = 0
 """Value of a pixel beyond the border of an image, before it is normalised: black."""
+SIGNS = frozenset({"digits", "jittered_digits", "jittered_digit_draws", "digit_pair", "mnist"})
+"""Data sets of signs, whose mirror images are other signs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +36,14 @@ class Transform:
         apply: (images (batch, channels, height, width), numbers (batch, 4)) -> images.
         keeps: numbers (batch, 4) -> which rows the transform leaves as they are.
         mirrors: Whether left and right may change places, which makes other signs of letters and digits.
+        of_bytes: Whether it computes with bytes alone, in whose images black is 0.
         padding_pixel: Value of what lies beyond a border, before images are normalised; None where it is grey.
     """
 
     apply: Callable[[Tensor, Tensor], Tensor]
     keeps: Callable[[Tensor], Tensor]
     mirrors: bool = False
+    of_bytes: bool = False
     padding_pixel: int | None = PADDING_PIXEL
 
 
@@ -49,7 +53,7 @@ def on_grey(transform: Transform, grey: Float32[Tensor, "channels 1 1"]) -> Tran
     It is what comes out where images are normalised first and padded with zeros afterwards.
 
     Args:
-        transform: One that computes with pixels as numbers, `advanced` does not.
+        transform: One that is not of bytes alone.
         grey: Pixel of each channel that is normalised to 0.
     """
     return replace(
@@ -141,6 +145,19 @@ TRANSFORMS: Mapping[str, Transform] = MappingProxyType(
         "crop8": _cropping(8),
         "cutout8": Transform(apply=partial(_cutout, side=8), keeps=_never),
         "rotation10": Transform(apply=partial(_rotated, degrees=10), keeps=_never),
-        "advanced": Transform(apply=_advanced, keeps=_never, mirrors=True),
+        "advanced": Transform(apply=_advanced, keeps=_never, mirrors=True, of_bytes=True),
     }
 )
+
+
+def refuse_mirrored_signs(transform: str, data: str) -> None:
+    """Compare a transform with a data set, both by name.
+
+    Raises:
+        ValueError: It mirrors what is another sign when mirrored.
+    """
+    if TRANSFORMS[transform].mirrors and data in SIGNS:
+        allowed = ", ".join(name for name, each in TRANSFORMS.items() if not each.mirrors)
+        raise ValueError(
+            f"transform={transform!r} mirrors images, which makes other signs of {data}; take one of {allowed}"
+        )

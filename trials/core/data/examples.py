@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -36,6 +36,26 @@ class DataKnobs(Knobs):
         refuse_misfit(arrays, self)
 
 
+class TrainingSet(Protocol):
+    """Labelled inputs that are asked for by index: held as one array, or formed of one where they are asked for."""
+
+    @property
+    def labels(self) -> Int64[Tensor, " samples"]:
+        """The labels of all samples."""
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+
+    def __len__(self) -> int: ...
+
+    def at(self, samples: Int64[Tensor, " chosen"]) -> Examples:
+        """Return some of the samples."""
+
+    def chunks(self, size: int) -> Iterator[Float32[Tensor, "chunk ..."]]:
+        """Yield the inputs of all samples in turn, `size` at a time."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Examples:
     """Labelled inputs on one device."""
@@ -50,6 +70,10 @@ class Examples:
     def at(self, samples: Int64[Tensor, " chosen"]) -> Examples:
         """Return some of the examples."""
         return replace(self, inputs=self.inputs[samples], labels=self.labels[samples])
+
+    def chunks(self, size: int) -> Iterator[Float32[Tensor, "chunk ..."]]:
+        """Yield all inputs in turn, `size` at a time, as views."""
+        return iter(self.inputs.split(size))
 
     def to(self, dtype: torch.dtype) -> Examples:
         """Return the examples with inputs of another precision."""

@@ -73,6 +73,17 @@ class Images:
         """Return some of the images."""
         return replace(self, pixels=self.pixels[samples], labels=self.labels[samples])
 
+    def held_out(self, size: int) -> tuple[Images, Images]:
+        """Return all but the last `size` images, and these.
+
+        Raises:
+            ValueError: Nothing is left.
+        """
+        if size >= len(self):
+            raise ValueError(f"validation_size={size} leaves none of the {len(self)} training images")
+        first, last = torch.arange(len(self), device=self.labels.device).tensor_split([len(self) - size])
+        return self.at(first), self.at(last)
+
     def examples(self) -> Examples:
         """Return the images as a network's inputs, all at once."""
         return Examples(inputs=self.normalised(self.pixels), labels=self.labels, classes=self.classes)

@@ -25,7 +25,7 @@ from trials.core.streams import generator
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from trials.core.data.examples import Examples
+    from trials.core.data.examples import Examples, TrainingSet
     from trials.core.networks.network import Network
     from trials.core.parameters import Parameters
     from trials.core.rows import Value
@@ -104,7 +104,7 @@ class FeatureProbe:
 
 
 def feature_probe(
-    network: Network, initial: Parameters, train: Examples, loss: str, *, size: int, seed: int
+    network: Network, initial: Parameters, train: TrainingSet, loss: str, *, size: int, seed: int
 ) -> FeatureProbe | None:
     """Return a probe of `size` training inputs drawn by the seed, all if there are fewer; None for size 0."""
     if size == 0:

@@ -11,7 +11,7 @@ from torch import Tensor
 from trials.core.losses.classification import accuracy
 
 if TYPE_CHECKING:
-    from trials.core.data.examples import Examples
+    from trials.core.data.examples import TrainingSet
     from trials.core.losses.classification import Loss
 
 # On a CPU, activations that stay in its cache make convolutions up to three times faster, and samples of few numbers
@@ -27,15 +27,16 @@ class Fit(NamedTuple):
     accuracy: float
 
 
-def fit(function: Callable[[Tensor], Tensor], examples: Examples, loss: Loss) -> Fit:
+def fit(function: Callable[[Tensor], Tensor], examples: TrainingSet, loss: Loss) -> Fit:
     """Return the mean loss and accuracy of `function`: inputs (batch, ...) -> outputs (batch, classes)."""
     with torch.no_grad():
-        outputs = torch.cat([function(inputs) for inputs in examples.inputs.split(_samples_a_pass(examples.inputs))])
+        outputs = torch.cat([function(inputs) for inputs in examples.chunks(_samples_a_pass(examples))])
         values = torch.stack([loss(outputs, examples.labels), accuracy(outputs, examples.labels)])
     return Fit(*values.tolist())
 
 
-def _samples_a_pass(inputs: Tensor) -> int:
+def _samples_a_pass(examples: TrainingSet) -> int:
+    inputs = next(examples.chunks(1))
     if inputs.device.type != "cpu":
         return _SAMPLES_ELSEWHERE
     return max(_FEWEST_ON_CPU, _NUMBERS_ON_CPU // inputs[0].numel())

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from trials.core.linearisation import Linearised
 from trials.core.networks.chain import Chain, refuse_no_chain
@@ -26,6 +26,9 @@ from trials.core.rounds.function_space import (
 )
 from trials.core.rounds.parameter_space import CachedRound, TangentRound
 from trials.core.rounds.round import Place, Problem, Round
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 METHODS: Mapping[str, Callable[[Problem, Linearised, Place], Round]] = MappingProxyType(
     {"jvp": TangentRound, "cached": CachedRound, "function_space": FunctionSpaceRound}
@@ -62,7 +65,7 @@ def chosen_methods(asked: str, problem: Problem, batch_size: int, rule: str) -> 
     """
     if asked != "auto":
         if asked == "function_space":
-            refuse_large_kernel(len(problem.train), problem.train.classes, problem.train.inputs.element_size())
+            refuse_large_kernel(len(problem.train), problem.train.classes, _first(problem).element_size())
         return Methods((Switch(0, asked, "asked for by round_method"),))
     if not isinstance(problem.network.forward, Chain):
         return Methods((Switch(0, "jvp", "the network is no chain of layers"),))
@@ -99,7 +102,7 @@ def refuse_method(asked: str, rule: str, network: str, precision: str) -> None:
 def _kernel(problem: Problem, layers: Sequence[tuple[Layer, Kept]], batch_size: int) -> Iterator[Switch]:
     """Yield the step from which the kernel serves, if it is small enough and its steps are the cheaper ones."""
     entries = len(problem.train) * problem.train.classes
-    if entries**2 * problem.train.inputs.element_size() > LARGEST_KERNEL_BYTES:
+    if entries**2 * _first(problem).element_size() > LARGEST_KERNEL_BYTES:
         return
     weighted = [(layer, kept) for layer, kept in layers if isinstance(layer, Weighted)]
     build = entries**2 * sum(layer.kernel_width for layer, _ in weighted) / _MULTIPLICATIONS
@@ -112,6 +115,11 @@ def _kernel(problem: Problem, layers: Sequence[tuple[Layer, Kept]], batch_size: 
 
 def _kept_of_one_sample(problem: Problem, chain: Chain) -> list[tuple[Layer, Kept]]:
     """Return each layer with what its derivative needs of one sample."""
-    first = problem.train.inputs[:1]
+    first = _first(problem)
     parameters = {name: first.new_zeros(shape) for name, shape in problem.network.shapes.items()}
     return list(zip(chain.layers, chain.opened(parameters, first).kept, strict=True))
+
+
+def _first(problem: Problem) -> Tensor:
+    """Return the input of the first training sample, (1, ...)."""
+    return next(problem.train.chunks(1))

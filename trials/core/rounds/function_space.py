@@ -6,7 +6,8 @@ so that the parameters and the velocity stay combinations of where the round beg
     theta = a theta_b + b v_b + J^T w,    f_lin = f_b + (a - 1) J theta_b + b J v_b + Theta w.
 
 A step needs the rows of Theta = J J^T that belong to its batch and changes (a, b, w). Adam divides entry by entry and
-leaves this space.
+leaves this space. The kernel pairs every sample with every other: a round holds what the anchor's pass kept of all of
+them, inputs included, also of rows that are formed by index.
 
 Source: Jacot et al., arXiv 1806.07572, section 4 (training of the outputs by the kernel).
 """
@@ -103,12 +104,13 @@ class FunctionSpaceRound:
 
     @cached_property
     def _opened(self) -> Opened:
-        return opened_everywhere(chain_of(self.model), self.model.anchor, self.problem.train.inputs)
+        return opened_everywhere(chain_of(self.model), self.model.anchor, self.problem.train)
 
     @cached_property
     def _kernel(self) -> Float[Tensor, "samples classes samples*classes"]:
         train = self.problem.train
-        kernel = tangent_kernel(chain_of(self.model), self.model.anchor, train.inputs)
+        (inputs,) = train.chunks(len(train))
+        kernel = tangent_kernel(chain_of(self.model), self.model.anchor, inputs)
         return kernel.view(len(train), train.classes, -1)
 
     @cached_property

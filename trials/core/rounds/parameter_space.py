@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from trials.core.checkpoints import State
+    from trials.core.data.examples import TrainingSet
 
 _CHUNK = 128
 
@@ -33,8 +34,8 @@ class TangentRound:
 
     def gradient(self, point: Parameters, batch: Int64[Tensor, " batch"]) -> Parameters:
         """Return the gradient on a batch; at the anchor itself it is that of the network, at its price."""
-        train = self.problem.train
-        return self.model.gradient(point, train.inputs[batch], train.labels[batch], self.problem.loss)
+        shown = self.problem.train.at(batch)
+        return self.model.gradient(point, shown.inputs, shown.labels, self.problem.loss)
 
     def parameters(self, vector: Parameters) -> Parameters:
         """Return the vector, which is its own coordinates."""
@@ -49,7 +50,8 @@ class TangentRound:
 class CachedRound:
     """Steps that read what the anchor's pass kept of every training sample: three products a layer become four.
 
-    The pass through all samples is made once, when first a step needs it: a round's first step is a plain one.
+    The pass through all samples is made once, when first a step needs it: a round's first step is a plain one. What is
+    kept of a sample includes its input: rows that are formed by index are here held for as long as the round lasts.
     """
 
     problem: Problem
@@ -60,7 +62,8 @@ class CachedRound:
         """Return the gradient on a batch."""
         train, loss = self.problem.train, self.problem.loss
         if point is self.model.anchor:
-            return self.model.gradient(point, train.inputs[batch], train.labels[batch], loss)
+            shown = train.at(batch)
+            return self.model.gradient(point, shown.inputs, shown.labels, loss)
         anchor, opened = self.model.anchor, self._opened.at(batch)
         displacement = difference(point, anchor)
         return linearised_gradient(chain_of(self.model), anchor, displacement, opened, train.labels[batch], loss)
@@ -75,7 +78,7 @@ class CachedRound:
 
     @cached_property
     def _opened(self) -> Opened:
-        return opened_everywhere(chain_of(self.model), self.model.anchor, self.problem.train.inputs)
+        return opened_everywhere(chain_of(self.model), self.model.anchor, self.problem.train)
 
 
 def chain_of(model: Linearised) -> Chain:
@@ -89,8 +92,8 @@ def chain_of(model: Linearised) -> Chain:
     return model.forward
 
 
-def opened_everywhere(chain: Chain, parameters: Parameters, inputs: Tensor) -> Opened:
+def opened_everywhere(chain: Chain, parameters: Parameters, train: TrainingSet) -> Opened:
     """Return the pass through all samples, made in pieces that fit a processor's cache."""
     with torch.no_grad():
-        passes = [chain.opened(parameters, chunk) for chunk in inputs.split(_CHUNK)]
+        passes = [chain.opened(parameters, chunk) for chunk in train.chunks(_CHUNK)]
         return joined(passes, torch.cat)

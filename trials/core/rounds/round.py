@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int64
     from torch import Tensor
 
-    from trials.core.data.examples import Examples
+    from trials.core.data.examples import TrainingSet
     from trials.core.losses.classification import Loss
     from trials.core.networks.network import Network
     from trials.core.optimisers.rules import Memory
@@ -38,7 +38,7 @@ class Problem:
     """
 
     network: Network
-    train: Examples
+    train: TrainingSet
     loss: Loss
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from trials.core.augmentation.fixed_set import abreast
 from trials.core.gradients import linearised_gradient
 from trials.core.linearisation import linearised
 from trials.core.networks.chain import Chain
@@ -112,7 +113,7 @@ class _Stack:
 
     def stepped(self, chain: Chain, descent: Descent, loss: Callable[[Tensor, Tensor], Tensor], batch: Batch) -> _Stack:
         """Return the stack after a step of every lane."""
-        inputs, labels = batch
+        inputs, labels = batch[0].flatten(2), batch[1]
 
         def total(outputs: Tensor, labels: Tensor) -> Tensor:
             # A loss is a mean over samples, and every lane has as many: this is the sum of the lanes' losses.
@@ -130,10 +131,11 @@ Batch = tuple["Tensor", "Tensor"]
 def trained_together(lanes: Sequence[Lane]) -> Iterator[tuple[int, Row | Diverged]]:
     """Train all lanes and yield (index, row) as rows arise; (index, Diverged) ends a lane and no other.
 
-    The lanes have the same network, data, loss, batch size and optimiser.
+    The lanes have the same network, data, loss, batch size and optimiser; rows of the data may be others in each.
     """
     problem, descent = lanes[0].instruments.problem, lanes[0].descent
-    chain, inputs = _without_flatten(chain_of(linearised(problem.network.forward, {}))), problem.train.inputs.flatten(1)
+    chain = _without_flatten(chain_of(linearised(problem.network.forward, {})))
+    train = abreast([lane.instruments.problem.train for lane in lanes])
     counts, stack = [_Counts(lane, Past()) for lane in lanes], _beginning(lanes)
     for step in count():
         going_on: list[int] = []
@@ -149,12 +151,13 @@ def trained_together(lanes: Sequence[Lane]) -> Iterator[tuple[int, Row | Diverge
             return
         if len(going_on) < len(counts):
             counts, stack = [counts[place] for place in going_on], stack.only(going_on)
+            train = train.only(going_on)
         due = [each.is_over(step) for each in counts]
         if any(due):
             stack = stack.linearised_anew(due)
             counts = [_begun(each, step) if over else each for each, over in zip(counts, due, strict=True)]
         batch = torch.stack([each.lane.batch(step) for each in counts])
-        stack = stack.stepped(chain, descent, problem.loss, (inputs[batch], problem.train.labels[batch]))
+        stack = stack.stepped(chain, descent, problem.loss, train.at(batch))
 
 
 def _begun(counts: _Counts, step: int) -> _Counts:
