@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
-from tests.trials.multi_view_trials import ends, knobs, mean, together
+from tests.trials.multi_view_trials import ends_of, knobs, small, together
 from tests.trials.patch_oracles import descended, written
 from trials.core.context import TrialContext
 from trials.core.feature_learning.fresh_samples import accuracies, fresh_factor
@@ -21,7 +20,6 @@ from trials.core.feature_learning.trainings import Trainings, begun
 from trials.core.rows import checked
 from trials.multi_view import MEASUREMENTS, TOGETHER, MultiViewKnobs, drawn, run
 
-SMALL = {"samples": 40, "rare_share": 0.1, "channels": 4, "dimension": 300, "initial_scale": 0.05, "test_samples": 100}
 ONLINE = {"augmentation": "views_fresh_noise", "augmentation_draws": "every_step", "dimension": 10**9}
 
 
@@ -36,37 +34,6 @@ def trained(trial: MultiViewKnobs, steps: int) -> tuple[Trainings, Geometry]:
     return training, directions
 
 
-@pytest.mark.parametrize(
-    ("exponent", "noise", "threshold", "tolerance"), [(1, 1.0, 0.05, 0.4), (2, 1.0, 0.5, 0.1), (3, 1.0, 0.5, 0.05)]
-)
-def test_what_is_learned_first_is_learned_when_the_closed_form_says(
-    exponent: int, noise: float, threshold: float, tolerance: float
-) -> None:
-    trials = [knobs(exponent=exponent, noise_magnitude=noise, threshold=threshold, seed=seed) for seed in range(3)]
-    for rows in together(trials):
-        last = rows[-5:]
-        first = min(last, key=lambda row: row["time_view_half"])
-        assert first["view"] == 1
-        assert first["time_view_half"] == pytest.approx(first["time_view_half_pred"], rel=tolerance)
-        assert first["time_view_half"] < first["time_noise_half_median"]
-
-
-@pytest.mark.slow
-def test_at_q_4_views_are_learned_when_the_closed_form_says() -> None:
-    for told in together([knobs(exponent=4, seed=seed) for seed in range(3)]):
-        rows = told[-5:]
-        assert [row["view"] for row in rows] == [1, 2, 3, 4, 5]
-        assert rows[0]["time_view_half"] == pytest.approx(rows[0]["time_view_half_pred"], rel=0.05)
-        for row in rows[1:]:  # no other view nor noise has anything to do with them at this noise
-            assert row["time_view_half"] == pytest.approx(row["time_view_half_pred"], rel=0.02)
-
-
-def test_where_noise_is_learned_first_the_closed_form_says_when() -> None:
-    for row in ends(8.0, range(3)):
-        assert row["time_noise_half_median"] == pytest.approx(row["time_noise_half_median_pred"], rel=0.05)
-        assert math.isinf(row["time_view_half"])
-
-
 def test_projections_follow_the_closed_form_while_it_is_small() -> None:
     rows = list(run(knobs(seed=1), TrialContext()))
     errors = [row["ode_rel_err_view"] for row in rows if row["view"] == 1 and row["ode_rel_err_view"] is not None]
@@ -76,25 +43,23 @@ def test_projections_follow_the_closed_form_while_it_is_small() -> None:
 
 def test_rare_views_are_learned_or_not() -> None:
     """One exponent of the transition, in seconds."""
-    for noise, least, most in ((1.0, 0.95, 1.0), (6.0, 0.0, 0.65)):
-        last = ends(noise, range(3))
-        assert least <= mean(last, "test_acc_rare_mean") <= most
-        assert mean(last, "train_acc") >= 0.99
+    last = ends_of("transition", "axes.exponent=[3]", "axes.noise_magnitude=[1,6]", "axes.seed=range(3)")
+    by_noise = last.groupby("noise_magnitude")
+    assert (by_noise["train_acc"].mean() >= 0.99).all()
+    assert by_noise["test_acc_rare_mean"].mean()[1] > 0.95
+    assert by_noise["test_acc_rare_mean"].mean()[6] < 0.65
 
 
 def test_a_linear_network_learns_all_at_once() -> None:
-    for noise in (0.5, 4.0):
-        assert mean(ends(noise, range(2), exponent=1), "test_acc_rare_mean") > 0.99
+    last = ends_of("transition", "axes.exponent=[1]", "axes.noise_magnitude=[0.5,4]", "axes.seed=range(2)")
+    assert (last["test_acc_rare_mean"] > 0.99).all()
 
 
 def test_normal_noise_has_the_same_two_phases() -> None:
-    for noise, least, most in ((1.0, 0.95, 1.0), (4.0, 0.0, 0.65)):
-        last = [
-            rows[-1]
-            for seed in range(2)
-            for rows in together([knobs(samples=100, noise="gaussian", noise_magnitude=noise, seed=seed)])
-        ]
-        assert least <= mean(last, "test_acc_rare_mean") <= most
+    last = ends_of("gaussian", "axes.noise_magnitude=[1,4]", "axes.seed=range(2)")
+    means = last.groupby("noise_magnitude")["test_acc_rare_mean"].mean()
+    assert means[1] > 0.95
+    assert means[4] < 0.65
 
 
 @pytest.mark.parametrize(
@@ -110,7 +75,7 @@ def test_normal_noise_has_the_same_two_phases() -> None:
     ids=str,
 )
 def test_trials_together_equal_trials_alone(changes: dict[str, Any]) -> None:
-    trials = [knobs(noise_magnitude=noise, **{**SMALL, **changes}) for noise in (1.0, 2.0, 4.0)]
+    trials = [small(noise_magnitude=noise, **changes) for noise in (1.0, 2.0, 4.0)]
     assert len({TOGETHER.key(trial) for trial in trials}) == 1
     apart = [list(checked(run(trial, TrialContext()), MEASUREMENTS)) for trial in trials]
     for alone, several in zip(apart, together(trials), strict=True):
@@ -134,24 +99,24 @@ def test_normal_noise_trains_together_only_where_it_is_the_same() -> None:
 
 
 def test_one_copy_gives_the_rows_of_no_augmentation() -> None:
-    one, none = (list(run(knobs(augmentation=arm, augmentation_copies=1, **SMALL), TrialContext()))
-                 for arm in ("views_fresh_noise", "none"))  # fmt: skip
+    arms = (small(augmentation=arm, augmentation_copies=1) for arm in ("views_fresh_noise", "none"))
+    one, none = (list(run(trial, TrialContext())) for trial in arms)
     assert one == none
 
 
 @pytest.mark.parametrize("exponent", [2, 3, 4])
 def test_the_closed_form_of_the_flat_phase_leads_to_the_same_end(exponent: int) -> None:
-    plain = knobs(exponent=exponent, **{**SMALL, "initial_scale": 0.02, "noise_magnitude": 0.5})
+    plain = small(views=5, exponent=exponent, initial_scale=0.02, noise_magnitude=0.5)
     stepped, skipped = (list(run(replace(plain, flat_phase=way), TrialContext())) for way in ("steps", "closed_form"))
     assert skipped[0]["step"] > 10
-    for one, other in zip(stepped[-5:], skipped[-5:], strict=True):
+    for one, other in zip(stepped[-plain.views :], skipped[-plain.views :], strict=True):
         assert one["time_view_half"] == pytest.approx(other["time_view_half"], rel=0.03)
         assert one["test_acc_view"] == other["test_acc_view"]
         assert one["proj_view_max"] == pytest.approx(other["proj_view_max"], rel=0.03)
 
 
 def test_normal_fresh_noise_has_the_covariance_of_the_weights() -> None:
-    trial = knobs(**{**SMALL, "noise": "gaussian", "dimension": 400})
+    trial = small(noise="gaussian", dimension=400)
     weights = descended(written(trial), trial, steps=150)[WEIGHT]
     training, directions = trained(trial, 150)
     factor = fresh_factor(directions, training, trial.initial_scale, trial.dimension)
@@ -159,7 +124,7 @@ def test_normal_fresh_noise_has_the_covariance_of_the_weights() -> None:
 
 
 def test_overlapping_fresh_noise_has_the_covariance_of_the_weights() -> None:
-    trial = knobs(**{**SMALL, "dimension": 20_000, "test_noise_overlaps": True})
+    trial = small(dimension=20_000, test_noise_overlaps=True)
     weights = descended(written(trial), trial, steps=150)[WEIGHT]
     training, directions = trained(trial, 150)
     factor = fresh_factor(directions, training, trial.initial_scale, trial.dimension, overlaps=True)
@@ -169,8 +134,7 @@ def test_overlapping_fresh_noise_has_the_covariance_of_the_weights() -> None:
 
 
 def test_fresh_noise_that_overlaps_changes_the_test_and_nothing_else() -> None:
-    noisy = {"noise_magnitude": 3.0}
-    apart, overlapping = together([knobs(**SMALL, **noisy), knobs(**SMALL, **noisy, test_noise_overlaps=True)])
+    apart, overlapping = together([small(noise_magnitude=3.0, test_noise_overlaps=how) for how in (False, True)])
     tested = {name for name in MEASUREMENTS if name.endswith("_acc") or name.startswith("test_acc")} - {"train_acc"}
     for one, other in zip(apart, overlapping, strict=True):
         assert {**one, **dict.fromkeys(tested)} == {**other, **dict.fromkeys(tested)}
@@ -183,7 +147,7 @@ def test_an_output_of_zero_is_an_error() -> None:
 
 
 def test_training_that_is_cut_short_says_so() -> None:
-    rows = list(run(knobs(steps=25, **SMALL), TrialContext()))
+    rows = list(run(small(steps=25), TrialContext()))
     assert rows[-1]["step"] == rows[-1]["steps_run"] == 25
     assert rows[-1]["stopped_by"] == "steps"
     assert rows[0]["step"] == 0
