@@ -10,6 +10,7 @@ import torch
 from torch.autograd.functional import hessian
 from torch.func import jacrev
 
+from trials.core.augmentation.fixed_set import FixedSetKnobs
 from trials.core.context import TrialContext
 from trials.core.data.examples import DataKnobs, Examples
 from trials.core.data.generated import LAWS, POOL, read, relevant_directions
@@ -20,7 +21,7 @@ from trials.core.networks.mlp import mlp
 from trials.core.networks.resnet import resnet18
 from trials.core.parameters import moved_to
 from trials.core.probes.feature_history import FeatureHistory, history_from
-from trials.core.probes.features import alignment, feature_probe
+from trials.core.probes.features import alignment, feature_probe, probe_indices
 from trials.core.probes.movement import PARTS, lengths, lengths_of_each, movement
 from trials.core.probes.stability import largest_gauss_newton_eigenvalue
 from trials.core.probes.tangent_kernel import (
@@ -150,6 +151,24 @@ def test_a_network_that_is_no_chain_has_a_representation_and_no_kernel():
     probe = _probe(network)
     assert set(probe.compared(probe.features(_initial(network)))) == {"rep_change", "rep_cka"}
     assert probe.stability_ratio(_initial(network), 0.1) > 0
+
+
+@pytest.mark.parametrize("changes", [{}, {"seed": 3}, {"rows": FixedSetKnobs(ratio=0.5)}, {"probe_size": 100}])
+def test_what_the_store_keeps_of_a_trial_names_its_probe(context, changes):
+    knobs = KPhaseKnobs(**{"width": 4, "batch_size": 8, "probe_size": 7, "data": DataKnobs(train_size=40), **changes})
+    instruments, _ = prepared(knobs, context)
+    train, named = instruments.problem.train, probe_indices(40, size=knobs.probe_size, seed=knobs.seed)
+    assert named.unique().tolist() == named.tolist(), "each once, in ascending order"
+    assert len(named) == min(knobs.probe_size, 40)
+    assert torch.equal(instruments.probe.examples.inputs, train.inputs[named])
+    assert torch.equal(instruments.probe.examples.labels, train.labels[named])
+
+
+def test_a_probe_depends_on_the_seed_alone_beside_the_sizes():
+    assert probe_indices(500, size=64, seed=0).tolist() == probe_indices(500, size=64, seed=0).tolist()
+    assert probe_indices(500, size=64, seed=0).tolist() != probe_indices(500, size=64, seed=1).tolist()
+    with pytest.raises(ValueError, match="at least 0 inputs, got -1"):
+        probe_indices(500, size=-1, seed=0)
 
 
 def test_no_probe_measures_nothing(context):
