@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from trials.core.augmentation.fixed_set import FixedSetKnobs
 from trials.core.context import TrialContext
 from trials.core.data.examples import DataKnobs, Examples
 from trials.core.data.generated import LAWS, POOL, read, relevant_directions
+from trials.core.linearisation import linearised
 from trials.core.losses.classification import CURVATURES, LOSSES
 from trials.core.networks.chain import Chain
 from trials.core.networks.cnn import cnn_large, cnn_small
@@ -199,6 +201,30 @@ def test_lengths_are_of_all_of_the_first_of_the_last_and_of_each_layer():
     assert columns["param_path_first"] == columns["param_path_layer_1"] == pytest.approx(10 / 2**0.5)
     assert columns["param_path_last"] == columns["param_path_layer_2"] == 20
     assert columns["param_dist_layer_3"] is columns["param_path_layer_8"] is None
+
+
+def test_the_gap_is_from_the_linearisation_to_the_network_over_what_the_round_has_moved():
+    network = NETWORKS["mlp"]
+    probe, anchor = _probe(network), _initial(network)
+    inputs = probe.examples.inputs
+    displacement = {name: 0.1 * _normal(*value.shape, seed=2) for name, value in anchor.items()}
+    moved = {name: value + displacement[name] for name, value in anchor.items()}
+    begun = network.forward(anchor, inputs)
+    along = torch.cat([value.flatten() for value in displacement.values()])
+    linear = begun + (_dense_jacobian(network, anchor, inputs) @ along).view_as(begun)
+    expected = (network.forward(moved, inputs) - linear).norm() / (linear - begun).norm()
+    model = linearised(network.forward, anchor)
+    columns = probe.gap(partial(model, moved), partial(model, anchor), probe.features(moved))
+    assert columns["lin_gap"] == pytest.approx(float(expected), rel=1e-10)
+    assert columns["lin_gap"] > 1e-3
+
+
+def test_the_velocity_is_the_distance_from_the_last_dated_row_over_the_steps_since():
+    first, between, now = (matrix @ matrix.T for matrix in (_normal(4, 4, seed=seed) for seed in range(3)))
+    history = FeatureHistory().after(first, 3, rounds_begun=0, begins=False, dated=True)
+    history = history.after(between, 5, rounds_begun=0, begins=False, dated=False)
+    expected = float(kernel_distance(now, first)) / 5
+    assert history.columns(now, 8, 0)["ntk_velocity"] == pytest.approx(expected)
 
 
 def test_effective_updates_count_equal_moves_and_discount_small_ones():
