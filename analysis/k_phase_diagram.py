@@ -136,7 +136,7 @@ def movement_of_layers(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | No
 
 def trajectories(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing:
     """Return loss and accuracy of the linearised model and of the network against the step, one line each K."""
-    found = _panels(trials, rows[rows["step"].isin(shared_steps(rows))], several="")
+    found = _panels(trials, rows[rows["step"].isin(shared_steps(rows))], several="", wraps=False)
     colours = ordered_colours(trials[INTERVAL])
 
     def draw_one(axes: Axes, panel: Panel, column: str) -> pd.DataFrame:
@@ -215,8 +215,11 @@ def _ends(
     return Drawing(figure, numbers, name)
 
 
-def _panels(trials: pd.DataFrame, rows: pd.DataFrame, *inside: str, several: str = INTERVAL) -> Panels:
-    return panels(trials, rows, inside=(INTERVAL, "seed", "steps", *inside), across=[RATE], several=several)
+def _panels(
+    trials: pd.DataFrame, rows: pd.DataFrame, *inside: str, several: str = INTERVAL, wraps: bool = True
+) -> Panels:
+    apart = (INTERVAL, "seed", "steps", *inside)
+    return panels(trials, rows, inside=apart, across=[RATE], several=several, wraps=wraps)
 
 
 def _tables(found: Panels, steps: Sequence[int]) -> list[pd.DataFrame]:

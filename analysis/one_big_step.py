@@ -18,12 +18,19 @@ _PANEL_WIDTH, _PANEL_HEIGHT = 9.2, 3.4
 
 
 def draw(results: Results) -> Sequence[Drawing]:
-    """Return errors and alignments of the stored trials, one row of panels for each setting.
+    """Return errors and alignments of the stored trials."""
+    return [errors_and_alignments(results.measurements(STUDY, knobs=True))]
+
+
+def errors_and_alignments(rows: pd.DataFrame) -> Drawing:
+    """Return errors and alignments of trials against the step's length, one row of panels for each setting.
 
     The numbers have one row for each setting, length and quantity. Errors are those of the best penalty of each trial,
     chosen on the test data: too good for the regression on the features and for that on the inputs alike.
+
+    Args:
+        rows: One for each trial and penalty, with columns of the knobs.
     """
-    rows = results.measurements(STUDY, knobs=True)
     trials = rows.groupby(["setting", LENGTH, "trial_id"]).agg(
         test_mse=("test_mse", "min"),
         test_mse_linear=("test_mse_linear", "min"),
@@ -42,7 +49,7 @@ def draw(results: Results) -> Sequence[Drawing]:
             numbers += [_drawn(left, chosen, errors, setting), _drawn(right, chosen, shares, setting)]
             left.set(ylabel="test error of the best regression", title=f"{setting}: error of a regression on")
             right.set(ylabel="|cosine| with the teacher", ylim=(0, 1), title="alignment of the first layer")
-    return [Drawing(figure, pd.concat(numbers, ignore_index=True))]
+    return Drawing(figure, pd.concat(numbers, ignore_index=True))
 
 
 def _drawn(axes: Axes, trials: pd.DataFrame, quantities: dict[str, str], setting: str) -> pd.DataFrame:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
 MOST_SHOWN = 6
+MOST_WRAPPED, WIDEST = 12, 4
 _TITLE_WIDTH = 44  # characters
 
 Setting = Mapping[str, Any]
@@ -65,7 +67,13 @@ class Panels:
 
 
 def panels(
-    trials: pd.DataFrame, rows: pd.DataFrame, *, inside: Collection[str], across: Collection[str], several: str = ""
+    trials: pd.DataFrame,
+    rows: pd.DataFrame,
+    *,
+    inside: Collection[str],
+    across: Collection[str],
+    several: str = "",
+    wraps: bool = False,
 ) -> Panels:
     """Return a panel for each combination of knobs that occurs; knobs with one value make none.
 
@@ -77,6 +85,7 @@ def panels(
         inside: Knobs that the figure shows within a panel.
         across: Knobs whose values stand side by side; those of all others stand one below the other.
         several: Knob that a panel needs several values of, unless no panel has.
+        wraps: Whether panels that make a single row go on in the next one, so that there is room for more.
     """
     varying = _varying(trials, inside)
     if several and varying:
@@ -87,7 +96,7 @@ def panels(
     downwards = spread(_combinations(trials, below), MOST_SHOWN)
     # Columns are chosen of the rows that are shown, so that none is empty where the knobs make no full grid.
     in_rows = pd.concat([_with(trials, setting) for setting in downwards])
-    sideways = spread(_combinations(in_rows, beside), MOST_SHOWN)
+    sideways = spread(_combinations(in_rows, beside), MOST_WRAPPED if wraps and len(downwards) == 1 else MOST_SHOWN)
     shown: list[Panel] = []
     for down in downwards:
         row = 1 + max((panel.row for panel in shown), default=-1)
@@ -102,7 +111,8 @@ def panels(
         for names, kept in ((below, downwards), (beside, sideways))
         if len(kept) < len(every := _combinations(trials, names))
     ]
-    return Panels(tuple(shown), " and ".join(notes))
+    found = Panels(tuple(shown), " and ".join(notes))
+    return _wrapped(found) if wraps else found
 
 
 def knob_names(trials: pd.DataFrame) -> list[str]:
@@ -142,6 +152,16 @@ def spread(ordered: Sequence[T], most: int) -> Sequence[T]:
     if len(ordered) <= most:
         return ordered
     return [ordered[index] for index in np.linspace(0, len(ordered) - 1, most).round().astype(int)]
+
+
+def _wrapped(panels: Panels) -> Panels:
+    """Return panels of a single long row in several rows of about one length."""
+    rows, columns = panels.shape
+    if rows > 1 or columns <= WIDEST:
+        return panels
+    length = math.ceil(columns / math.ceil(columns / WIDEST))
+    placed = (replace(each, row=at // length, column=at % length) for at, each in enumerate(panels.shown))
+    return replace(panels, shown=tuple(placed))
 
 
 def _varying(trials: pd.DataFrame, inside: Collection[str]) -> list[str]:

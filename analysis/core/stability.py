@@ -25,7 +25,7 @@ def stability(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     """Return the stability ratio of each row's round, that of its linearisation, against the step, one line a trial."""
     if not present(rows, RATIO):
         return None
-    found = panels(trials, rows, inside=(INTERVAL, "seed", "steps"), across=[RATE], several=INTERVAL)
+    found = panels(trials, rows, inside=(INTERVAL, "seed", "steps"), across=[RATE], several=INTERVAL, wraps=True)
     colours = ordered_colours(trials[INTERVAL])
     figure, numbers = page_of_panels(
         found,

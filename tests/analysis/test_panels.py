@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.core.panels import MOST_SHOWN, panels, spread, subject
+from analysis.core.panels import MOST_SHOWN, MOST_WRAPPED, WIDEST, panels, spread, subject
 from tests.analysis.training_frames import trained
 
 INTERVAL = "feature_update_interval"
@@ -50,6 +50,21 @@ def test_too_many_values_are_cut_to_evenly_spread_ones_and_the_title_says_so() -
     assert (
         subject(trials, found, ["network", "loss"]) == "mlp, cross_entropy; shown are 6 of 13 values of learning_rate"
     )
+
+
+def test_a_long_row_wraps_into_rows_of_about_one_length_where_it_may() -> None:
+    def shape(rates: int, widths: int = 1) -> tuple[tuple[int, int], int, str]:
+        settings = [{"learning_rate": 0.1 * rate, "width": width} for rate in range(rates) for width in range(widths)]
+        found = panels(*trained(settings), inside=INSIDE, across=["learning_rate"], wraps=True)
+        places = [(panel.row, panel.column) for panel in found.shown]
+        assert places == sorted(set(places)), "in reading order, each place once"
+        return found.shape, len(found.shown), found.omitted
+
+    assert shape(WIDEST) == ((1, WIDEST), WIDEST, "")
+    assert shape(5) == ((2, 3), 5, "")
+    assert shape(7) == ((2, 4), 7, "")
+    assert shape(13) == ((3, 4), MOST_WRAPPED, "12 of 13 values of learning_rate")
+    assert shape(7, widths=2) == ((2, MOST_SHOWN), 2 * MOST_SHOWN, "6 of 7 values of learning_rate")
 
 
 def test_knobs_that_make_no_full_grid_leave_no_row_or_column_empty() -> None:

@@ -92,6 +92,24 @@ def test_a_longer_trial_goes_on_from_the_end_of_a_shorter_one(interval: int, lon
     assert went_on == list(run(longer, TrialContext()))
 
 
+@pytest.mark.parametrize(
+    ("of", "at", "of_another"),
+    [
+        ({"feature_update_interval": 1}, 20, {"feature_update_interval": 60, "warm_steps": 20}),
+        ({"feature_update_interval": 60}, 30, {"feature_update_interval": 30}),
+    ],
+    ids=["a warm start from plain training", "a second round from fixed features"],
+)
+def test_a_trial_goes_on_from_another_that_was_the_same_training_until_then(
+    of: dict[str, Any], at: int, of_another: dict[str, Any]
+) -> None:
+    first = Memory(break_at=at)
+    rows_until_broken(dataclasses.replace(KNOBS, **of), first)
+    another = dataclasses.replace(KNOBS, **of_another)
+    went_on = list(run(another, TrialContext(checkpoints=Memory(saved=first.saved))))
+    assert went_on == [row for row in run(another, TrialContext()) if row["step"] >= at]
+
+
 def test_states_of_any_depth_travel_as_arrays() -> None:
     state: State = {
         "a": torch.arange(3),

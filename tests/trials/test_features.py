@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ import torch
 from torch.autograd.functional import hessian
 from torch.func import jacrev
 
+from trials.core.augmentation.fixed_set import FixedSetKnobs
 from trials.core.context import TrialContext
 from trials.core.data.examples import DataKnobs, Examples
 from trials.core.data.generated import LAWS, POOL, read, relevant_directions
+from trials.core.linearisation import linearised
 from trials.core.losses.classification import CURVATURES, LOSSES
 from trials.core.networks.chain import Chain
 from trials.core.networks.cnn import cnn_large, cnn_small
@@ -20,7 +23,7 @@ from trials.core.networks.mlp import mlp
 from trials.core.networks.resnet import resnet18
 from trials.core.parameters import moved_to
 from trials.core.probes.feature_history import FeatureHistory, history_from
-from trials.core.probes.features import alignment, feature_probe
+from trials.core.probes.features import alignment, feature_probe, probe_indices
 from trials.core.probes.movement import PARTS, lengths, lengths_of_each, movement
 from trials.core.probes.stability import largest_gauss_newton_eigenvalue
 from trials.core.probes.tangent_kernel import (
@@ -152,6 +155,24 @@ def test_a_network_that_is_no_chain_has_a_representation_and_no_kernel():
     assert probe.stability_ratio(_initial(network), 0.1) > 0
 
 
+@pytest.mark.parametrize("changes", [{}, {"seed": 3}, {"rows": FixedSetKnobs(ratio=0.5)}, {"probe_size": 100}])
+def test_what_the_store_keeps_of_a_trial_names_its_probe(context, changes):
+    knobs = KPhaseKnobs(**{"width": 4, "batch_size": 8, "probe_size": 7, "data": DataKnobs(train_size=40), **changes})
+    instruments, _ = prepared(knobs, context)
+    train, named = instruments.problem.train, probe_indices(40, size=knobs.probe_size, seed=knobs.seed)
+    assert named.unique().tolist() == named.tolist(), "each once, in ascending order"
+    assert len(named) == min(knobs.probe_size, 40)
+    assert torch.equal(instruments.probe.examples.inputs, train.inputs[named])
+    assert torch.equal(instruments.probe.examples.labels, train.labels[named])
+
+
+def test_a_probe_depends_on_the_seed_alone_beside_the_sizes():
+    assert probe_indices(500, size=64, seed=0).tolist() == probe_indices(500, size=64, seed=0).tolist()
+    assert probe_indices(500, size=64, seed=0).tolist() != probe_indices(500, size=64, seed=1).tolist()
+    with pytest.raises(ValueError, match="at least 0 inputs, got -1"):
+        probe_indices(500, size=-1, seed=0)
+
+
 def test_no_probe_measures_nothing(context):
     assert _probe(NETWORKS["mlp"], size=0) is None
     knobs = KPhaseKnobs(steps=5, width=4, batch_size=8, probe_size=0, data=DataKnobs(train_size=40))
@@ -180,6 +201,30 @@ def test_lengths_are_of_all_of_the_first_of_the_last_and_of_each_layer():
     assert columns["param_path_first"] == columns["param_path_layer_1"] == pytest.approx(10 / 2**0.5)
     assert columns["param_path_last"] == columns["param_path_layer_2"] == 20
     assert columns["param_dist_layer_3"] is columns["param_path_layer_8"] is None
+
+
+def test_the_gap_is_from_the_linearisation_to_the_network_over_what_the_round_has_moved():
+    network = NETWORKS["mlp"]
+    probe, anchor = _probe(network), _initial(network)
+    inputs = probe.examples.inputs
+    displacement = {name: 0.1 * _normal(*value.shape, seed=2) for name, value in anchor.items()}
+    moved = {name: value + displacement[name] for name, value in anchor.items()}
+    begun = network.forward(anchor, inputs)
+    along = torch.cat([value.flatten() for value in displacement.values()])
+    linear = begun + (_dense_jacobian(network, anchor, inputs) @ along).view_as(begun)
+    expected = (network.forward(moved, inputs) - linear).norm() / (linear - begun).norm()
+    model = linearised(network.forward, anchor)
+    columns = probe.gap(partial(model, moved), partial(model, anchor), probe.features(moved))
+    assert columns["lin_gap"] == pytest.approx(float(expected), rel=1e-10)
+    assert columns["lin_gap"] > 1e-3
+
+
+def test_the_velocity_is_the_distance_from_the_last_dated_row_over_the_steps_since():
+    first, between, now = (matrix @ matrix.T for matrix in (_normal(4, 4, seed=seed) for seed in range(3)))
+    history = FeatureHistory().after(first, 3, rounds_begun=0, begins=False, dated=True)
+    history = history.after(between, 5, rounds_begun=0, begins=False, dated=False)
+    expected = float(kernel_distance(now, first)) / 5
+    assert history.columns(now, 8, 0)["ntk_velocity"] == pytest.approx(expected)
 
 
 def test_effective_updates_count_equal_moves_and_discount_small_ones():

@@ -41,43 +41,6 @@ def _largest_difference(rows, others, columns=None):
     return max(abs(value - other) for value, other in pairs if None not in (value, other))
 
 
-def _module_rows(context, knobs):
-    """Train a torch.nn.Module by torch.optim.SGD from the same weights on the same batches; losses at every step."""
-    dtype = getattr(torch, knobs.precision)
-    train, test = (examples.to(dtype) for examples in context.data(knobs.data))
-    sizes = [train.inputs[0].numel(), *[knobs.width] * knobs.depth, train.classes]
-    layers = [(torch.nn.Linear(*pair), torch.nn.ReLU()) for pair in itertools.pairwise(sizes)]
-    module = torch.nn.Sequential(torch.nn.Flatten(), *list(itertools.chain(*layers))[:-1]).to(dtype)
-    network = NETWORKS["mlp"](tuple(train.inputs.shape[1:]), train.classes, knobs)
-    initial = network.initial(generator(knobs.seed, "initialisation"))
-    module.load_state_dict(dict(zip(module.state_dict(), initial.values(), strict=True)))
-    optimiser = torch.optim.SGD(module.parameters(), lr=knobs.learning_rate)
-    rows = {}
-    for step in range(knobs.steps + 1):
-        with torch.no_grad():
-            outputs = {"train": module(train.inputs), "test": module(test.inputs)}
-            rows[step] = {
-                "train_loss_net": float(torch.nn.functional.cross_entropy(outputs["train"], train.labels)),
-                "test_loss_net": float(torch.nn.functional.cross_entropy(outputs["test"], test.labels)),
-            }
-        batch = batch_indices(knobs.seed, step, len(train), knobs.batch_size)
-        optimiser.zero_grad()
-        torch.nn.functional.cross_entropy(module(train.inputs[batch]), train.labels[batch]).backward()
-        optimiser.step()
-    return rows
-
-
-@pytest.mark.parametrize(("precision", "steps", "tolerance"), [("float32", 100, 1e-4), ("float64", 200, 1e-10)])
-def test_updating_features_at_every_step_is_plain_sgd(context, precision, steps, tolerance):
-    rows = _rows(context, feature_update_interval=1, precision=precision, steps=steps)
-    module_rows = _module_rows(context, _knobs(precision=precision, steps=steps))
-    expected = [module_rows[row["step"]] for row in rows]
-    columns = ["train_loss_net", "test_loss_net"]
-    assert _largest_difference(rows, expected, columns) < tolerance
-    others = _rows(context, feature_update_interval=7, precision=precision, steps=steps)
-    assert _largest_difference(others, expected, columns) > 100 * tolerance, "the test must tell K = 7 from K = 1"
-
-
 @pytest.mark.parametrize("interval", [100, 101, 10**6, INFINITE])
 def test_every_interval_from_the_last_step_on_is_the_same_trial(context, interval):
     knobs = _knobs(feature_update_interval=interval)

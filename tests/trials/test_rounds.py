@@ -25,7 +25,7 @@ from trials.core.rounds.round import Place, Problem, gradient_norm
 from trials.core.rounds.training import Calendar, Descent
 from trials.core.rows import checked
 from trials.core.streams import batch_indices, generator
-from trials.k_phase_diagram import MEASUREMENTS, NETWORKS, KPhaseKnobs, run
+from trials.k_phase_diagram import MEASUREMENTS, KPhaseKnobs, run
 
 CPU = torch.device("cpu")
 SHAPE, CLASSES, SAMPLES = (2, 8, 8), 3, 20
@@ -128,29 +128,6 @@ def _rows(context, **changes):
 
 def _losses(rows):
     return np.array([[row["train_loss_lin"], row["test_loss_lin"], row["param_dist"]] for row in rows])
-
-
-@pytest.mark.parametrize("optimizer", RULES)
-def test_every_step_a_round_is_the_optimiser_itself(context, optimizer):
-    """K = 1 keeps the optimiser's state from round to round, which forgetting it at each of them must not equal."""
-    changes = {"inner_optimizer": optimizer, "learning_rate": 0.02, "feature_update_interval": 1}
-    knobs = _knobs(**changes)
-    train, _ = (examples.to(torch.float64) for examples in context.data(knobs.data))
-    network = NETWORKS["mlp"](tuple(train.inputs.shape[1:]), train.classes, knobs)
-    initial = moved_to(network.initial(generator(0, "initialisation")), CPU, torch.float64)
-    leaves = {name: value.clone().requires_grad_() for name, value in initial.items()}
-    classes = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
-    settings = {"momentum": 0.9} if optimizer == "momentum" else {}
-    optimiser = classes.get(optimizer, torch.optim.SGD)(leaves.values(), lr=0.02, **settings)
-    for step in range(knobs.steps):
-        batch = batch_indices(0, step, len(train), 8)
-        optimiser.zero_grad()
-        LOSSES["cross_entropy"](network.forward(leaves, train.inputs[batch]), train.labels[batch]).backward()
-        optimiser.step()
-    expected = float(LOSSES["cross_entropy"](network.forward(leaves, train.inputs), train.labels).detach())
-    assert _rows(context, **changes)[-1]["train_loss_net"] == pytest.approx(expected, abs=1e-10)
-    forgetting = _rows(context, **changes, reset_optimizer_on_relinearisation=True)[-1]["train_loss_net"]
-    assert (abs(forgetting - expected) > 1e-3) == (optimizer != "sgd")
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -23,7 +23,7 @@ from trials.core.probes.tangent_kernel import (
 from trials.core.streams import generator
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int64
 
     from trials.core.data.examples import Examples, TrainingSet
     from trials.core.networks.network import Network
@@ -109,9 +109,22 @@ def feature_probe(
     """Return a probe of `size` training inputs drawn by the seed, all if there are fewer; None for size 0."""
     if size == 0:
         return None
-    chosen = torch.randperm(len(train), generator=generator(seed, "probe"))[:size].sort().values
-    examples = train.at(chosen.to(train.labels.device))
+    examples = train.at(probe_indices(len(train), size=size, seed=seed).to(train.labels.device))
     return FeatureProbe(network, examples, loss, features_on(network, initial, examples))
+
+
+def probe_indices(samples: int, *, size: int, seed: int) -> Int64[Tensor, " probe"]:
+    """Return which of the training samples are the probe, in ascending order; all if there are no more than `size`.
+
+    They follow from the seed and these two numbers alone, and so from what the store keeps of a trial: its probe is the
+    rows of the training set, as the trial's data knobs make it, that this function names.
+
+    Raises:
+        ValueError: A probe of fewer than no inputs.
+    """
+    if size < 0:
+        raise ValueError(f"a probe has at least 0 inputs, got {size}")
+    return torch.randperm(samples, generator=generator(seed, "probe"))[:size].sort().values
 
 
 def features_on(network: Network, parameters: Parameters, examples: Examples) -> Features:
