@@ -174,7 +174,10 @@ def linearisation(rows: pd.DataFrame) -> Drawing:
     for line in [line for axes in drawing.figure.axes for line in axes.lines]:
         if marker := _COINCIDING.get(str(line.get_label())):
             line.set(linestyle="none", marker=marker[0], markersize=marker[1], markerfacecolor="none")
-    name_curves(drawing.figure.axes[0])
+    first, *_, last = drawing.figure.axes
+    if first.get_legend():
+        first.get_legend().remove()
+    name_curves(last)  # few steps at small dampings: there is room above them
     return drawing
 
 

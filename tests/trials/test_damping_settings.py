@@ -26,10 +26,10 @@ PARITY = {
 DIGITS = {0.02: {1e-6: 0.882, 1e-4: 0.923, 1e-2: 0.952, 1e-1: 0.951}, 0.005: {1e-6: 0.861, 1e-4: 0.892, 1e-2: 0.940}}
 
 
-def trained(context=None, **changes):
+def trained(context=None, seeds=SEEDS, **changes):
     """Return the rows of each seed; nothing is measured on the way but the steps that end or cross a loss."""
     chosen = {"probe_size": 0, "measurements_per_decade": 1, **changes}
-    return [list(run(DampingKnobs(seed=seed, **chosen), context or TrialContext())) for seed in SEEDS]
+    return [list(run(DampingKnobs(seed=seed, **chosen), context or TrialContext())) for seed in seeds]
 
 
 def accuracy(trials, loss=""):
@@ -75,11 +75,11 @@ def test_digits_generalise_better_with_damping_at_the_same_training_loss(digits)
 
 
 @pytest.mark.slow
-def test_on_digits_a_line_search_leaves_most_of_the_gain_of_damping(digits):
-    """S2, the row of the line search: .907 and .875 at 1e-6 and a training loss of 0.02."""
-    searched = trained(damping=1e-6, step_rule="line_search", loss_tolerance=0.02)
+def test_on_digits_a_line_search_leaves_the_gain_of_damping(digits):
+    """S2, the row of the line search: .907 and .875 at 1e-6 and a training loss of 0.02, in two seeds."""
+    searched = trained(seeds=(0, 1), damping=1e-6, step_rule="line_search", loss_tolerance=0.02)
     assert accuracy(searched, "0_02") == pytest.approx(0.891, abs=0.03)
-    assert accuracy(digits[1e-2], "0_02") - accuracy(searched, "0_02") > 0.03
+    assert accuracy(digits[1e-2][:2], "0_02") - accuracy(searched, "0_02") > 0.03
 
 
 @pytest.mark.slow
