@@ -175,8 +175,8 @@ def linearisation(rows: pd.DataFrame) -> Drawing:
         if marker := _COINCIDING.get(str(line.get_label())):
             line.set(linestyle="none", marker=marker[0], markersize=marker[1], markerfacecolor="none")
     first, *_, last = drawing.figure.axes
-    if first.get_legend():
-        first.get_legend().remove()
+    if legend := first.get_legend():
+        legend.remove()
     name_curves(last)  # few steps at small dampings: there is room above them
     return drawing
 
