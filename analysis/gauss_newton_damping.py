@@ -15,6 +15,7 @@ from analysis.core.bands import draw_bands, joined, name_curves, panels_of
 from analysis.core.damping_arms import (
     ARM,
     ARM_OF_RATES,
+    BY_CONJUGATE_GRADIENTS,
     DAMPING,
     DESCENDING,
     PROXIMAL,
@@ -31,6 +32,13 @@ MATCHED_LOSSES = (0.1, 0.05, 0.02, 0.005, 0.001)
 COMPARED_LOSS = 0.02
 _RESPONSES = ("test_acc", "test_loss", "ntk_distance", "ntk_cka_target", "param_dist", "param_path", "step")
 _AXIS = "damping λ, or 1/(ηK)"
+
+_COINCIDING = {
+    f"{PROXIMAL}, in closed form": ("o", 7),
+    BY_CONJUGATE_GRADIENTS: ("s", 10),
+    f"{PROXIMAL}, by gradient steps": ("D", 13),
+}
+"""Marker and size of the curves that lie on the damped step."""
 
 Panel = tuple[str, str, pd.DataFrame]
 """A response column, its axis label, and rows with one of it a trial."""
@@ -163,9 +171,13 @@ def linearisation(rows: pd.DataFrame) -> Drawing:
         columns=3,
         logarithmic=("step",),
     )
-    for line in [line for axes in drawing.figure.axes for line in axes.lines if line.get_label() == PROXIMAL]:
-        line.set(linestyle="none", marker="o", markersize=8, markerfacecolor="none")  # it lies on the damped step
-    name_curves(drawing.figure.axes[0])
+    for line in [line for axes in drawing.figure.axes for line in axes.lines]:
+        if marker := _COINCIDING.get(str(line.get_label())):
+            line.set(linestyle="none", marker=marker[0], markersize=marker[1], markerfacecolor="none")
+    first, *_, last = drawing.figure.axes
+    if legend := first.get_legend():
+        legend.remove()
+    name_curves(last)  # few steps at small dampings: there is room above them
     return drawing
 
 

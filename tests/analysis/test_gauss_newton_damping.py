@@ -123,17 +123,38 @@ def test_linearisation_is_placed_at_one_over_rate_times_steps_and_named_by_how_i
     rounds = trajectory(0.01, 0).assign(trial_id="rounds", **way).assign(damping=0.0)
     pulled = trajectory(0.01, 0).assign(trial_id="pulled", inner_steps=10**9, **way)
     krylov = trajectory(0.01, 0).assign(trial_id="krylov", solver="cg")
-    rows = with_arms(*stored(trajectory(0.01, 0), rounds, pulled, krylov))
+    stepped = trajectory(0.01, 0).assign(trial_id="stepped", solver="gradient_descent", inner_steps=10**9)
+    stepped["inner_learning_rate"] = 0.05
+    rows = with_arms(*stored(trajectory(0.01, 0), rounds, pulled, krylov, stepped))
     numbers = linearisation(rows).numbers
     accuracy = numbers[numbers["quantity"].str.startswith("test accuracy")].set_index("arm")[DAMPING]
     assert accuracy.to_dict() == pytest.approx(
         {
             "damped step by sample": 0.01,
-            "damped step by cg": 0.01,
+            "damped step by conjugate gradients": 0.01,
             "linearisation, K gradient steps": 0.01,
-            "linearisation with proximal term": 0.01 + 1e-8,
+            "linearisation with proximal term, in closed form": 0.01 + 1e-8,
+            "linearisation with proximal term, by gradient steps": 0.01 + 2e-8,
         }
     )
+
+
+def test_solvers_that_agree_make_one_curve_where_no_damping_was_solved_by_two() -> None:
+    krylov = trajectory(1.0, 0).assign(trial_id="krylov", solver="cg")
+    curve = with_arms(*stored(trajectory(0.01, 0), krylov))
+    assert set(curve["arm"]) == {"all"}
+    both = with_arms(*stored(trajectory(0.01, 0), trajectory(1.0, 0), krylov))
+    assert set(both["arm"]) == {"damped step by sample", "damped step by conjugate gradients"}
+
+
+def test_a_rate_of_inner_steps_is_an_arm_only_where_it_varies_in_one_way_of_solving() -> None:
+    slow, fast = (
+        trajectory(0.01, 0).assign(trial_id=str(rate), solver="adam", inner_learning_rate=rate) for rate in (0.1, 0.2)
+    )
+    assert with_arms(*stored(trajectory(0.01, 0), fast))["arm"].nunique() == 2
+    assert with_arms(*stored(slow, fast))["arm"].nunique() == 2
+    names = with_arms(*stored(trajectory(0.01, 0), fast))["arm"].unique()
+    assert not any("0.2" in name for name in names)
 
 
 def test_rounds_of_adam_and_plain_adam_are_two_arms() -> None:

@@ -181,16 +181,3 @@ def test_on_parity_both_spaces_and_conjugate_gradients_agree():
         assert apart["cg"] < 1e-7
         iterations.append(steps["cg"].iterations)
     assert iterations[0] > 200 > iterations[1] > 20 > iterations[2]
-
-
-@pytest.mark.slow
-def test_digits_generalise_better_with_damping_at_the_same_training_loss():
-    means = {}
-    for damping in (1e-6, 1e-2):
-        finals = [
-            list(run(DampingKnobs(damping=damping, seed=seed, loss_tolerance=0.02, probe_size=0), TrialContext()))[-1]
-            for seed in range(3)
-        ]
-        assert all(final["status"] == "converged" for final in finals)
-        means[damping] = sum(final["test_acc_at_loss_0_02"] for final in finals) / 3
-    assert means[1e-2] >= means[1e-6] + 0.03

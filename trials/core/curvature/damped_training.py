@@ -74,7 +74,7 @@ class DampedTraining:
             "test_loss": finite(tested.loss),
             "test_acc": tested.accuracy,
             "best_test_acc": now.best_test_acc,
-            **now.last_step,
+            **now.last_step(),
             "param_dist": float(moved / norm),
             "param_path": now.path,
             **(self.probe.measured(now.theta) if self.probe else {}),

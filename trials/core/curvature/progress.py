@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -43,7 +43,7 @@ class Progress:
         stalled: Whether the last step was too short to change anything.
         above: Steps in a row, up to the last, whose training loss was above the limit of divergence.
         best_test_acc: Largest test accuracy measured so far.
-        last_step: What is known of the last step, by the names of columns.
+        last_step: Gives what is known of the last step, by the names of columns; asked where a row is written.
         matched: Test accuracy and step at the first crossing of each training loss, by the names of columns.
         memory: What the inner optimiser remembers of the last step.
     """
@@ -54,7 +54,7 @@ class Progress:
     stalled: bool = False
     above: int = 0
     best_test_acc: float = 0.0
-    last_step: Mapping[str, Value] = field(default_factory=dict)
+    last_step: Callable[[], Mapping[str, Value]] = dict
     matched: Mapping[str, Value] = field(default_factory=dict)
     memory: Memory = field(default_factory=dict)
 
@@ -87,8 +87,8 @@ class Progress:
         best = max(self.best_test_acc, test_acc)
         return replace(self, best_test_acc=best, matched={**self.matched, **accuracies, **steps})
 
-    def moved(self, taken: Taken, columns: Mapping[str, Value]) -> Progress:
-        """Return the progress after a step, described by `columns`.
+    def moved(self, taken: Taken, columns: Callable[[], Mapping[str, Value]]) -> Progress:
+        """Return the progress after a step, which `columns` describes when asked.
 
         A step that vanishes is the last: nothing would change after it.
         """
@@ -108,7 +108,7 @@ class Progress:
         return {
             "theta": self.theta,
             "numbers": _tensors({name: getattr(self, name) for name in _NUMBERS}),
-            "last_step": _tensors(self.last_step),
+            "last_step": _tensors(self.last_step()),
             "matched": _tensors(self.matched),
             "memory": dict(self.memory),
         }
@@ -117,11 +117,13 @@ class Progress:
 def restored(state: Any, measurements: Measurements) -> Progress:
     """Return the progress that `Progress.state` kept, with columns of the types that they are declared with."""
     numbers: dict[str, Any] = {name: kind(state["numbers"][name].item()) for name, kind in _NUMBERS.items()}
-    columns: dict[str, Any] = {
-        part: {name: _value(value.item(), measurements[name].type) for name, value in state.get(part, {}).items()}
+    last_step, matched = (
+        {name: _value(value.item(), measurements[name].type) for name, value in state.get(part, {}).items()}
         for part in ("last_step", "matched")
-    }
-    return Progress(theta=state["theta"], memory=state.get("memory", {}), **numbers, **columns)
+    )
+    return Progress(
+        theta=state["theta"], memory=state.get("memory", {}), matched=matched, last_step=lambda: last_step, **numbers
+    )
 
 
 def counted(step: int, status: str) -> dict[str, Value]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -47,22 +49,30 @@ STEP_MEASUREMENTS = {
 
 def step_columns(
     objective: Objective, around: Surroundings, taken: Taken, theta: Float[Tensor, " p"], test: Split
-) -> dict[str, Value]:
-    """Return the columns of a step that began at `theta`; those that do not apply are left out."""
+) -> Callable[[], Mapping[str, Value]]:
+    """Return what gives the columns of a step that began at `theta`; those that do not apply are left out.
+
+    The test examples are looked at when the columns are first asked for, since most steps have no row. What is kept
+    until then are vectors of parameters, and no Jacobian.
+    """
     tried = taken.alpha * taken.solution.displacement
-    linear = objective.linearised_fit(theta, theta + tried, test)
     curvature = around.largest_curvature
-    return {
+    columns: dict[str, Value] = {
         "step_damping": taken.damping,
         "damping_relative": taken.damping / curvature if curvature > 0 else None,
         "effective_damping": taken.damping + _cut_short(around),
         "alpha": taken.alpha,
         "rho": finite(taken.rho),
         "step_norm": float(torch.linalg.vector_norm(taken.displacement)),
-        "test_loss_lin": finite(linear.loss),
-        "test_acc_lin": linear.accuracy,
         **_iterations(around, taken),
     }
+
+    @cache
+    def with_linearised_test() -> Mapping[str, Value]:
+        linear = objective.linearised_fit(theta, theta + tried, test)
+        return {**columns, "test_loss_lin": finite(linear.loss), "test_acc_lin": linear.accuracy}
+
+    return with_linearised_test
 
 
 def finite(number: float) -> float | None:
