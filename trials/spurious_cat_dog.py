@@ -68,7 +68,11 @@ class CatDogKnobs(TrialKnobs):
     Part A has no pretraining, whatever is asked of it: these are the same training, recorded as 0 epochs.
     """
 
-    part: str = knob("A trains from scratch, B fine-tunes a pretrained network", "B", choices=("A", "B"))
+    part: str = knob(
+        "A trains from scratch, B fine-tunes a pretrained network; defaults are B's, space=part_a has those of A",
+        "B",
+        choices=("A", "B"),
+    )
     augmentation_arm: str = knob("what training sees; part A only", "baseline", choices=tuple(ARMS))
     freeze_depth: int = knob("parts frozen: 1 = conv, 2 to 4 = and blocks 1 to 3; part B only", 0, at_least=0)
     head_init: str = knob("the head in part B: drawn anew or as pretrained", "reinit", choices=("reinit", "keep"))
