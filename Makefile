@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := UV_NO_PROGRESS=1 $(BIN)/uv
 
+# uv compiles nothing: where this is set, every process and every worker of Ray would compile its libraries anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-all bench lint format pins clean help
 
 help:  ## say what there is
