@@ -52,12 +52,14 @@ class Sweep:
 
     Attributes:
         root: Its results.
+        here: The provenance of the source that was submitted.
         submitted: What `raysweep submit` said.
         first: The trials then.
         widened: The log of the job that asked for a third seed.
     """
 
     root: Path
+    here: provenance.Provenance
     submitted: subprocess.CompletedProcess[str]
     first: pd.DataFrame
     widened: str
@@ -65,19 +67,18 @@ class Sweep:
 
 @pytest.fixture(scope="module")
 def sweep(head: Head, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
-    root = tmp_path_factory.mktemp("job")
+    root, here = tmp_path_factory.mktemp("job"), provenance.captured({})
     done = raysweep(head, "submit", "k_phase_diagram", "space=smoke", f"results={root}")
     assert done.returncode == 0, done.stdout + done.stderr
     first = Results(root).trials("k_phase_diagram")
-    return Sweep(root, done, first, submitted(head, "space=smoke", "seed=range(3)", f"results={root}"))
+    return Sweep(root, here, done, first, submitted(head, "space=smoke", "seed=range(3)", f"results={root}"))
 
 
 def test_submit_carries_the_provenance_and_follows(sweep: Sweep) -> None:
     assert "uploads" in sweep.submitted.stdout
     assert "6/6 trials" in sweep.submitted.stdout
-    here = provenance.captured({})
-    assert set(sweep.first["source_hash"]) == {here.source_hash}
-    assert sweep.first["git_commit"].tolist() == [here.git_commit] * 6
+    assert set(sweep.first["source_hash"]) == {sweep.here.source_hash}
+    assert sweep.first["git_commit"].tolist() == [sweep.here.git_commit] * 6
 
 
 def test_the_store_tells_how_far_a_job_is(head: Head, sweep: Sweep) -> None:
