@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := UV_NO_PROGRESS=1 $(BIN)/uv
 
+# uv compiles nothing: where this is set, every process and every worker of Ray would compile its libraries anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-all bench lint format pins clean help
 
 help:  ## say what there is
@@ -13,12 +16,13 @@ demo: $(VENV)/runtime  ## K phase diagram on handwritten digits: set up, run, dr
 	$(BIN)/python -m raysweep.k_phase_diagram
 
 test: $(VENV)/development  ## the tests that take under 15 minutes on two cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder -m "not slow"
 
-# Side by side, one a core; then those that start Ray, which takes them all. Both run, whatever the first says.
+# Side by side, a file a core, for tests of one file share what they train; then those that need all cores for
+# themselves. Both run, whatever the first says.
 test-all: $(VENV)/development  ## all tests
 	@failed=0; \
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical -m "not alone" || failed=1; \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder -m "not alone" || failed=1; \
 	$(BIN)/python -m pytest -m alone || failed=1; \
 	exit $$failed
 

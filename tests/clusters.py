@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 BINARIES = Path(sys.executable).parent
 START_SECONDS = 120
 NODE = "127.0.0.2"  # on the loopback interface; Ray replaces 127.0.0.1 by the machine's outer address
@@ -58,6 +60,22 @@ class Node:
 
     ip: str
     process: subprocess.Popen[bytes]
+
+
+def processes(node: Node) -> list[psutil.Process]:
+    """Return the processes of a node."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(node.process.pid).children(recursive=True)
+    return []
+
+
+def raylet(node: Node) -> psutil.Process | None:
+    """Return the node's raylet, without which its workers end as well; None once it has ended."""
+    for process in processes(node):
+        with contextlib.suppress(psutil.Error):
+            if process.name() == "raylet" and process.status() != psutil.STATUS_ZOMBIE:
+                return process
+    return None
 
 
 @contextlib.contextmanager

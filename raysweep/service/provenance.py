@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:  # seconds that a command which only asks a job server does not need
+    import torch
 
-from trials.core.data.arrays import Arrays
+    from trials.core.data.arrays import Arrays
 
 # A submitted job runs on a copy without .git: what the submitting side knew travels in this variable, as JSON.
 SUBMITTED = "RAYSWEEP_PROVENANCE"
@@ -70,6 +72,8 @@ def source_hash() -> str:
 @functools.cache
 def place(device: torch.device) -> dict[str, str | None]:
     """Return the columns that tell where a trial ran; call it in the process that ran it."""
+    import torch
+
     on_gpu = device.type == "cuda"
     return {
         "device": device.type,

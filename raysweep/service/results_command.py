@@ -1,4 +1,4 @@
-"""The command `raysweep`: look into the results store. Ray and torch are imported by `submit` alone."""
+"""The command `raysweep`: look into the results store. `submit` alone imports torch, and what asks a cluster Ray."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from tests import recipes
 from tests.clusters import Head, free_ports, head_node
 from tests.recipes import WALK
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 TRIALS = 60
 GPUS = 0.5
@@ -66,10 +66,10 @@ def configuration(port: int) -> dict[str, object]:
     }
 
 
-@pytest.fixture
-def head(tmp_path: Path) -> Iterator[Head]:
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
     (port,) = free_ports(1)
-    file = tmp_path / "autoscaling.json"
+    file = tmp_path_factory.mktemp("head") / "autoscaling.json"
     file.write_text(json.dumps(configuration(port)), encoding="ascii")
     environment = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1", PRETENDED: "1", recipes.SECONDS: "0.5"}
     with head_node(cpus=1, environment=environment, autoscaling=file, port=port) as started:

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,10 +24,10 @@ from tests.conftest import Place
 from tests.fault_proxy import fault_proxy
 from tests.recipes import SECONDS, WALK
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
-TRIALS, KILLS, TRIAL_SECONDS = 240, 24, 0.25
-DRIVERS = 5  # of those killed, at most: each new one takes long to start
+TRIALS, TRIAL_SECONDS = 240, 0.25
+DRIVERS, ACTORS = 4, 18  # that are killed; each new driver takes long to start
 TIMES = ["started_at", "finished_at", "wall_seconds", "gpu_seconds", "peak_memory_bytes"]
 LONGEST_SECONDS = 900
 
@@ -58,29 +59,42 @@ def actors(head: Head) -> list[psutil.Process]:
 
 def survived(head: Head, root: str, dice: random.Random) -> tuple[int, int]:
     """Kill drivers and actors until a driver ends with nothing missing; return how many of each died."""
-    drivers_killed = actors_killed = 0
+    victims = dice.sample(["driver"] * DRIVERS + ["actor"] * ACTORS, DRIVERS + ACTORS)
+    killed: Counter[str] = Counter()
     end = time.monotonic() + LONGEST_SECONDS
     while time.monotonic() < end:
-        command = [sys.executable, "-m", "tests.chaos_driver", root, str(TRIALS)]
-        driver = subprocess.Popen(
-            command, env={**head.environment, "RAY_ADDRESS": head.address}, stdout=subprocess.DEVNULL
-        )
-        dies_at = time.monotonic() + dice.uniform(15, 35)
-        while driver.poll() is None and time.monotonic() < end:
-            time.sleep(dice.uniform(0.2, 1.5))
-            if drivers_killed + actors_killed >= KILLS:
-                continue
-            if time.monotonic() > dies_at and drivers_killed < DRIVERS:
-                driver.kill()
-                driver.wait()
-                drivers_killed += 1
-            elif running := actors(head):
+        with sweeping(head, root) as driver:
+            while lives_on(driver, dice.uniform(0.2, 1.5)) and time.monotonic() < end:
+                if not victims or not (running := actors(head)):
+                    continue
+                if victims[-1] == "driver":
+                    killed[victims.pop()] += 1
+                    break
                 with contextlib.suppress(psutil.NoSuchProcess):
                     dice.choice(running).kill()
-                    actors_killed += 1
-        if driver.wait() == 0:
-            return drivers_killed, actors_killed
+                    killed[victims.pop()] += 1
+            if driver.poll() == 0:
+                return killed["driver"], killed["actor"]
     raise AssertionError(f"not finished within {LONGEST_SECONDS} s")
+
+
+def lives_on(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    time.sleep(seconds)
+    return process.poll() is None
+
+
+@contextlib.contextmanager
+def sweeping(head: Head, root: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a driver, wait until it has heard of a trial, for before it has little to lose, and kill it in the end."""
+    command = [sys.executable, "-m", "tests.chaos_driver", root, str(TRIALS)]
+    environment = {**head.environment, "RAY_ADDRESS": head.address}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as driver:
+        assert driver.stdout is not None
+        driver.stdout.readline()
+        try:
+            yield driver
+        finally:
+            driver.kill()
 
 
 @pytest.fixture(autouse=True)

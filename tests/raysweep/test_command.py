@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -24,6 +23,8 @@ from trials.core.rows import Row
 from trials.k_phase_diagram import KPhaseKnobs
 
 SERIAL = ("executor=serial", "space=smoke")
+ENDINGS = (signal.SIGINT, signal.SIGTERM)
+LONGEST_SECONDS = 300
 
 
 def command(*overrides: str) -> list[str]:
@@ -148,34 +149,94 @@ def test_a_failing_trial_is_printed_with_what_reproduces_it(tmp_path: Path, caps
     assert set(Results(tmp_path).trials("k_phase_diagram")["outcome"]) == {"finished"}
 
 
-@pytest.mark.slow
-def test_a_relative_results_folder_is_the_user_s_not_the_actors(tmp_path: Path) -> None:
+@dataclasses.dataclass(frozen=True)
+class Interrupted:
+    """How a command ended that was sent a signal, and the trials that were in the store by then."""
+
+    code: int
+    errors: str
+    finished: set[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Story:
+    """A sweep that is interrupted by one signal, goes on, is interrupted by another, and ends.
+
+    Attributes:
+        folder: Where the user stands, who calls its results "here".
+        interrupted: The first and the second run.
+        done: The last.
+    """
+
+    folder: Path
+    interrupted: list[Interrupted]
+    done: subprocess.CompletedProcess[str]
+
+    @property
+    def results(self) -> Results:
+        return Results(self.folder / "here")
+
+
+def interrupted(ending: signal.Signals, overrides: Sequence[str], folder: Path) -> Interrupted:
+    """Run a command, and send it a signal as soon as a trial has finished that had not before."""
+    known = Results(folder / "here").finished("k_phase_diagram")
+    process = subprocess.Popen(
+        command(*overrides),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background ignore it
+    )
+    end = time.monotonic() + LONGEST_SECONDS
+    while process.poll() is None and Results(folder / "here").finished("k_phase_diagram") == known:
+        assert time.monotonic() < end, "no trial has finished"
+        time.sleep(0.1)
+    assert process.poll() is None, process.communicate()
+    process.send_signal(ending)
+    _, errors = process.communicate(timeout=LONGEST_SECONDS)
+    return Interrupted(process.returncode, errors, Results(folder / "here").finished("k_phase_diagram"))
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    folder = tmp_path_factory.mktemp("user")
+    # By this method trials train one by one: those that train together would finish together.
+    intervals = "axes.feature_update_interval=[1,2,5]"
+    overrides = ("space=smoke", "steps=10000", "round_method=jvp", intervals, "results=here")
+    broken_off = [interrupted(ending, overrides, folder) for ending in ENDINGS]
     done = subprocess.run(
-        command("space=smoke", "results=here"), cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+        command(*overrides), cwd=folder, capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr == ""
-    assert len(Results(tmp_path / "here").trials("k_phase_diagram")) == 6
-    assert (tmp_path / "here" / "k_phase_diagram" / "figures" / "smoke.png").exists()
+    return Story(folder, broken_off, done)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM], ids=lambda ending: ending.name)
-def test_an_interrupted_sweep_is_consistent_and_goes_on(ending: signal.Signals, tmp_path: Path) -> None:
-    overrides = ("space=smoke", "steps=30000", "axes.feature_update_interval=[1,2,5]", f"results={tmp_path}")
-    process = subprocess.Popen(command(*overrides), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    finished_by = time.monotonic() + 120
-    while time.monotonic() < finished_by and not Results(tmp_path).finished("k_phase_diagram"):
-        time.sleep(0.2)
-    os.kill(process.pid, ending)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "interrupted" in errors
-    before = Results(tmp_path).finished("k_phase_diagram")
-    assert before
-    done = subprocess.run(command(*overrides), capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert f"6 trials, {len(before)} finished" in done.stdout
-    results = Results(tmp_path)
-    assert len(results.trials("k_phase_diagram")) == 6
-    assert not results.check("k_phase_diagram")
+@pytest.mark.alone
+@pytest.mark.parametrize("run", range(len(ENDINGS)), ids=[ending.name for ending in ENDINGS])
+def test_an_interrupted_sweep_is_consistent(story: Story, run: int) -> None:
+    ended = story.interrupted[run]
+    assert ended.code == 130
+    assert "interrupted" in ended.errors
+    before = story.interrupted[run - 1].finished if run else set()
+    assert before < ended.finished
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_an_interrupted_sweep_goes_on(story: Story) -> None:
+    first, second = (ended.finished for ended in story.interrupted)
+    assert 0 < len(first) < len(second) < 6
+    assert f"6 trials, {len(second)} finished" in story.done.stdout
+    assert len(story.results.trials("k_phase_diagram")) == 6
+    assert not story.results.check("k_phase_diagram")
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_a_relative_results_folder_is_the_user_s_not_the_actors(story: Story) -> None:
+    assert story.done.stderr == ""
+    assert [place.name for place in story.folder.iterdir()] == ["here"]
+    assert len(story.results.trials("k_phase_diagram")) == 6
+    assert (story.folder / "here" / "k_phase_diagram" / "figures" / "smoke.png").exists()

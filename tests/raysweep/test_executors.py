@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.core.errors import StoreError
 from analysis.core.results import Results
-from raysweep.k_phase_diagram import STUDY
 from raysweep.service import execution
 from raysweep.service.errors import ClusterError
 from raysweep.service.execution import Worker
@@ -25,10 +22,8 @@ from raysweep.service.study import Study
 from raysweep.service.supply import ListedTrials
 from raysweep.service.tune import TuneExecutor
 from tests.clusters import free_ports, head_node
-from tests.conftest import Place
-from tests.fault_proxy import fault_proxy
 from tests.recipes import WALK, WalkKnobs, walk_many, walking_together, walks
-from tests.studies import smallest_sweep, work_at
+from tests.studies import work_at
 from trials.core.context import TrialContext
 from trials.core.rows import Diverged, Row
 
@@ -52,17 +47,6 @@ def tables(root: Path, study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
     return trials.drop(columns=TIME_AND_PLACE), rows
 
 
-@pytest.mark.slow
-def test_serial_and_tune_rows_are_equal(tmp_path: Path) -> None:
-    """To rounding: which trials train together depends on the packs, and with it the order of float32 arithmetic."""
-    trials = smallest_sweep(STUDY)
-    for name, executor in {"serial": SerialExecutor(), "tune": TuneExecutor()}.items():
-        heard = run(executor, STUDY, tmp_path / name, trials)
-        assert sorted(report.trial_id for report in heard) == sorted(trial.trial_id for trial in trials)
-    for serial, tune in zip(tables(tmp_path / "serial", STUDY), tables(tmp_path / "tune", STUDY), strict=True):
-        pd.testing.assert_frame_equal(serial, tune, rtol=1e-4, atol=1e-6)
-
-
 def test_every_outcome_is_a_row_and_the_others_go_on(tmp_path: Path) -> None:
     trials = planned(*(walks(behaviour=b) for b in ("raises", "diverges", "yields_nonsense", "finishes")))
     heard = run(SerialExecutor(), WALK, tmp_path, trials)
@@ -79,17 +63,6 @@ def test_every_outcome_is_a_row_and_the_others_go_on(tmp_path: Path) -> None:
     assert table.loc["diverges", "error"] == "step 3: the walk left the ground"
     assert table["steps_recorded"].to_dict() == {"raises": 0, "diverges": 3, "yields_nonsense": 0, "finishes": 3}
     assert table.loc["finishes", "final_height"] == 2.0
-
-
-@pytest.mark.slow
-def test_a_trial_that_kills_its_process_fails_alone(tmp_path: Path) -> None:
-    trials = planned(*(walks(seed=seed) for seed in range(30)), walks(behaviour="dies"), walks(behaviour="raises"))
-    heard = run(TuneExecutor(), WALK, tmp_path, trials)
-    assert Counter(report.outcome for report in heard) == {"finished": 30, "failed": 2}
-    table = Results(tmp_path).trials("walk").set_index("behaviour")
-    assert table["outcome"].value_counts().to_dict() == {"finished": 30, "failed": 2}
-    assert "process that ran this trial died each time" in table.loc["dies", "error"]
-    assert "the walk was broken off" in table.loc["raises", "error"]
 
 
 def test_an_interrupted_pack_leaves_what_had_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,36 +120,6 @@ def test_on_a_cpu_there_is_no_peak(tmp_path: Path) -> None:
     assert Results(tmp_path).trials("walk")["peak_memory_bytes"].isna().all()
 
 
-@pytest.mark.slow
-def test_resources_this_machine_lacks_are_refused(tmp_path: Path) -> None:
-    trials = planned(walks())
-    work = work_at(WALK, tmp_path, trials)
-    greedy = type(work)(**{**work.__dict__, "resources": type(work.resources)(cpus=1000)})
-    with pytest.raises(ClusterError, match=r"a trial asks for resources.cpus=1000 .*; this machine has \d+ CPUs"):
-        TuneExecutor().run(greedy, ListedTrials(trials), lambda reports, running: None)
-
-
-@pytest.mark.slow
-def test_a_store_that_refuses_ends_the_sweep_and_a_healed_one_goes_on(
-    moto_place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert moto_place.server is not None
-    trials = planned(*(walks(seed=seed) for seed in range(20)))
-    with fault_proxy(moto_place.server.endpoint) as (proxy, address):
-        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-        root = moto_place.root
-        work = work_at(WALK, root, trials)
-        heard: list[TrialReport] = []
-        proxy.fault = lambda method, number, attempt: "denied" if method == "PUT" else None
-        with pytest.raises(StoreError, match=r"(?i)denied"):
-            TuneExecutor().run(work, ListedTrials(trials), lambda reports, running: heard.extend(reports))
-        assert heard == []
-        proxy.fault = lambda method, number, attempt: None
-        TuneExecutor().run(work, ListedTrials(trials), lambda reports, running: heard.extend(reports))
-        assert {report.trial_id for report in heard} == Results(root).finished("walk")
-        assert len(heard) == 20
-
-
 def test_what_a_lost_pack_had_written_is_reported_and_not_run_again(tmp_path: Path) -> None:
     trials = planned(*(walks(seed=seed) for seed in range(3)), walks(behaviour="raises"), walks(behaviour="diverges"))
     work = replace(work_at(WALK, tmp_path, trials), learning=True)
@@ -191,6 +134,7 @@ def test_what_a_lost_pack_had_written_is_reported_and_not_run_again(tmp_path: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_resources_that_no_node_has_and_a_wrong_token_are_refused(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "raysweep.k_phase_diagram", "space=smoke", f"results={tmp_path}"]
     with head_node(cpus=1) as head:

@@ -16,9 +16,7 @@ from raysweep.service.groups import grouped
 from raysweep.service.messages import PlannedTrial, TrialReport
 from raysweep.service.packs import resuming
 from raysweep.service.study import Study
-from raysweep.service.supply import ListedTrials
 from raysweep.service.survival import StoredCheckpoints
-from raysweep.service.tune import TuneExecutor
 from tests.recipes import SECONDS, WALK, WalkKnobs, walk_many, walking_together, walks
 from tests.studies import assert_group_tells_as_alone, work_at
 from trials.core.context import TrialContext
@@ -221,22 +219,3 @@ def test_rows_within_the_tolerance_pass_and_others_do_not() -> None:
     assert_group_tells_as_alone(walking_together(), trials)
     with pytest.raises(AssertionError, match=r"height: 1.000000001 together, 1.0 alone, of at most 2.0"):
         assert_group_tells_as_alone(walking_together(rounded), trials)
-
-
-@pytest.mark.slow
-def test_groups_train_in_actors(tmp_path: Path) -> None:
-    trials = planned(
-        *(walks(seed=seed) for seed in range(60)),
-        *(walks(seed=seed, behaviour="diverges") for seed in range(3)),
-        walks(behaviour="raises"),
-    )
-    heard: list[TrialReport] = []
-    TuneExecutor().run(
-        work_at(walking_together(), tmp_path / "together", trials),
-        ListedTrials(trials),
-        lambda reports, running: heard.extend(reports),
-    )
-    assert sorted(report.trial_id for report in heard) == sorted(trial.trial_id for trial in trials)
-    reports(WALK, tmp_path / "alone", trials)
-    for together, alone in zip(tables(tmp_path / "together"), tables(tmp_path / "alone"), strict=True):
-        pd.testing.assert_frame_equal(together, alone)

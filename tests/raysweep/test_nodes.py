@@ -21,33 +21,65 @@ import pytest
 from analysis.core.results import Results
 from raysweep.service.provenance import SUBMITTED
 from tests import chaos_driver, hikes, recipes
-from tests.clusters import Head, Node, free_ports, head_node, worker_nodes
+from tests.clusters import Head, Node, free_ports, head_node, processes, raylet, worker_nodes
 from tests.hikes import HIKE, broken_off, recomputed_share, steps_taken
 from tests.recipes import WALK
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 TRIALS, TRIAL_SECONDS, STEPS = 12, 4.0, 40
 LONGEST_SECONDS = 400
+ONE_PROVENANCE = {SUBMITTED: json.dumps({"git_commit": "0" * 40, "git_dirty": False})}
 TIMES = ["started_at", "finished_at", "wall_seconds", "gpu_seconds", "peak_memory_bytes"]
 
 
-@pytest.fixture(autouse=True)
-def one_provenance(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let drivers that start minutes apart name the same commit."""
-    monkeypatch.setenv(SUBMITTED, json.dumps({"git_commit": "0" * 40, "git_dirty": False}))
+@dataclass(frozen=True)
+class Cluster:
+    """A head that trains nothing itself, and nodes that come and go.
+
+    Attributes:
+        head: The head.
+        start_node: Starts a node of one core.
+        metrics_port: Where Prometheus would ask.
+        diary: What the hikes of a test have noted.
+        nodes: Those that were added; some may have ended.
+    """
+
+    head: Head
+    start_node: Callable[[], Node]
+    metrics_port: int
+    diary: Path
+    nodes: list[Node]
+
+    def with_nodes(self, count: int) -> list[Node]:
+        """Return the nodes that are up, at least so many."""
+        self.nodes[:] = [node for node in self.nodes if raylet(node)]
+        while len(self.nodes) < count:
+            self.add_node()
+        until_up(self.head, len(self.nodes))
+        return list(self.nodes)
+
+    def add_node(self) -> None:
+        self.nodes.append(self.start_node())
+
+
+@pytest.fixture(scope="module")
+def one_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    diary, (port,) = tmp_path_factory.mktemp("hikes") / "diary", free_ports(1)
+    variables = {recipes.SECONDS: "0.1", hikes.SECONDS: str(TRIAL_SECONDS), hikes.DIARY: str(diary)}
+    with (
+        head_node(cpus=0, environment={**variables, **ONE_PROVENANCE}, metrics_port=port) as head,
+        worker_nodes(head) as start_node,
+    ):
+        yield Cluster(head, start_node, port, diary, [])
 
 
 @pytest.fixture
-def diary(tmp_path: Path) -> Path:
-    return tmp_path / "diary"
-
-
-@contextlib.contextmanager
-def hiking_cluster(diary: Path, cpus: int = 0) -> Iterator[tuple[Head, Callable[[], Node]]]:
-    environment = {hikes.SECONDS: str(TRIAL_SECONDS), hikes.DIARY: str(diary)}
-    with head_node(cpus=cpus, environment=environment) as head, worker_nodes(head) as add_node:
-        yield head, add_node
+def cluster(one_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    for name, value in ONE_PROVENANCE.items():  # for the sweep in this process, which is not disturbed
+        monkeypatch.setenv(name, value)
+    one_cluster.diary.unlink(missing_ok=True)
+    return one_cluster
 
 
 @dataclass(frozen=True)
@@ -111,26 +143,11 @@ def until_up(head: Head, cpus: int) -> None:
     subprocess.run(command, env=dict(head.environment), check=True, timeout=LONGEST_SECONDS)
 
 
-def processes(node: Node) -> list[psutil.Process]:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return psutil.Process(node.process.pid).children(recursive=True)
-    return []
-
-
 def at_work(nodes: list[Node], diary: Path) -> list[Node]:
     """Return the nodes on which a trial is midway: steps are behind it, and steps before it."""
     last = {taken.process: taken.step for taken in steps_taken(diary)}
     midway = {process for process, step in last.items() if 5 <= step < STEPS - 10}
     return [node for node in nodes if midway & {process.pid for process in processes(node)}]
-
-
-def raylet(node: Node) -> psutil.Process | None:
-    """Return the node's raylet, without which its workers end as well; None once it has ended."""
-    for process in processes(node):
-        with contextlib.suppress(psutil.Error):
-            if process.name() == "raylet" and process.status() != psutil.STATUS_ZOMBIE:
-                return process
-    return None
 
 
 def working(nodes: list[Node], diary: Path, sweeping: Driver) -> list[tuple[Node, psutil.Process]]:
@@ -146,63 +163,58 @@ def working(nodes: list[Node], diary: Path, sweeping: Driver) -> list[tuple[Node
     return found
 
 
-def test_nothing_is_lost_when_raylets_are_killed(diary: Path, tmp_path: Path) -> None:
+def test_nothing_is_lost_when_raylets_are_killed(cluster: Cluster, tmp_path: Path) -> None:
     dice, root, trials, kills = random.Random(4), tmp_path / "disturbed", 20, 3
-    with hiking_cluster(diary) as (head, add_node):
-        nodes = [add_node() for _ in range(kills + 2)]
-        until_up(head, len(nodes))
-        with driver(head, root, trials, "--study", HIKE.name) as sweeping:
-            for kill in range(1, kills + 1):
-                marked = kill * trials * STEPS // (kills + 2)
-                until(lambda: len(steps_taken(diary)) > marked, "the hikes have come so far", sweeping)  # noqa: B023
-                lost, victim = dice.choice(working(nodes, diary, sweeping))
-                victim.kill()
-                nodes.remove(lost)
-            sweeping.finish()
-    share = recomputed_share(diary, trials, STEPS)
+    nodes = cluster.with_nodes(kills + 2)
+    with driver(cluster.head, root, trials, "--study", HIKE.name) as sweeping:
+        for kill in range(1, kills + 1):
+            marked = kill * trials * STEPS // (kills + 2)
+            until(lambda: len(steps_taken(cluster.diary)) > marked, "the hikes have come so far", sweeping)  # noqa: B023
+            lost, victim = dice.choice(working(nodes, cluster.diary, sweeping))
+            victim.kill()
+            nodes.remove(lost)
+        sweeping.finish()
+    share = recomputed_share(cluster.diary, trials, STEPS)
     print(f"{kills} raylets killed; {share:.1%} of the trials' seconds computed twice")
-    assert broken_off(diary), "no trial was broken off"
+    assert broken_off(cluster.diary), "no trial was broken off"
     assert share < 0.15
     assert_undisturbed(root, tmp_path / "undisturbed", HIKE.name, trials)
 
 
-def test_a_drained_node_hands_its_trials_over(diary: Path, tmp_path: Path) -> None:
-    root = tmp_path / "disturbed"
-    with hiking_cluster(diary) as (head, add_node):
-        leaving = add_node()
-        add_node()
-        until_up(head, 2)
-        with driver(head, root, TRIALS, "--study", HIKE.name) as sweeping:
-            third = TRIALS * STEPS // 3
-            until(lambda: len(steps_taken(diary)) > third, "the hikes have come a third of the way", sweeping)
-            until(lambda: at_work([leaving], diary) == [leaving], "a trial is midway on the node that is to leave")
-            drain = "import sys; from cluster import drain; drain.drain_this_machine(*sys.argv[1:3], 30, sys.argv[3])"
-            command = [sys.executable, "-c", drain, head.address, "spot notice", leaving.ip]
-            subprocess.run(command, env=dict(head.environment), check=True, timeout=60)
-            add_node()
-            until(lambda: raylet(leaving) is None, "the drained node has ended, as its actors have left it", seconds=60)
-            sweeping.finish()
+def test_a_drained_node_hands_its_trials_over(cluster: Cluster, tmp_path: Path) -> None:
+    root, head, diary = tmp_path / "disturbed", cluster.head, cluster.diary
+    leaving = cluster.with_nodes(2)[0]
+    with driver(head, root, TRIALS, "--study", HIKE.name) as sweeping:
+        third = TRIALS * STEPS // 3
+        until(lambda: len(steps_taken(diary)) > third, "the hikes have come a third of the way", sweeping)
+        until(lambda: at_work([leaving], diary) == [leaving], "a trial is midway on the node that is to leave")
+        drain = "import sys; from cluster import drain; drain.drain_this_machine(*sys.argv[1:3], 30, sys.argv[3])"
+        command = [sys.executable, "-c", drain, head.address, "spot notice", leaving.ip]
+        subprocess.run(command, env=dict(head.environment), check=True, timeout=60)
+        cluster.add_node()
+        until(lambda: raylet(leaving) is None, "the drained node has ended, as its actors have left it", seconds=60)
+        sweeping.finish()
     share = recomputed_share(diary, TRIALS, STEPS)
     print(f"a node drained in the midst of a trial; {share:.1%} of the trials' seconds computed twice")
     assert share < 0.05
     assert_undisturbed(root, tmp_path / "undisturbed", HIKE.name, TRIALS)
 
 
-def test_a_job_stopped_and_submitted_again_goes_on(diary: Path, tmp_path: Path) -> None:
-    root = tmp_path / "disturbed"
+def test_a_job_stopped_and_submitted_again_goes_on(cluster: Cluster, tmp_path: Path) -> None:
+    root, head, diary = tmp_path / "disturbed", cluster.head, cluster.diary
     command = ["--", sys.executable, "-m", "tests.chaos_driver", str(root), str(TRIALS), "--study", HIKE.name]
-    with hiking_cluster(diary, cpus=2) as (head, _):
-        for attempt in range(1, 4):
-            name = f"hike-{attempt}"
-            submit = ["job", "submit", "--address", head.jobs, "--no-wait", "--submission-id", name]
-            assert head.ray(*submit, *command, cwd=tmp_path).returncode == 0
-            if attempt < 3:
-                marked = attempt * TRIALS * STEPS // 3
-                until(lambda: len(steps_taken(diary)) > marked, "the hikes have come so far")  # noqa: B023
-                assert head.ray("job", "stop", "--address", head.jobs, name, cwd=tmp_path).returncode == 0
-        until(lambda: len(Results(root).finished(HIKE.name)) == TRIALS, "every hike is in the store")
-        follow = head.ray("job", "logs", "--follow", "--address", head.jobs, name, cwd=tmp_path)
-        assert "succeeded" in follow.stdout + follow.stderr
+    cluster.with_nodes(2)
+    for attempt in range(1, 4):
+        name = f"hike-{attempt}"
+        submit = ["job", "submit", "--address", head.jobs, "--no-wait", "--submission-id", name]
+        assert head.ray(*submit, *command, cwd=tmp_path).returncode == 0
+        if attempt < 3:
+            marked = attempt * TRIALS * STEPS // 3
+            until(lambda: len(steps_taken(diary)) > marked, "the hikes have come so far")  # noqa: B023
+            assert head.ray("job", "stop", "--address", head.jobs, name, cwd=tmp_path).returncode == 0
+    until(lambda: len(Results(root).finished(HIKE.name)) == TRIALS, "every hike is in the store")
+    follow = head.ray("job", "logs", "--follow", "--address", head.jobs, name, cwd=tmp_path)
+    assert "succeeded" in follow.stdout + follow.stderr
     share = recomputed_share(diary, TRIALS, STEPS)
     print(f"a job stopped twice; {share:.1%} of the trials' seconds computed twice")
     assert share < 0.15
@@ -214,21 +226,19 @@ def scraped(port: int) -> str:
         return str(answer.read().decode())
 
 
-def test_sweeps_on_one_cluster_do_not_mix(diary: Path, tmp_path: Path) -> None:
+def test_sweeps_on_one_cluster_do_not_mix(cluster: Cluster, tmp_path: Path) -> None:
     """Two sweeps of one study that overlap, and one of another study, by three drivers into one store."""
-    root = tmp_path / "shared"
-    (port,) = free_ports(1)
-    environment = {recipes.SECONDS: "0.1", hikes.SECONDS: "1", hikes.DIARY: str(diary)}
-    with head_node(cpus=3, environment=environment, metrics_port=port) as head:
-        with (
-            driver(head, root, 60) as first,
-            driver(head, root, 60, "--first", "30") as second,
-            driver(head, root, 4, "--study", HIKE.name) as other,
-        ):
-            for sweep in (first, second, other):
-                sweep.finish()
-        until(lambda: "ray_raysweep_trials_total" in scraped(port), "the metrics are out", seconds=60)
-        said = [line for line in scraped(port).splitlines() if line.startswith("ray_raysweep_trials_total{")]
+    root, head, port = tmp_path / "shared", cluster.head, cluster.metrics_port
+    cluster.with_nodes(3)
+    with (
+        driver(head, root, 60) as first,
+        driver(head, root, 60, "--first", "30") as second,
+        driver(head, root, 4, "--study", HIKE.name) as other,
+    ):
+        for sweep in (first, second, other):
+            sweep.finish()
+    until(lambda: "ray_raysweep_trials_total" in scraped(port), "the metrics are out", seconds=60)
+    said = [line for line in scraped(port).splitlines() if line.startswith("ray_raysweep_trials_total{")]
     assert any('study="walk"' in line and 'outcome="finished"' in line for line in said)
     assert_undisturbed(root, tmp_path / "alone", WALK.name, 90)
     assert_undisturbed(root, tmp_path / "alone", HIKE.name, 4)

@@ -1,4 +1,4 @@
-"""What the executor asks of this version of Tune: that it forgets, and that an actor that cannot start is told of."""
+"""The executor with a Ray of its own: Tune forgets what has ended; actors that cannot start, or write, are told of."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ import pytest
 import ray
 from ray.tune.experiment import Trial
 
+from analysis.core.errors import StoreError
 from analysis.core.results import Results
 from raysweep.service import tune
 from raysweep.service.errors import ClusterError
 from raysweep.service.messages import PlannedTrial, TrialReport
 from raysweep.service.study import Resources
 from raysweep.service.supply import ListedTrials
-from raysweep.service.tune import TuneExecutor
+from raysweep.service.tune import TuneExecutor, connected
+from tests.conftest import Place
+from tests.fault_proxy import fault_proxy
 from tests.recipes import WALK, walks
 from tests.studies import work_at
 
@@ -62,3 +65,24 @@ def test_an_actor_that_cannot_start_ends_the_sweep_with_its_reason(
         TuneExecutor().run(work, ListedTrials(trials), lambda reports, running: heard.extend(reports))
     assert heard == []
     assert not Results(tmp_path).outcomes(WALK.name), "no trial is to blame"
+
+
+def test_a_store_that_refuses_ends_the_sweep_and_a_healed_one_goes_on(
+    moto_place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert moto_place.server is not None
+    trials = planned(20)
+    with fault_proxy(moto_place.server.endpoint) as (proxy, address):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        root = moto_place.root
+        work = work_at(WALK, root, trials)
+        heard: list[TrialReport] = []
+        proxy.fault = lambda method, number, attempt: "denied" if method == "PUT" else None
+        with connected(None):  # after the environment, which its actors have from it
+            with pytest.raises(StoreError, match=r"(?i)denied"):
+                TuneExecutor().run(work, ListedTrials(trials), lambda reports, running: heard.extend(reports))
+            assert heard == []
+            proxy.fault = lambda method, number, attempt: None
+            TuneExecutor().run(work, ListedTrials(trials), lambda reports, running: heard.extend(reports))
+        assert {report.trial_id for report in heard} == Results(root).finished("walk")
+        assert len(heard) == 20
