@@ -17,7 +17,7 @@ STUDY = Study(
     headline="final_test_acc_lin",
     extendable="steps",
     together=TOGETHER,
-    revision=2,
+    revision=3,
 )
 
 if __name__ == "__main__":
