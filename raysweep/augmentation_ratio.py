@@ -15,6 +15,7 @@ STUDY = Study(
     draw=draw,
     across="ratio",
     headline="final_test_acc",
+    revision=2,
 )
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ STUDY = Study(
     across="freeze_depth",
     headline="final_selected_test_worst_group_acc",
     shared_work=shared_pretraining,
+    revision=2,
 )
 
 if __name__ == "__main__":
