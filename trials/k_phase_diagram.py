@@ -202,8 +202,6 @@ def prepared(knobs: KPhaseKnobs, context: TrialContext) -> tuple[Instruments, Me
         directions=torch.from_numpy(relevant_directions(knobs.data.name)).to(context.device) if known else None,
         learning_rate=knobs.learning_rate,
         reach=REACHES[knobs.inner_optimizer](knobs.learning_rate, knobs.momentum),
-        interval=knobs.feature_update_interval,
-        warm_steps=knobs.warm_steps,
         measured_steps=logarithmic_steps(knobs.steps, knobs.measurements_per_decade),
     )
     return instruments, methods

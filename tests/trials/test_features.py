@@ -162,8 +162,8 @@ def test_what_the_store_keeps_of_a_trial_names_its_probe(context, changes):
     train, named = instruments.problem.train, probe_indices(40, size=knobs.probe_size, seed=knobs.seed)
     assert named.unique().tolist() == named.tolist(), "each once, in ascending order"
     assert len(named) == min(knobs.probe_size, 40)
-    assert torch.equal(instruments.probe.examples.inputs, train.inputs[named])
-    assert torch.equal(instruments.probe.examples.labels, train.labels[named])
+    assert torch.equal(instruments.probe.examples.inputs, train.at(named).inputs)
+    assert torch.equal(instruments.probe.examples.labels, train.at(named).labels)
 
 
 def test_a_probe_depends_on_the_seed_alone_beside_the_sizes():

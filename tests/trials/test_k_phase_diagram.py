@@ -80,6 +80,19 @@ def test_the_effective_damping_counts_what_momentum_adds_and_is_unknown_with_ada
     assert of["adam"]["effective_damping"] is None
 
 
+@pytest.mark.parametrize("changes", [{}, {"warm_steps": 20}, {"round_tolerance": 0.2}])
+def test_the_effective_damping_is_that_of_the_longest_round(context, changes):
+    """Rounds are read off the rows at their ends, which all of them have."""
+    changes |= {"steps": 200, "learning_rate": 0.2, "feature_update_interval": 60, "measured_rounds": 200}
+    rows = _rows(context, **changes)
+    ends = {row["num_linearisations"]: row["step"] for row in rows}
+    lengths = [end - start for start, end in itertools.pairwise([0, *ends.values()])]
+    if "round_tolerance" in changes:
+        assert max(lengths) < 60, "the tolerance ends every round here"
+    assert rows[-1]["effective_damping"] == pytest.approx(1 / (0.2 * max(lengths)))
+    assert rows[0]["effective_damping"] is None
+
+
 def _dense_rows(context, knobs):
     """Train with J built explicitly at each re-anchoring and the residuals written by hand."""
     train, _ = (examples.to(torch.float64) for examples in context.data(knobs.data))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from trials.core.data.examples import DataKnobs, Examples, TrainingSet
 
 _FIXED = ("copies", "fixed_aug")
+_USUAL = "crop2"
 _OF_NUMBERS = tuple(name for name, transform in TRANSFORMS.items() if not transform.of_bytes)
 
 
@@ -32,12 +33,14 @@ class FixedSetKnobs(Knobs):
 
     ratio: float = knob("share of the training rows that are distinct samples", 1.0, above=0, at_most=1)
     aug_arm: str = knob("what the other rows are", "copies", choices=_FIXED)
-    transform: str = knob("how fixed_aug transforms them", "crop2", choices=_OF_NUMBERS)
+    transform: str = knob("how fixed_aug transforms them", _USUAL, choices=_OF_NUMBERS)
 
     def __post_init__(self) -> None:
         if self.ratio == 1:
             object.__setattr__(self, "aug_arm", "copies")
         super().__post_init__()
+        if not ARMS[self.aug_arm].copies:
+            object.__setattr__(self, "transform", _USUAL)  # the same training, one id
 
     def refuse_data(self, name: str) -> None:
         """Compare these knobs with the data set.
@@ -144,10 +147,10 @@ class SetsAbreast:
 
 def abreast(sets: Sequence[TrainingSet]) -> SetsAbreast:
     """Return sets that have the same samples and, where they transform them, the same transform."""
-    filled = [_filled(each) for each in sets]
-    begins = torch.arange(len(sets), device=filled[0].sources.device) * len(filled[0])
-    if all(each is not own for each, own in zip(sets, filled, strict=True)):
+    begins = torch.arange(len(sets), device=sets[0].labels.device) * len(sets[0])
+    if not any(isinstance(each, FilledSet) for each in sets):
         return SetsAbreast(rows=sets[0], begins=torch.zeros_like(begins))
+    filled = [_filled(each) for each in sets]
     return SetsAbreast(
         rows=FilledSet(
             samples=filled[0].samples,

@@ -117,7 +117,7 @@ def probe_indices(samples: int, *, size: int, seed: int) -> Int64[Tensor, " prob
     """Return which of the training samples are the probe, in ascending order; all if there are no more than `size`.
 
     They follow from the seed and these two numbers alone, and so from what the store keeps of a trial: its probe is the
-    rows of the training set, as the trial's data knobs make it, that this function names.
+    rows of the training set, as the trial's knobs of data and of rows make it, that this function names.
 
     Raises:
         ValueError: A probe of fewer than no inputs.

@@ -48,7 +48,7 @@ def refuse_large_kernel(samples: int, classes: int, bytes_per_number: int) -> No
         raise ValueError(
             f"round_method=function_space needs a kernel of {samples} samples x {classes} classes squared, "
             f"{size / _GIBIBYTE:.1f} GiB; at most {LARGEST_KERNEL_BYTES / _GIBIBYTE:.0f} GiB is allowed: "
-            "lower data_train_size or take round_method=cached"
+            "lower data_train_size or take round_method=auto"
         )
 
 

@@ -48,7 +48,7 @@ ROUND_MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
         ),
         "round_converged": Measurement(meaning="whether the round had reached `round_tolerance`; null if 0", type=bool),
         "status": Measurement(meaning="converged or unconverged by `round_tolerance`, budget if it is 0", type=str),
-        "method": Measurement(meaning="how the row's last step was computed", type=str),
-        "method_reason": Measurement(meaning="why it was computed so", type=str),
+        "method": Measurement(meaning="how a trial by itself computes the row's last step", type=str),
+        "method_reason": Measurement(meaning="why it computes it so", type=str),
     }
 )

@@ -66,8 +66,6 @@ class Instruments:
         learning_rate: Length of a step.
         reach: How far a gradient moves the parameters in the end, over itself: the rate, by momentum over what it does
             not keep; None where that depends on other gradients.
-        interval: Steps of a round at most (the paper's K).
-        warm_steps: Steps at the beginning that each begin a round.
         measured_steps: Steps that have a row, whatever the rounds.
     """
 
@@ -78,8 +76,6 @@ class Instruments:
     directions: Tensor | None
     learning_rate: float
     reach: float | None
-    interval: int
-    warm_steps: int
     measured_steps: AbstractSet[int]
 
     def row(
@@ -115,7 +111,7 @@ class Instruments:
             **features,
             "lr_stability_ratio": stability[1],
             **alignment(next(iter(parameters.values())), self.directions),
-            "effective_damping": self._effective_damping(step),
+            "effective_damping": self._effective_damping(step, training),
             "method": training.method.method,
             "method_reason": training.method.reason,
             "round_converged": converged,
@@ -123,12 +119,12 @@ class Instruments:
         }
         return row, Past(training_losses=losses, features=history, stability=stability)
 
-    def _effective_damping(self, step: int) -> float | None:
+    def _effective_damping(self, step: int, training: Training) -> float | None:
         """Return 1 / (reach k): k gradient steps on squared error filter a kernel's modes about as damping by it does.
 
         Source: Ali, Kolter, Tibshirani, arXiv 1810.10082, section 2 (gradient flow for time t and ridge 1 / t).
         """
-        longest = min(self.interval, max(step - self.warm_steps, min(step, 1)))
+        longest = max(training.longest, step - training.begun)
         return 1 / (self.reach * longest) if longest and self.reach else None
 
     def _fits(self, training: Training, parameters: Parameters) -> dict[str, float]:

@@ -76,6 +76,7 @@ class _Counts:
     past: Past
     linearisations: int = 0
     begun: int = 0
+    longest: int = 0
 
     def is_over(self, step: int) -> bool:
         return self.lane.calendar.is_over(step, self.begun)
@@ -161,7 +162,8 @@ def trained_together(lanes: Sequence[Lane]) -> Iterator[tuple[int, Row | Diverge
 
 
 def _begun(counts: _Counts, step: int) -> _Counts:
-    return replace(counts, linearisations=counts.linearisations + 1, begun=step)
+    longest = max(counts.longest, step - counts.begun)
+    return replace(counts, linearisations=counts.linearisations + 1, begun=step, longest=longest)
 
 
 def _beginning(lanes: Sequence[Lane]) -> _Stack:
@@ -185,6 +187,7 @@ def _measured(step: int, place: int, counts: _Counts, stack: _Stack) -> tuple[Ro
         place=here,
         linearisations=counts.linearisations,
         begun=counts.begun,
+        longest=counts.longest,
         path=stack.path[place],
     )
     begins, last = counts.is_over(step), step == lane.steps

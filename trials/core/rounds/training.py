@@ -96,6 +96,7 @@ class Training:
         place: Where training is, in the round's coordinates.
         linearisations: How often the network was linearised so far; 0 before the first step.
         begun: Step at which the round began.
+        longest: Steps of the longest of the earlier rounds.
         path: Lengths that the earlier rounds covered, added up; see `lengths`.
     """
 
@@ -104,6 +105,7 @@ class Training:
     place: Place
     linearisations: int
     begun: int
+    longest: int
     path: Float64[Tensor, " parts"]
 
     @property
@@ -133,6 +135,7 @@ class Training:
             place=round_.start,
             linearisations=self.linearisations + 1,
             begun=step,
+            longest=max(self.longest, step - self.begun),
             path=path,
         )
 
@@ -144,13 +147,13 @@ class Training:
 
     def state(self) -> State:
         """Return all that the steps to come depend on. Without the anchor a resumed trial would re-linearise."""
-        counts = {"linearisations": torch.tensor(self.linearisations), "begun": torch.tensor(self.begun)}
+        counts = {"linearisations": self.linearisations, "begun": self.begun, "longest": self.longest}
         return {
             "anchor": self.round.model.anchor,
             "basis": self.round.state(),
             "now": self.place.state(),
             "path": self.path,
-            **counts,
+            **{name: torch.tensor(count) for name, count in counts.items()},
         }
 
 
@@ -159,7 +162,7 @@ def at_initialisation(problem: Problem, initial: Parameters, descent: Descent, m
     place, method = Place(initial, descent.rule.beginning(initial)), methods.at(0)
     round_ = METHODS[method.method](problem, linearised(problem.network.forward, initial), place)
     path = torch.zeros(len(PARTS), dtype=torch.float64, device=next(iter(initial.values())).device)
-    return Training(method=method, round=round_, place=round_.start, linearisations=0, begun=0, path=path)
+    return Training(method=method, round=round_, place=round_.start, linearisations=0, begun=0, longest=0, path=path)
 
 
 def restored(problem: Problem, state: State, methods: Methods, step: int) -> Training:
@@ -175,6 +178,7 @@ def restored(problem: Problem, state: State, methods: Methods, step: int) -> Tra
         place=_place(saved["now"]),
         linearisations=int(saved["linearisations"]),
         begun=begun,
+        longest=int(saved["longest"]),
         path=saved["path"],
     )
 
