@@ -111,7 +111,7 @@ def test_both_augmentations_help_against_noise_that_is_memorised(context: TrialC
 
 
 def test_little_is_gained_where_noise_is_smaller_or_a_patch_tells_the_class(context: TrialContext) -> None:
-    """In the first seed a moving noise helps and crops have yet to; a moving patch does not, and crops stay below .6."""
+    """In the first seed a moving noise helps, crops have yet to; a moving patch does not, crops stay below .6."""
     trials = _trials("part_a", AUGMENTATIONS, "seed=0", rows_an_epoch=0.25)  # the last is of the last four epochs
     _, after = _told(context, [trial for trial in trials if trial.knobs.columns()["feature_size"] == 8])
     rows = after.set_index(["feature_kind", "augmentation_arm"])

@@ -1,16 +1,19 @@
-"""Experiments whose outcome is known: what trials of the spaces `parity`, `cifar10_subset` and `one_shot` must show."""
+"""Experiments whose outcome is known: what trials of the spaces of parity and of the CIFAR-10 subset must show."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import os
+from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
 
 import pytest
 import torch
 
+from raysweep.k_phase_diagram import STUDY
+from tests.studies import sweep_of
 from trials.core.checkpoints import Saved, as_arrays, as_state
 from trials.core.context import TrialContext
 from trials.core.data.arrays import load_arrays
@@ -20,16 +23,21 @@ from trials.core.parameters import moved_to
 from trials.core.probes.tangent_kernel import tangent_kernel
 from trials.core.rows import Diverged
 from trials.core.streams import generator
-from trials.k_phase_diagram import KPhaseKnobs, run, run_many
+from trials.k_phase_diagram import run, run_many
 
 REAL = os.environ.get("RAYSWEEP_TEST_DATA", "")
 SEEDS = range(3)
-PARITY = DataKnobs(name="sparse_parity", train_size=800, test_size=4000)
-CIFAR = DataKnobs(name="cifar10", train_size=2000, test_size=2000, average_pool=2)
+
+
+@cache
+def _plain(space):
+    """Return the knobs of a space at K = 1, measured at log-spaced steps alone."""
+    (trial,) = sweep_of(STUDY, space, "feature_update_interval=1", "warm_steps=0", "seed=0", "measured_rounds=0")
+    return trial.knobs
 
 
 def _parity(**changes):
-    return KPhaseKnobs(**{"steps": 3000, "depth": 1, "learning_rate": 0.05, "probe_size": 0, "data": PARITY, **changes})
+    return replace(_plain("parity"), **{"probe_size": 0, **changes})
 
 
 def _mean(values):
@@ -155,10 +163,9 @@ class Told(NamedTuple):
         return max(row["lr_stability_ratio"] for row in self.rows if row["step"] <= until)
 
 
-def _on_cifar(*kept, begins=None, **changes):
-    """Train on the CIFAR-10 subset, from another trial's state where the two are the same training until then."""
-    sparse = {"probe_size": 0, "measurements_per_decade": 1}
-    knobs = KPhaseKnobs(**{"network": "cnn_s", "learning_rate": 0.02, "data": CIFAR, **sparse, **changes})
+def _on_cifar(space, *kept, begins=None, **changes):
+    """Run a trial of a space of the CIFAR-10 subset, from another's state where both are the same until then."""
+    knobs = replace(_plain(space), **{"probe_size": 0, "measurements_per_decade": 1, **changes})
     rows, forks = [], Forks(*kept, begins=begins)
     try:
         rows.extend(run(knobs, TrialContext(arrays=_cifar_arrays, checkpoints=forks)))
@@ -167,6 +174,7 @@ def _on_cifar(*kept, begins=None, **changes):
     return Told(rows, False, forks.states)
 
 
+SUBSET, QUARTER = "cifar10_subset", "cifar10_small_steps"
 PROBED = {"probe_size": 64, "measurements_per_decade": 6}
 WARM_STEPS = (100, 500, 1000, 2000)
 
@@ -181,13 +189,13 @@ def test_on_cifar10_intermediate_intervals_may_diverge_and_a_longer_warm_start_i
     these accuracies by about 1.1 points, and K = 10 is already near its edge.
     """
     trials = {
-        1: _on_cifar(*WARM_STEPS, feature_update_interval=1, **PROBED),
-        10: _on_cifar(feature_update_interval=10),
-        100: _on_cifar(feature_update_interval=100, **PROBED),
-        math.inf: _on_cifar(1000, feature_update_interval=math.inf),
+        1: _on_cifar(SUBSET, *WARM_STEPS, feature_update_interval=1, **PROBED),
+        10: _on_cifar(SUBSET, feature_update_interval=10),
+        100: _on_cifar(SUBSET, feature_update_interval=100, **PROBED),
+        math.inf: _on_cifar(SUBSET, 1000, feature_update_interval=math.inf),
     }
     fixed = trials[math.inf].states[1000]
-    trials[1000] = _on_cifar(begins=fixed, feature_update_interval=1000, **PROBED)
+    trials[1000] = _on_cifar(SUBSET, begins=fixed, feature_update_interval=1000, **PROBED)
     assert [interval for interval, trial in trials.items() if trial.diverged] == [100]
     accuracy = {interval: trial.accuracy for interval, trial in trials.items()}
     assert accuracy[1] == pytest.approx(0.44, abs=0.03)
@@ -205,7 +213,7 @@ def test_on_cifar10_intermediate_intervals_may_diverge_and_a_longer_warm_start_i
 def _assert_a_longer_warm_start_is_no_worse(plain, accuracy):
     """Linearise once after some plain steps, for the rest; before 0.318, 0.345, 0.394, 0.403, 0.433, K = 1 0.433."""
     shots = {
-        steps: _on_cifar(begins=plain[steps], feature_update_interval=math.inf, warm_steps=steps)
+        steps: _on_cifar("one_shot", begins=plain[steps], feature_update_interval=math.inf, warm_steps=steps)
         for steps in WARM_STEPS
     }
     assert not any(shot.diverged for shot in shots.values())
@@ -219,14 +227,13 @@ def _assert_a_longer_warm_start_is_no_worse(plain, accuracy):
 @pytest.mark.timeout(1200)
 def test_on_cifar10_at_a_quarter_of_the_learning_rate_every_interval_is_stable():
     """Experiment B at 0.005. Accuracies of one seed and of another differ by .03 (two seeds of each K)."""
-    quarter = {"learning_rate": 0.005, "steps": 8000}
     trials = {
-        1: _on_cifar(feature_update_interval=1, **quarter),
-        100: _on_cifar(feature_update_interval=100, **quarter, **PROBED),
-        math.inf: _on_cifar(1000, feature_update_interval=math.inf, **quarter),
+        1: _on_cifar(QUARTER, feature_update_interval=1),
+        100: _on_cifar(QUARTER, feature_update_interval=100, **PROBED),
+        math.inf: _on_cifar(QUARTER, 1000, feature_update_interval=math.inf),
     }
     fixed = trials[math.inf].states[1000]
-    trials[1000] = _on_cifar(begins=fixed, feature_update_interval=1000, **quarter)
+    trials[1000] = _on_cifar(QUARTER, begins=fixed, feature_update_interval=1000)
     assert not any(trial.diverged for trial in trials.values())
     accuracy = {interval: trial.accuracy for interval, trial in trials.items()}
     for interval, expected in {1: 0.427, 100: 0.424, 1000: 0.407, math.inf: 0.296}.items():
