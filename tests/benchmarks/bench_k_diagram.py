@@ -1,9 +1,10 @@
 """A whole K diagram (the space `parity`: 7 intervals x seeds) by one command, beside the same trials plainly for Tune.
 
 The plain arm is what one writes in an afternoon: a function trainable for `tune.Tuner` over a grid, each step a
-`torch.func.jvp` for the outputs and a `torch.func.vjp` for the gradient, a report at log-spaced steps. It measures less
-(one accuracy, no rows at the ends of rounds and no figure); ours is the space as it comes, the figures drawn. Both arms
-are whole processes, their setup included, and take turns. Two times are told: the wall clock's, for which nothing
+`torch.func.jvp` for the outputs and a `torch.func.vjp` for the gradient, a report of one accuracy at log-spaced steps.
+Ours is told twice: the space as it comes, with up to 300 more rows a trial at the ends of rounds, and with rows at the
+steps of the plain one. Either measures over thirty columns a row, of them the tangent kernel's, and draws the figures.
+All arms are whole processes, their setup included, and take turns. Two times are told: the wall clock's, for which nothing
 else should run, and that of the processors in all processes of an arm. Ours takes long to start, whatever the number of
 trials, and the plain one starts an actor a trial: the ratio grows with the seeds.
 
@@ -24,6 +25,8 @@ from tests.benchmarks.processor_time import Spent, spent_by
 
 ROOT = Path(__file__).parents[2]
 REPEATS, SEEDS = "2", "12"
+PLAINLY = "plain Tune"
+OURS = {"as shipped": (), "rows as plain": ("measured_rounds=0",)}
 COMMAND = [sys.executable, "-m", "raysweep.k_phase_diagram", "space=parity"]
 
 PLAIN = """
@@ -76,29 +79,35 @@ if __name__ == "__main__":
 
 
 def main() -> None:
-    """Print what both arms took and its ratio, by either clock."""
+    """Print what the arms took and the ratios, by either clock."""
     repeats, seeds = (int(given) for given in (*sys.argv[1:], *(REPEATS, SEEDS)[len(sys.argv) - 1 :]))
     cpus = os.cpu_count() or 1
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    spent: dict[str, list[Spent]] = {"raysweep": [], "plain Tune": []}
+    spent: dict[str, list[Spent]] = {name: [] for name in (*OURS, PLAINLY)}
     print(f"{7 * seeds} trials, {cpus} cores, {repeats} interleaved repeats")
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "plain.py"
         script.write_text(PLAIN.replace("CPUS", str(cpus)).replace("SEEDS", str(seeds)), encoding="utf-8")
         for repeat in range(repeats):
             commands = {
-                "raysweep": [*COMMAND, f"seed=range({seeds})", f"results={folder}/results-{repeat}"],
-                "plain Tune": [sys.executable, str(script)],
+                name: [
+                    *COMMAND,
+                    *changes,
+                    f"seed=range({seeds})",
+                    f"results={folder}/{name}-{repeat}".replace(" ", "-"),
+                ]
+                for name, changes in OURS.items()
             }
-            for name, command in commands.items():
+            for name, command in (*commands.items(), (PLAINLY, [sys.executable, str(script)])):
                 spent[name].append(spent_by(command, ROOT, environment))
                 print(
-                    f"    {name:12} {spent[name][-1].wall:7.1f} s, {spent[name][-1].processor:7.1f} s CPU", flush=True
+                    f"    {name:14} {spent[name][-1].wall:7.1f} s, {spent[name][-1].processor:7.1f} s CPU", flush=True
                 )
     for clock in ("wall", "processor"):
-        ours, theirs = ([getattr(each, clock) for each in spent[name]] for name in ("raysweep", "plain Tune"))
-        ratios = [measure(theirs) / measure(ours) for measure in (min, statistics.median)]
-        print(f"{clock:9} time: plain / raysweep {ratios[0]:.1f} (min) {ratios[1]:.1f} (median)")
+        taken = {name: [getattr(each, clock) for each in of] for name, of in spent.items()}
+        for name in OURS:
+            ratios = [measure(taken[PLAINLY]) / measure(taken[name]) for measure in (min, statistics.median)]
+            print(f"{clock:9} time: plain / raysweep {name} {ratios[0]:.1f} (min) {ratios[1]:.1f} (median)")
 
 
 if __name__ == "__main__":
