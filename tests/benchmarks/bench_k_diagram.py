@@ -4,9 +4,9 @@ The plain arm is what one writes in an afternoon: a function trainable for `tune
 `torch.func.jvp` for the outputs and a `torch.func.vjp` for the gradient, a report of one accuracy at log-spaced steps.
 Ours is told twice: the space as it comes, with up to 300 more rows a trial at the ends of rounds, and with rows at the
 steps of the plain one. Either measures over thirty columns a row, of them the tangent kernel's, and draws the figures.
-All arms are whole processes, their setup included, and take turns. Two times are told: the wall clock's, for which nothing
-else should run, and that of the processors in all processes of an arm. Ours takes long to start, whatever the number of
-trials, and the plain one starts an actor a trial: the ratio grows with the seeds.
+All arms are whole processes, their setup included, and take turns. Two times are told: the wall clock's, for which
+nothing else should run, and that of the processors in all processes of an arm. Ours takes long to start, whatever the
+number of trials, and the plain one starts an actor a trial: the ratio grows with the seeds.
 
 Run: python tests/benchmarks/bench_k_diagram.py [repeats] [seeds], 7 trials a seed.
 """
@@ -26,7 +26,7 @@ from tests.benchmarks.processor_time import Spent, spent_by
 ROOT = Path(__file__).parents[2]
 REPEATS, SEEDS = "2", "12"
 PLAINLY = "plain Tune"
-OURS = {"as shipped": (), "rows as plain": ("measured_rounds=0",)}
+OURS = {"as-shipped": (), "rows-as-plain": ("measured_rounds=0",)}
 COMMAND = [sys.executable, "-m", "raysweep.k_phase_diagram", "space=parity"]
 
 PLAIN = """
@@ -90,12 +90,7 @@ def main() -> None:
         script.write_text(PLAIN.replace("CPUS", str(cpus)).replace("SEEDS", str(seeds)), encoding="utf-8")
         for repeat in range(repeats):
             commands = {
-                name: [
-                    *COMMAND,
-                    *changes,
-                    f"seed=range({seeds})",
-                    f"results={folder}/{name}-{repeat}".replace(" ", "-"),
-                ]
+                name: [*COMMAND, *changes, f"seed=range({seeds})", f"results={folder}/{name}-{repeat}"]
                 for name, changes in OURS.items()
             }
             for name, command in (*commands.items(), (PLAINLY, [sys.executable, str(script)])):
