@@ -39,11 +39,12 @@ def levels(trials: pd.DataFrame) -> Drawing | None:
     axes, colours = grid[0, 0], dict(zip(PUBLISHED, COLOURS, strict=False))
     others = cycle(COLOURS[len(PUBLISHED) :])
     for (network, size), curve in means.groupby([_NETWORK, _SIZE]):
-        label, colour = (f"{network}, {size:,} images", next(others)) if size else (network, colours.get(network))
-        draw_interval_band(axes, curve, "place", colour or next(others), label)
+        published = network in colours and not size
+        colour = colours[str(network)] if published else next(others)
+        draw_interval_band(axes, curve, "place", colour, f"{network}, {size:,} images" if size else str(network))
     look: Mapping[str, Any] = {"linestyle": "--", "marker": "o", "markerfacecolor": "white", "linewidth": 1}
-    for network, published in PUBLISHED.items():
-        axes.plot(range(len(LEVELS)), published, color=colours[network], label=f"{network}, published", **look)
+    for name, accuracies in PUBLISHED.items():
+        axes.plot(range(len(LEVELS)), accuracies, color=colours[name], label=f"{name}, published", **look)
     axes.set(xlabel="augmentation", ylabel="test accuracy")
     axes.set_xticks(range(len(LEVELS)), LEVELS)
     figure.legend(loc="outside right center")
