@@ -1,9 +1,11 @@
-"""The published table of augmentation levels beside trials of the same architectures."""
+"""Levels of augmentation on CIFAR-10: each network's trials beside the published table."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import cycle
 from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 
@@ -18,6 +20,7 @@ LEVELS = ("none", "basic", "advanced")
 PUBLISHED: Mapping[str, tuple[float, float, float]] = MappingProxyType(
     {"resnet18_cifar": (0.90, 0.96, 0.98), "cait_xxs36": (0.77, 0.88, 0.97), "vit_tiny": (0.75, 0.86, 0.96)}
 )
+_NETWORK, _SIZE = "network", "data_train_size"
 _KNOBS = [ARM, TRANSFORM, "mixing"]
 _FRESH: Mapping[tuple[str, str], str] = MappingProxyType(
     {("flip+crop4", "none"): "basic", ("advanced", "mixup_or_cutmix"): "advanced"}
@@ -26,26 +29,37 @@ _FRESH: Mapping[tuple[str, str], str] = MappingProxyType(
 
 def levels(trials: pd.DataFrame) -> Drawing | None:
     """Return CIFAR-10 accuracy without, with basic and with advanced augmentation beside what was published."""
-    whole = trials[(trials[RATIO] == 1) & (trials["data_name"] == "cifar10") & trials["network"].isin(list(PUBLISHED))]
+    whole = trials[(trials[RATIO] == 1) & (trials["data_name"] == "cifar10")]
     whole = whole.assign(level=[level_of(*knobs) for knobs in whole[_KNOBS].itertuples(index=False)])
     whole = whole[whole["level"] != ""]
     if whole["level"].nunique() < 2:
         return None
-    figure, grid = axes_grid(1, 1, size=(4.6, 3.4), title=f"CIFAR-10; {MEANS}; dashed: published")
-    axes, numbers = grid[0, 0], []
-    for colour, (network, published) in zip(COLOURS, PUBLISHED.items(), strict=False):
-        own = whole[whole["network"] == network]
-        if not len(own):
-            continue
-        means = seed_means(own.assign(place=own["level"].map(LEVELS.index)), ["place"], ACCURACY)
-        draw_interval_band(axes, means, "place", colour, network)
-        axes.plot(range(len(LEVELS)), published, "o--", color=colour, markerfacecolor="white", linewidth=1)
-        told = pd.DataFrame({"place": range(len(LEVELS)), "level": LEVELS, "published": published})
-        numbers.append(told.merge(means, on="place", how="left").assign(network=network))
+    means = seed_means(whole.assign(place=whole["level"].map(LEVELS.index)), [_NETWORK, _SIZE, "place"], ACCURACY)
+    figure, grid = axes_grid(1, 1, size=(6.2, 3.4), title=f"CIFAR-10; {MEANS}; dashed: published")
+    axes, colours = grid[0, 0], dict(zip(PUBLISHED, COLOURS, strict=False))
+    others = cycle(COLOURS[len(PUBLISHED) :])
+    for (network, size), curve in means.groupby([_NETWORK, _SIZE]):
+        published = network in colours and not size
+        colour = colours[str(network)] if published else next(others)
+        draw_interval_band(axes, curve, "place", colour, f"{network}, {size:,} images" if size else str(network))
+    look: Mapping[str, Any] = {"linestyle": "--", "marker": "o", "markerfacecolor": "white", "linewidth": 1}
+    for name, accuracies in PUBLISHED.items():
+        axes.plot(range(len(LEVELS)), accuracies, color=colours[name], label=f"{name}, published", **look)
     axes.set(xlabel="augmentation", ylabel="test accuracy")
     axes.set_xticks(range(len(LEVELS)), LEVELS)
-    axes.legend()
-    return Drawing(figure, pd.concat(numbers, ignore_index=True), "levels")
+    figure.legend(loc="outside right center")
+    return Drawing(figure, _beside_published(means), "levels")
+
+
+def _beside_published(means: pd.DataFrame) -> pd.DataFrame:
+    """Return means of a network and level with what was published of them; either may be missing."""
+    published = pd.DataFrame(
+        {_NETWORK: network, "place": place, "published": value}
+        for network, values in PUBLISHED.items()
+        for place, value in enumerate(values)
+    )
+    table = published.merge(means, on=[_NETWORK, "place"], how="outer").sort_values([_NETWORK, _SIZE, "place"])
+    return table.assign(level=[LEVELS[place] for place in table["place"]])
 
 
 def level_of(arm: str, transform: str, mixing: str) -> str:

@@ -29,9 +29,10 @@ def at_equal_loss(trials: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     companions = known.groupby([name for name in ("seed", *knob_names(trials)) if name != ARM], dropna=False)
     known[EQUAL_LOSS] = companions[EQUAL_LOSS].transform("max")
     known = known[companions[ARM].transform("nunique") > 1]
+    levels = known[["trial_id", EQUAL_LOSS]].drop_duplicates().groupby("trial_id")[EQUAL_LOSS].agg(list)
     crossed = [
-        at_matched_loss(rows[rows["trial_id"] == trial_id], [level], TRAIN_LOSS, ["test_acc"])
-        for trial_id, level in known[["trial_id", EQUAL_LOSS]].drop_duplicates().itertuples(index=False)
+        at_matched_loss(of_trial, levels[trial_id], TRAIN_LOSS, ["test_acc"])
+        for trial_id, of_trial in rows[rows["trial_id"].isin(levels.index)].groupby("trial_id")
     ]
     found = pd.concat(crossed or [pd.DataFrame(columns=["trial_id", "level", "test_acc"])], ignore_index=True)
     named = found.rename(columns={"level": EQUAL_LOSS, "test_acc": EQUAL_ACCURACY})

@@ -160,10 +160,24 @@ def test_levels_stand_beside_the_published_table() -> None:
     table = trials({"copies": [0, 0, 0.7], "fresh_aug": [0, 0, 0.8]}, **own)
     drawing = levels(table)
     assert drawing is not None
-    assert drawing.numbers["published"].tolist() == [0.75, 0.86, 0.96]
-    assert drawing.numbers["mean"][:2].tolist() == pytest.approx([0.7, 0.8])
+    numbers = drawing.numbers.set_index(["network", "level"])
+    assert numbers.loc["vit_tiny", "published"].to_dict() == {"none": 0.75, "basic": 0.86, "advanced": 0.96}
+    assert numbers.loc["vit_tiny", "mean"].dropna().to_dict() == pytest.approx({"none": 0.7, "basic": 0.8})
+    assert numbers.loc[["resnet18_cifar", "cait_xxs36"], "mean"].isna().all()
     assert levels(table[table[ARM] == "copies"]) is None
     assert levels(table.assign(data_name="mnist")) is None
+
+
+def test_levels_of_a_network_that_was_not_published_stand_beside_those_that_were() -> None:
+    table = trials({"copies": [0, 0, 0.5], "fresh_aug": [0, 0, 0.6]}, network="cnn3", data_name="cifar10")
+    drawing = levels(table.assign(data_train_size=3000, **{TRANSFORM: "flip+crop4"}))
+    assert drawing is not None
+    own = drawing.numbers[drawing.numbers["network"] == "cnn3"]
+    assert own[["level", "mean", "seeds"]].values.tolist() == [["none", 0.5, 3], ["basic", 0.6, 3]]
+    assert len(drawing.numbers) == 2 + 9
+    labels = [text.get_text() for text in drawing.figure.legends[0].get_texts()]
+    assert labels[0] == "cnn3, 3,000 images"
+    assert len(labels) == 1 + 3
 
 
 def test_figures_are_drawn_of_what_there_is(tmp_path: Path) -> None:

@@ -44,6 +44,15 @@ def test_networks_of_the_levels_are_as_large_as_the_published_ones(network: str,
         assert round(size / 1e6) == millions
 
 
+def test_small_levels_are_three_and_share_their_first_two_with_the_ratios() -> None:
+    cells = knobs_of("levels_small")
+    assert [level_of(each.aug_arm, each.transform, each.mixing) for each in cells] == ["none", "basic", "advanced"]
+    of_ratios = [each for each in knobs_of("cifar10_subset") if each.ratio == 1]
+    assert [each for each in cells if each in of_ratios] == cells[:2], "trained once for both"
+    differing = {name for name, value in vars(cells[2]).items() if value != vars(cells[1])[name]}
+    assert differing == {"transform", "mixing", "label_smoothing"}
+
+
 def test_copies_are_trained_at_one_transform_and_all_images_once() -> None:
     for space in ("transforms", "cifar10_transforms"):
         cells = knobs_of(space)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from trials.augmentation_ratio import AugmentationKnobs
 from trials.augmentation_ratio import prepared as prepared_ratio
@@ -22,6 +23,19 @@ from trials.core.streams import batch_indices
 from trials.k_phase_diagram import KPhaseKnobs, prepared, run, run_many, together_key
 
 DIGITS = DataKnobs(name="jittered_digits", train_size=100, test_size=60)
+
+
+class TensorsMade(TorchDispatchMode):
+    """Counts tensors that operations return, views among them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), keywords: Any = None) -> Any:
+        returned = function(*arguments, **(keywords or {}))
+        self.count += len(returned) if isinstance(returned, (list, tuple)) else 1
+        return returned
 
 
 def knobs(ratio: float = 0.3, arm: str = "fixed_aug", data: DataKnobs = DIGITS, **changes: Any) -> KPhaseKnobs:
@@ -120,6 +134,24 @@ def test_vectors_have_copies_and_no_transforms() -> None:
     assert len(inputs(knobs(0.5, "copies", data)).unique(dim=0)) == 50
     with pytest.raises(ValueError, match="aug_arm='fixed_aug' needs images, and sparse_parity has vectors"):
         prepared(knobs(0.5, "fixed_aug", data), TrialContext())
+
+
+@pytest.mark.parametrize("ratio", [0.5, 1.0])
+def test_one_chunk_costs_what_one_chunk_holds(ratio: float) -> None:
+    """A look at one sample of many cuts the others into no views."""
+    train = prepared(knobs(ratio, data=DataKnobs(name="jittered_digits")), TrialContext())[0].problem.train
+    with TensorsMade() as made:
+        assert len(next(train.chunks(1))) == 1
+    assert made.count < 100
+    with TensorsMade() as made:
+        assert len(list(train.chunks(1))) == 1000
+    assert made.count >= 1000
+
+
+@pytest.mark.parametrize("name", ["digits", "jittered_digits", "jittered_digit_draws", "digit_pair", "mnist"])
+def test_no_set_of_digits_is_mirrored(name: str) -> None:
+    with pytest.raises(ValueError, match=f"transform='flip' mirrors images, which makes other signs of {name}"):
+        AugmentationKnobs(transform="flip", data=DataKnobs(name=name))
 
 
 def test_transforms_that_do_not_suit_the_data_are_refused() -> None:

@@ -85,7 +85,7 @@ class Training:
         return progress._replace(seen=progress.seen + shown)
 
     def row(self, step: int, progress: Progress, test: Examples) -> tuple[dict[str, Any], Progress]:
-        """Return the row of an epoch that ends at a step, and the progress of the next epoch."""
+        """Return the row of an epoch that ends at a step, and the progress after it."""
         train = seen_fit(progress.seen)
         with self.precision():
             tested = measured(self.groups, test)
@@ -101,7 +101,7 @@ class Training:
             "test_acc_best": float(best),
             "steps": self.steps,
         }
-        return row, progress._replace(best=best).of_next_epoch()
+        return row, progress._replace(best=best)
 
     def state(self, progress: Progress) -> State:
         """Return all that the steps and the rows to come depend on."""

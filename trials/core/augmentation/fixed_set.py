@@ -94,8 +94,8 @@ class FilledSet:
 
     def chunks(self, size: int) -> Iterator[Float[Tensor, "chunk ..."]]:
         """Yield the inputs of all rows in turn, `size` at a time."""
-        for rows in torch.arange(len(self), device=self.sources.device).split(size):
-            yield self.at(rows).inputs
+        for start in range(0, len(self), size):
+            yield self.at(torch.arange(start, min(start + size, len(self)), device=self.sources.device)).inputs
 
 
 def fixed_set(train: Examples, knobs: FixedSetKnobs, data: DataKnobs, seed: int) -> TrainingSet:

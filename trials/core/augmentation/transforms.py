@@ -18,14 +18,13 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from trials.core.augmentation.crops import shifted
 from trials.core.augmentation.randaugment import strengthened
+from trials.core.data.arrays import SOURCES
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float32, Int64, Shaped
 
 PADDING_PIXEL = 0
 """Value of a pixel beyond the border of an image, before it is normalised: black."""
-SIGNS = frozenset({"digits", "jittered_digits", "jittered_digit_draws", "digit_pair", "mnist"})
-"""Data sets of signs, whose mirror images are other signs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +155,7 @@ def refuse_mirrored_signs(transform: str, data: str) -> None:
     Raises:
         ValueError: It mirrors what is another sign when mirrored.
     """
-    if TRANSFORMS[transform].mirrors and data in SIGNS:
+    if TRANSFORMS[transform].mirrors and SOURCES[data].chiral:
         allowed = ", ".join(name for name, each in TRANSFORMS.items() if not each.mirrors)
         raise ValueError(
             f"transform={transform!r} mirrors images, which makes other signs of {data}; take one of {allowed}"

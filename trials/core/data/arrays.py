@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -15,20 +15,31 @@ from trials.core.data import cat_dog, cifar10, digits, generated, jittered_digit
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64, UInt8
 
-Source = Callable[["str | None"], Mapping[str, np.ndarray]]
 
-# Name -> reader of a path (or None for the data set's own place) into the arrays of `Arrays` or `ValidatedArrays`.
+class Source(NamedTuple):
+    """Where a data set comes from, and what it shows.
+
+    Attributes:
+        read: A path, or None for the data set's own place -> the arrays of `Arrays` or `ValidatedArrays`.
+        chiral: Whether a mirrored image may show another sign, as of digits and letters. It has no default: who adds a
+            data set decides whether transforms may mirror it.
+    """
+
+    read: Callable[[str | None], Mapping[str, np.ndarray]]
+    chiral: bool
+
+
 SOURCES: Mapping[str, Source] = MappingProxyType(
     {
-        "digits": digits.read,
-        "cifar10": cifar10.read,
-        "mnist": mnist.read,
-        "cat_dog": cat_dog.read,
-        "waterbirds": waterbirds.read,
-        "digit_pair": pairs.read_digit_pair,
-        "jittered_digits": jittered_digits.read,
-        "jittered_digit_draws": jittered_digits.read_draws,
-        **generated.READERS,
+        "digits": Source(digits.read, chiral=True),
+        "cifar10": Source(cifar10.read, chiral=False),
+        "mnist": Source(mnist.read, chiral=True),
+        "cat_dog": Source(cat_dog.read, chiral=False),
+        "waterbirds": Source(waterbirds.read, chiral=False),
+        "digit_pair": Source(pairs.read_digit_pair, chiral=True),
+        "jittered_digits": Source(jittered_digits.read, chiral=True),
+        "jittered_digit_draws": Source(jittered_digits.read_draws, chiral=True),
+        **{name: Source(read, chiral=False) for name, read in generated.READERS.items()},
     }
 )
 
@@ -93,7 +104,7 @@ def load_arrays(name: str, path: str | None = None) -> Arrays:
     """
     if name not in SOURCES:
         raise ValueError(f"unknown data set {name!r}; it must be one of {', '.join(SOURCES)}")
-    found = {key: np.ascontiguousarray(array) for key, array in SOURCES[name](path).items()}
+    found = {key: np.ascontiguousarray(array) for key, array in SOURCES[name].read(path).items()}
     arrays = ValidatedArrays(**found) if "validation_inputs" in found else Arrays(**found)
     for split in dict.fromkeys(key.partition("_")[0] for key in found):
         _check_split(name, split, getattr(arrays, f"{split}_inputs"), getattr(arrays, f"{split}_labels"))

@@ -73,7 +73,7 @@ class Examples:
 
     def chunks(self, size: int) -> Iterator[Float32[Tensor, "chunk ..."]]:
         """Yield all inputs in turn, `size` at a time, as views."""
-        return iter(self.inputs.split(size))
+        return (self.inputs[start : start + size] for start in range(0, len(self), size))
 
     def to(self, dtype: torch.dtype) -> Examples:
         """Return the examples with inputs of another precision."""
