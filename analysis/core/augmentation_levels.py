@@ -7,8 +7,9 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from analysis.core.arm_curves import MEANS, draw_interval_band
+from analysis.core.arm_curves import MEANS
 from analysis.core.augmentation_worth import ACCURACY, ARM, COPIES, RATIO, TRANSFORM
+from analysis.core.curves import draw_interval_band
 from analysis.core.figures import COLOURS, Drawing
 from analysis.core.pages import axes_grid
 from analysis.core.seed_means import seed_means
@@ -38,7 +39,7 @@ def levels(trials: pd.DataFrame) -> Drawing | None:
         if not len(own):
             continue
         means = seed_means(own.assign(place=own["level"].map(LEVELS.index)), ["place"], ACCURACY)
-        draw_interval_band(axes, means, "place", colour, network)
+        draw_interval_band(axes, means, "place", colour=colour, label=network)
         axes.plot(range(len(LEVELS)), published, "o--", color=colour, markerfacecolor="white", linewidth=1)
         told = pd.DataFrame({"place": range(len(LEVELS)), "level": LEVELS, "published": published})
         numbers.append(told.merge(means, on="place", how="left").assign(network=network))
