@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from analysis.core.curves import draw_band, seed_band
+from analysis.core.curves import draw_interval_band
 from analysis.core.figures import COLOURS, Drawing, ordered_colours
 from analysis.core.fine_tuning_methods import by_rate as rate_lines
 from analysis.core.fine_tuning_methods import methods as method_points
@@ -22,6 +22,7 @@ from analysis.core.freezing import (
     BACKGROUND,
     DEPTH,
     FOREGROUND,
+    INTERVALS,
     RATE,
     RULES,
     TASK,
@@ -35,6 +36,7 @@ from analysis.core.panels import described, panels, subject
 from analysis.core.phase_diagram import common_range, draw_phase_diagram, legend_entries, phase_cells
 from analysis.core.published_fine_tuning import DEPTHS
 from analysis.core.results import Results
+from analysis.core.seed_means import seed_means
 from analysis.core.study_figures import carried, finished_trials
 
 STUDY = "freeze_depth"
@@ -64,7 +66,7 @@ def depths(trials: pd.DataFrame) -> Drawing:
         entries.append(Line2D([], [], label="best learning rate at the edge of the sweep", **_AT_EDGE))
     swept = trials.groupby([TASK, DEPTH, PRETRAINING])[RATE].nunique().max() > 1
     remarks = ["each depth at its best learning rate"] * bool(swept)
-    title = subject(trials, found, _SUBJECT, *remarks, "means and ranges of seeds")
+    title = subject(trials, found, _SUBJECT, *remarks, INTERVALS)
     figure, grid = axes_grid(rows, columns + 1, size=(3.2, 2.9), title=title)
     numbers = []
     for panel, axes in titled(found, grid[:, :columns]):
@@ -95,8 +97,8 @@ def _draw_depths(axes: Axes, chosen: Mapping[str, pd.DataFrame]) -> pd.DataFrame
     drawn = []
     for rule, trials in chosen.items():
         for task, of_task in trials.groupby(TASK):
-            band = seed_band(of_task, DEPTH, worst(rule))
-            draw_band(axes, band, DEPTH, colour=_TASK_COLOURS[str(task)], linestyle=_LINES[rule])
+            band = seed_means(of_task, [DEPTH], worst(rule))
+            draw_interval_band(axes, band, DEPTH, colour=_TASK_COLOURS[str(task)], linestyle=_LINES[rule])
             rates = of_task.groupby(DEPTH)[[RATE, "at_edge"]].first()
             band = band.join(rates, on=DEPTH)
             edge = band[band["at_edge"]]
@@ -192,7 +194,7 @@ def _lines(trials: pd.DataFrame, across: str, by: str, label: str, name: str) ->
     """Return a figure with the worst group over `across`, a line each value of `by`, a panel each task and setting."""
     chosen = at_best_rates(trials, OURS)
     found = panels(trials, trials, inside={*_inside(trials), across, by} - {TASK}, across=[TASK])
-    title = subject(trials, found, (TASK, *_SUBJECT), RULES[OURS])
+    title = subject(trials, found, (TASK, *_SUBJECT), RULES[OURS], INTERVALS)
     figure, grid = axes_grid(*found.shape, size=(3.6, 3.2), title=title)
     values, numbers = sorted(chosen[by].unique()), []
     colours = ordered_colours(values) if by == DEPTH else dict(zip(values, COLOURS, strict=False))
@@ -200,8 +202,8 @@ def _lines(trials: pd.DataFrame, across: str, by: str, label: str, name: str) ->
         drawn = []
         of_panel = chosen[chosen["trial_id"].isin(panel.trials["trial_id"])]
         for value in sorted(of_panel[by].unique()):
-            band = seed_band(of_panel[of_panel[by] == value], across, worst(OURS))
-            draw_band(axes, band, across, colour=colours[value], label=described({by: value}))
+            band = seed_means(of_panel[of_panel[by] == value], [across], worst(OURS))
+            draw_interval_band(axes, band, across, colour=colours[value], label=described({by: value}))
             drawn.append(band.assign(**{by: value}))
         numbers.append(pd.concat(drawn, ignore_index=True))
         axes.set(xlabel=label, ylabel=_WORST, ylim=(-0.02, 1.02))

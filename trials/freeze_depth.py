@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from trials.core.birds.groups import TASKS
-from trials.core.birds.networks import CLASSES, initial_network, refuse_contradictions
+from trials.core.birds.groups import GROUPING, TASKS
+from trials.core.birds.networks import CLASSES, initial_network, refuse_contradictory_pretraining
 from trials.core.birds.pretraining import PretrainKnobs
 from trials.core.birds.sets import BirdData, birds_of
 from trials.core.divergence import refuse_divergence
-from trials.core.fine_tuning.augmentations import AUGMENTATIONS, UNCHANGED
-from trials.core.fine_tuning.course import COURSE_MEASUREMENTS, Course, began, measured, one_epoch, state_at
-from trials.core.fine_tuning.networks import NOWHERE, PUBLISHED, SCOPES, SOURCES, STRICT
+from trials.core.fine_tuning.augmentations import AUGMENTATIONS
+from trials.core.fine_tuning.course import Course, began, course_measurements, measured, one_epoch, state_at
+from trials.core.fine_tuning.networks import PUBLISHED, SCOPES, SOURCES, STRICT, refuse_contradictions
 from trials.core.fine_tuning.readiness import refuse_what_does_not_fit
 from trials.core.fine_tuning.splits import splits_of
-from trials.core.knobs import TrialKnobs, knob
+from trials.core.knobs import NONE, TrialKnobs, knob
 from trials.core.layer_groups.freezing import Freezing, freeze
 from trials.core.layer_groups.part_norms import PART_MEASUREMENTS, part_rows
 from trials.core.layer_groups.schedules import cosine
@@ -64,7 +64,7 @@ class FreezeDepthKnobs(TrialKnobs):
     network: str = knob("architecture; timm/NAME and torchvision/NAME as well", "resnet")
     width: int = knob("channels of the first stage; resnet only", 16, unit="channels", at_least=1)
     blocks: int = knob("residual blocks a stage; resnet only", 1, unit="blocks", at_least=1)
-    weights_source: str = knob("where weights come from that are not pretrained in the sweep", NOWHERE, choices=SOURCES)
+    weights_source: str = knob("where weights come from that are not pretrained in the sweep", NONE, choices=SOURCES)
     weights: str = knob("path, URL or name of the weights", "")
     weights_sha256: str = knob("SHA-256 that the file of the weights must have, empty = any", "")
     pretrain: PretrainKnobs = _PRETRAIN
@@ -74,13 +74,14 @@ class FreezeDepthKnobs(TrialKnobs):
     batch_size: int = knob("images a step", 64, unit="images", at_least=1)
     epochs: int = knob("epochs of fine-tuning", 8, unit="epochs", at_least=1)
     statistics_fixed: bool = knob("whether batch normalisation keeps its statistics in trained parts as well", False)
-    augmentation: str = knob("what is done to training images", UNCHANGED, choices=tuple(AUGMENTATIONS))
+    augmentation: str = knob("what is done to training images", NONE, choices=tuple(AUGMENTATIONS))
     precision: str = knob("numbers of a forward pass; parameters are float32", "float32", choices=PRECISIONS)
     data: BirdData = _DATA
 
     def __post_init__(self) -> None:
         super().__post_init__()
         refuse_contradictions(self)
+        refuse_contradictory_pretraining(self)
 
     def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:
         """Compare these knobs with the network and the weights that they name.
@@ -94,7 +95,7 @@ class FreezeDepthKnobs(TrialKnobs):
 MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
     {
         **PART_MEASUREMENTS,
-        **COURSE_MEASUREMENTS,
+        **course_measurements(GROUPING),
         "pretrain_acc": Measurement(meaning="accuracy in pretraining, on unseen images; in the sweep only"),
         "num_trainable": Measurement(meaning="parameters that train", unit="parameters", type=int),
         "num_frozen": Measurement(meaning="parameters that are frozen", unit="parameters", type=int),
@@ -143,12 +144,12 @@ def run(knobs: FreezeDepthKnobs, context: TrialContext) -> Iterator[Row]:
 def _course(knobs: FreezeDepthKnobs, birds: Birds, groups: LayerGroups, device: torch.device) -> Course:
     """Return the training, the frozen parts passed where that can be done once and for all."""
     descent, depth = _descent(knobs, len(birds.train)), cached_parts(knobs)
-    changing = knobs.augmentation != UNCHANGED
+    changing = knobs.augmentation != NONE
     return Course(
         groups=groups,
         optimiser=optimiser_of(groups, descent),
         descent=descent,
-        splits=splits_of(birds, TASKS[knobs.task], groups, depth, device, changing=changing),
+        splits=splits_of(birds, GROUPING.names, TASKS[knobs.task], groups, depth, device, changing=changing),
         augment=AUGMENTATIONS[knobs.augmentation],
         seed=knobs.seed,
         batch_size=knobs.batch_size,

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from analysis.core.augmentation_worth import ARM, COPIES, RATIO
 from analysis.core.boundary_lines import label_values
+from analysis.core.curves import draw_interval_band
 from analysis.core.figures import COLOURS
 from analysis.core.panels import Panel
 from analysis.core.seed_means import seed_means
@@ -43,14 +44,7 @@ def draw_arms(axes: Axes, panel: Panel, column: str) -> pd.DataFrame:
     bands = []
     for arm in [name for name in ARM_NAMES if name in set(panel.rows[ARM])]:
         means = seed_means(panel.rows[panel.rows[ARM] == arm], [RATIO], column)
-        draw_interval_band(axes, means, RATIO, ARM_COLOURS[arm])
+        draw_interval_band(axes, means, RATIO, colour=ARM_COLOURS[arm])
         bands.append(means.assign(arm=arm))
     label_values(axes, "x", panel.rows[RATIO])
     return pd.concat(bands, ignore_index=True)
-
-
-def draw_interval_band(axes: Axes, means: pd.DataFrame, by: str, colour: str, label: str | None = None) -> None:
-    """Draw a table of `seed_means`: points on the means, a band over their intervals."""
-    low, high = (means["mean"] + sign * means["half_width"] for sign in (-1, 1))
-    axes.fill_between(means[by], low, high, color=colour, alpha=0.2, linewidth=0)
-    axes.plot(means[by], means["mean"], marker="o", markersize=3.5, linewidth=1.4, color=colour, label=label)

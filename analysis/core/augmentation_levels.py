@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.core.arm_curves import MEANS, draw_interval_band
+from analysis.core.arm_curves import MEANS
 from analysis.core.augmentation_worth import ACCURACY, ARM, COPIES, RATIO, TRANSFORM
+from analysis.core.curves import draw_interval_band
 from analysis.core.figures import COLOURS, Drawing
 from analysis.core.pages import axes_grid
 from analysis.core.seed_means import seed_means
@@ -41,7 +42,8 @@ def levels(trials: pd.DataFrame) -> Drawing | None:
     for (network, size), curve in means.groupby([_NETWORK, _SIZE]):
         published = network in colours and not size
         colour = colours[str(network)] if published else next(others)
-        draw_interval_band(axes, curve, "place", colour, f"{network}, {size:,} images" if size else str(network))
+        label = f"{network}, {size:,} images" if size else str(network)
+        draw_interval_band(axes, curve, "place", colour=colour, label=label)
     look: Mapping[str, Any] = {"linestyle": "--", "marker": "o", "markerfacecolor": "white", "linewidth": 1}
     for name, accuracies in PUBLISHED.items():
         axes.plot(range(len(LEVELS)), accuracies, color=colours[name], label=f"{name}, published", **look)

@@ -1,4 +1,4 @@
-"""Curves over seeds: a mean line and the band between the smallest and the largest seed."""
+"""Curves over seeds: a line of means and a band, of the seeds' range or of the mean's interval."""
 
 from __future__ import annotations
 
@@ -30,11 +30,28 @@ def draw_band(
 
     A point that lacks seeds which other points have is hollow: its mean is one of survivors.
     """
-    whole = band["seeds"] == band["seeds"].max()
     axes.fill_between(band[by], band["smallest"], band["largest"], color=colour, alpha=0.2, linewidth=0)
-    line = {"color": colour, "linewidth": 1.4, "linestyle": linestyle, "label": label}
-    axes.plot(band[by], band["mean"], marker="o", markersize=3.5, **line)
-    axes.plot(band[by][~whole], band["mean"][~whole], "o", color=colour, markersize=4.5, markerfacecolor="white")
+    _draw_means(axes, band, by, {"color": colour, "linestyle": linestyle, "label": label})
+
+
+def draw_interval_band(
+    axes: Axes, means: pd.DataFrame, by: str, *, colour: str, label: str | None = None, linestyle: Any = "-"
+) -> None:
+    """Draw a table of `seed_means`: points on the means, a band over the intervals of three seeds and more.
+
+    A point that lacks seeds which other points have is hollow: its mean is one of survivors.
+    """
+    # Two seeds have intervals many times as wide as the figure.
+    half = means["half_width"].where(means["seeds"] > 2)
+    axes.fill_between(means[by], means["mean"] - half, means["mean"] + half, color=colour, alpha=0.2, linewidth=0)
+    _draw_means(axes, means, by, {"color": colour, "linestyle": linestyle, "label": label})
+
+
+def _draw_means(axes: Axes, means: pd.DataFrame, by: str, look: Mapping[str, Any]) -> None:
+    """Draw a line through the means, hollow where seeds are missing."""
+    part = means[means["seeds"] < means["seeds"].max()]
+    axes.plot(means[by], means["mean"], marker="o", markersize=3.5, linewidth=1.4, **look)
+    axes.plot(part[by], part["mean"], "o", color=look["color"], markersize=4.5, markerfacecolor="white")
 
 
 def draw_lines(

@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.core.curves import draw_band, seed_band
+from analysis.core.curves import draw_interval_band
 from analysis.core.figures import COLOURS, Drawing, ordered_colours
-from analysis.core.freezing import DEPTH, FOREGROUND, RATE, TASK, at_best_rates, worst
+from analysis.core.freezing import DEPTH, FOREGROUND, INTERVALS, RATE, TASK, at_best_rates, worst
 from analysis.core.pages import axes_grid, titled
 from analysis.core.panels import panels, subject
 from analysis.core.published_fine_tuning import METHODS, RATES
@@ -34,7 +34,7 @@ def by_rate(trials: pd.DataFrame, inside: Collection[str], names: Collection[str
     response = worst("selected")
     found = panels(rich, rich, inside=set(inside) - {TASK}, across=[TASK])
     rows, columns = found.shape
-    title = subject(rich, found, tuple(names), "means and ranges of seeds")
+    title = subject(rich, found, tuple(names), INTERVALS)
     figure, grid = axes_grid(rows, columns + 1, size=(3.4, 2.9), title=title)
     colours, numbers = ordered_colours({*rich[DEPTH], *RATES[DEPTH]}), []
     for panel, axes in titled(found, grid[:, :columns]):
@@ -52,9 +52,9 @@ def by_rate(trials: pd.DataFrame, inside: Collection[str], names: Collection[str
 def _draw_rates(axes: Axes, trials: pd.DataFrame, response: str, colours: Mapping[float, str]) -> pd.DataFrame:
     bands = []
     for depth in sorted(trials[DEPTH].unique()):
-        band = seed_band(trials[trials[DEPTH] == depth], RATE, response)
-        draw_band(axes, band, RATE, colour=colours[depth], label=f"{depth or 'nothing'} frozen")
-        bands.append(band.assign(**{DEPTH: depth}))
+        means = seed_means(trials[trials[DEPTH] == depth], [RATE], response)
+        draw_interval_band(axes, means, RATE, colour=colours[depth], label=f"{depth or 'nothing'} frozen")
+        bands.append(means.assign(**{DEPTH: depth}))
     axes.set_xscale("log")
     axes.legend(fontsize=7)
     return pd.concat(bands, ignore_index=True)

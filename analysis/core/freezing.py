@@ -18,6 +18,7 @@ RULES: Mapping[str, str] = MappingProxyType(
     {"selected": "chosen on validation images", "leaked": "chosen on test groups, as was published"}
 )
 """Rule of selection -> what it is called in figures."""
+INTERVALS = "means of seeds; bands: 95 % intervals of 3 seeds and more"
 
 
 def worst(rule: str) -> str:

@@ -7,11 +7,11 @@ import math
 import pytest
 import torch
 
+from trials.core.birds.groups import GROUPING, TASKS
 from trials.core.probes.group_accuracy import (
     adjusted_average,
     group_accuracies,
     group_columns,
-    group_ids,
     worst_group,
 )
 from trials.core.probes.selection import Selected, selected_again
@@ -25,18 +25,20 @@ def _answers(images=500):
     return birds, places, right.bool()
 
 
-def test_groups_partition_the_images():
+def test_groups_partition_the_images_and_tell_both_attributes():
     birds, places, _ = _answers()
-    groups = group_ids(birds, places)
-    assert torch.equal(groups // 2, birds)
-    assert torch.equal(groups % 2, places)
-    assert sum(int(((birds == y) & (places == a)).sum()) for y in (0, 1) for a in (0, 1)) == len(groups)
+    groups = 2 * birds + places
+    assert torch.equal(TASKS["foreground"](groups), birds)
+    assert torch.equal(TASKS["background"](groups), places)
+    for number, name in enumerate(GROUPING.names):
+        bird, place = map(int, name)
+        assert torch.equal(groups == number, (birds == bird) & (places == place)), name
 
 
 def test_accuracies_weighted_by_their_groups_are_the_plain_accuracy():
     birds, places, right = _answers()
-    groups = group_ids(birds, places)
-    accuracies = group_accuracies(right, groups).tolist()
+    groups = 2 * birds + places
+    accuracies = group_accuracies(right, groups, 4).tolist()
     for group, accuracy in enumerate(accuracies):
         assert accuracy == right[groups == group].double().mean().item()
     counts = torch.bincount(groups, minlength=4).tolist()
@@ -47,13 +49,13 @@ def test_the_adjusted_average_hides_the_rare_group_and_the_worst_group_shows_it(
     accuracies = [1.0, 1.0, 0.0, 1.0]
     assert adjusted_average(accuracies, COUNTS) == pytest.approx(1 - 56 / 4795)
     assert worst_group(accuracies) == (2, 0.0)
-    columns = group_columns(torch.tensor([True, True, False, True]), torch.arange(4), COUNTS, "test")
+    columns = group_columns(torch.tensor([True, True, False, True]), torch.arange(4), COUNTS, "test", GROUPING.names)
     assert columns["test_group_acc_10"] == columns["test_worst_group_acc"] == 0
     assert columns["test_adjusted_avg"] == adjusted_average(accuracies, COUNTS)
 
 
 def test_a_group_without_images_has_no_accuracy():
-    accuracies = group_accuracies(torch.tensor([True]), torch.tensor([1])).tolist()
+    accuracies = group_accuracies(torch.tensor([True]), torch.tensor([1]), 4).tolist()
     assert [math.isnan(value) for value in accuracies] == [True, False, True, True]
 
 

@@ -56,11 +56,16 @@ def vit_b_16():
     ],
 )
 def test_torchvisions_vit_b_16_trains_as_many_parameters_as_its_blocks_say(vit_b_16, depth, published, strict):
-    """86,567,656 with ImageNet's head of 769,000; a block has 7,087,872, the patches' convolution 590,592."""
+    """A block has 7,087,872, the patches' convolution 590,592, class token and places 152,064."""
     assert vit_b_16.embeddings == ("embed.class_token", "embed.pos_embedding")
-    assert 86_567_656 - 769_000 + 2 * 769 == 85_800_194
     assert freeze(vit_b_16.groups, depth, spared=vit_b_16.embeddings).num_trainable == published
     assert freeze(vit_b_16.groups, depth).num_trainable == strict
+
+
+def test_torchvisions_vit_b_16_has_the_parameters_that_torchvision_tells_with_another_head(vit_b_16):
+    """A class of the head has 769."""
+    told = pytest.importorskip("torchvision").models.ViT_B_16_Weights.IMAGENET1K_V1.meta["num_params"]
+    assert freeze(vit_b_16.groups, 0).num_trainable == told - (1000 - 2) * 769
 
 
 def test_a_depth_that_torchvisions_vit_b_16_lacks_is_refused_with_its_parts(vit_b_16):

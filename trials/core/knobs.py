@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 Scalar = bool | int | float | str
 
+NONE = "none"
+"""Choice of a knob of text that asks for nothing."""
+
 _SCALARS: tuple[type, ...] = (bool, int, float, str)
 _RESOLVED: dict[type, Mapping[str, Any]] = {}
 

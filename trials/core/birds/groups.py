@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trials.core.probes.group_accuracy import Grouping
+
 if TYPE_CHECKING:
     from jaxtyping import Int64, UInt8
 
-GROUPS = 4
+GROUPING = Grouping(names=("00", "01", "10", "11"), attributes="bird, place", number="2y + a")
+GROUPS = len(GROUPING.names)
 Attribute = Callable[[Any], Any]
 
 TASKS: Mapping[str, Attribute] = MappingProxyType(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from trials.core.birds.pretraining import NONE, PretrainKnobs, StageKnobs, pretrained
+from trials.core.birds.pretraining import PretrainKnobs, StageKnobs, pretrained
 from trials.core.birds.sets import COMPOSED, BirdData
-from trials.core.fine_tuning import networks
-from trials.core.fine_tuning.networks import NOWHERE, starting_network
+from trials.core.fine_tuning.networks import NetworkKnobs, starting_network
+from trials.core.knobs import NONE
 from trials.core.layer_groups.pretraining import ACCURACY, weights_of
 from trials.core.layer_groups.weights import load_weights
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 CLASSES = 2
 
 
-class NetworkKnobs(networks.NetworkKnobs, Protocol):
-    """The knobs that decide the network before fine-tuning."""
+class BirdNetworkKnobs(NetworkKnobs, Protocol):
+    """The knobs that decide the network before fine-tuning on birds."""
 
     @property
     def data(self) -> BirdData: ...
@@ -34,7 +34,7 @@ class Initial(NamedTuple):
     pretrain_acc: float | None
 
 
-def initial_network(knobs: NetworkKnobs, context: TrialContext) -> Initial:
+def initial_network(knobs: BirdNetworkKnobs, context: TrialContext) -> Initial:
     """Return the network with a new head, whatever its other parts' weights; what is drawn depends on the seed alone.
 
     Raises:
@@ -48,7 +48,7 @@ def initial_network(knobs: NetworkKnobs, context: TrialContext) -> Initial:
     return Initial(backbone, float(result[ACCURACY]))
 
 
-def shared_pretraining(knobs: NetworkKnobs) -> StageKnobs | None:
+def shared_pretraining(knobs: BirdNetworkKnobs) -> StageKnobs | None:
     """Return what is pretrained in the sweep for a trial, None for a trial without.
 
     Of the data it has only what pretraining sees, so that confounders share it.
@@ -65,16 +65,15 @@ def shared_pretraining(knobs: NetworkKnobs) -> StageKnobs | None:
     )
 
 
-def refuse_contradictions(knobs: NetworkKnobs) -> None:
-    """Compare the knobs with each other and with what is known of the network.
+def refuse_contradictory_pretraining(knobs: BirdNetworkKnobs) -> None:
+    """Compare pretraining in the sweep with the weights and the data.
 
     Raises:
         ValueError: They exclude each other.
     """
-    networks.refuse_contradictions(knobs)
     if knobs.pretrain.task == NONE:
         return
-    if knobs.weights_source != NOWHERE:
+    if knobs.weights_source != NONE:
         raise ValueError(
             f"pretrain_task={knobs.pretrain.task} and weights_source={knobs.weights_source} exclude each other"
         )

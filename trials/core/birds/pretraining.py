@@ -20,7 +20,7 @@ from trials.core.augmentation.draws import draws
 from trials.core.augmentation.transforms import TRANSFORMS
 from trials.core.birds.composites import OTHERS, independent_composites, plain_images, spare_images
 from trials.core.birds.sets import BirdData, as_seen
-from trials.core.knobs import Knobs, knob
+from trials.core.knobs import NONE, Knobs, knob
 from trials.core.layer_groups.answers import predictions
 from trials.core.layer_groups.backbones import Sizes, built, take_bytes
 from trials.core.layer_groups.pretraining import Pretraining, kept, pretrain
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from trials.core.data.arrays import Arrays
     from trials.core.layer_groups.groups import LayerGroups
 
-NONE, TEST_IMAGES = "none", 1000
+TEST_IMAGES = 1000
 Labelled = tuple[np.ndarray, np.ndarray]
 
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from trials.core.augmentation.resized_crops import drawn_crops, resized
+from trials.core.knobs import NONE
 
 if TYPE_CHECKING:
     from jaxtyping import Shaped
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 Batches = Callable[["Tensor"], "Tensor"]
 """Numbers of images -> what training sees of them."""
-UNCHANGED = "none"
 
 
 def _unchanged(inputs: Shaped[Tensor, "images ..."], seed: int, visit: int) -> Batches:
@@ -28,6 +28,6 @@ def _cropped(images: Shaped[Tensor, "images channels height width"], seed: int, 
 
 
 AUGMENTATIONS: Mapping[str, Callable[[Tensor, int, int], Batches]] = MappingProxyType(
-    {UNCHANGED: _unchanged, "flip+resized_crop": _cropped}
+    {NONE: _unchanged, "flip+resized_crop": _cropped}
 )
 """Name -> (images, seed, visit) -> what a batch of that visit shows. All but `none` show other images at each visit."""

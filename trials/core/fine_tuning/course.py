@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from trials.core.layer_groups.answers import predictions
 from trials.core.layer_groups.part_norms import gradients_squared
 from trials.core.layer_groups.training import nothing_seen, restore, seen_fit, state_of, train_step
-from trials.core.probes.group_accuracy import GROUP_MEASUREMENTS, group_columns, worst_group
+from trials.core.probes.group_accuracy import group_columns, group_measurements, worst_group
 from trials.core.probes.selection import Selected, selected_again
 from trials.core.rows import Measurement
 from trials.core.streams import batch_indices, batches_an_epoch
@@ -26,20 +25,23 @@ if TYPE_CHECKING:
     from trials.core.fine_tuning.splits import Splits
     from trials.core.layer_groups.groups import LayerGroups
     from trials.core.layer_groups.training import Descent, Optimiser
+    from trials.core.probes.group_accuracy import Grouping
     from trials.core.rows import Value
 
 VALIDATED, LEAKED = "selected", "leaked"
 """Rules of selection: by the adjusted average on validation images, and on the test images as was published."""
 _RULES = {VALIDATED: "by the validation images", LEAKED: "by the test images, as was published"}
 
-COURSE_MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
-    {
+
+def course_measurements(grouping: Grouping) -> dict[str, Measurement]:
+    """Return what `measured` returns of images in these groups."""
+    return {
         "epoch": Measurement(meaning="epochs of fine-tuning", unit="epochs", type=int),
         "lr": Measurement(meaning="learning rate of the step that comes next"),
         "train_loss": Measurement(meaning="mean training loss over the last epoch's steps", unit="nats"),
         "train_acc": Measurement(meaning="training accuracy over the last epoch's steps"),
-        **GROUP_MEASUREMENTS,
-        "worst_group_id": Measurement(meaning="group 2y + a with the lowest test accuracy", type=int),
+        **group_measurements(grouping),
+        "worst_group_id": Measurement(meaning=f"group {grouping.number} with the lowest test accuracy", type=int),
         **{
             f"{rule}_{name}": Measurement(meaning=f"{meaning}, chosen {how}", type=kind)
             for rule, how in _RULES.items()
@@ -51,8 +53,6 @@ COURSE_MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
             }.items()
         },
     }
-)
-"""What `measured` returns, of images in four groups 2y + a."""
 
 
 @dataclass(frozen=True, kw_only=True)

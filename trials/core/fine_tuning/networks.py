@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
+from trials.core.knobs import NONE
 from trials.core.layer_groups.backbones import Backbone, Sizes, built, known, take_bytes
 from trials.core.layer_groups.freezing import refuse_depth
 from trials.core.layer_groups.weights import WEIGHTS, load_weights
@@ -14,8 +15,8 @@ from trials.core.streams import drawn_from
 if TYPE_CHECKING:
     import torch
 
-NOWHERE, LIBRARY = "none", "library"
-SOURCES = (NOWHERE, LIBRARY, *WEIGHTS)
+LIBRARY = "library"
+SOURCES = (NONE, LIBRARY, *WEIGHTS)
 """Where weights come from: nowhere, the network's own library, or one of `WEIGHTS`."""
 STRICT, PUBLISHED = "strict", "published"
 SCOPES = (STRICT, PUBLISHED)
@@ -104,6 +105,18 @@ def refuse_images(backbone: Backbone, knobs: NetworkKnobs) -> None:
         )
 
 
+def refuse_scope(knobs: NetworkKnobs, *, embeddings: bool) -> None:
+    """Compare what is frozen with whether the network has embeddings of class and places.
+
+    Raises:
+        ValueError: There are none to be spared.
+    """
+    if knobs.freeze_scope == PUBLISHED and not embeddings:
+        raise ValueError(
+            f"freeze_scope=published is about embeddings of class and places, which {knobs.network} does not have"
+        )
+
+
 def refuse_contradictions(knobs: NetworkKnobs) -> None:
     """Compare the knobs with each other and with what is known of the network.
 
@@ -113,14 +126,12 @@ def refuse_contradictions(knobs: NetworkKnobs) -> None:
     network, data, source = known(knobs.network), knobs.data, knobs.weights_source
     if network:
         refuse_depth(knobs.freeze_depth, network.parts)
+        refuse_scope(knobs, embeddings=network.embeddings)
     side = network.side if network else 0
     own = _NETWORKS_OF.get(source, knobs.network)
     for message, contradictory in {
         f"network={knobs.network} takes images of {side} pixels a side and data_name={data.name} has {data.pixels}; "
         f"use data_side={side}": side not in (0, data.pixels),
-        f"freeze_scope=published is about embeddings of class and places, which {knobs.network} does not have": (
-            knobs.freeze_scope == PUBLISHED and network is not None and not network.embeddings
-        ),
         f"weights_source={source} has weights for network={own}, got network={knobs.network}": knobs.network != own,
         f"weights_source=library needs network=timm/NAME or torchvision/NAME, got network={knobs.network}": (
             source == LIBRARY and network is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from trials.core.fine_tuning.networks import PUBLISHED, NetworkKnobs, refuse_images, told
+from trials.core.fine_tuning.networks import NetworkKnobs, refuse_images, refuse_scope, told
 from trials.core.layer_groups.backbones import Backbone, Sizes, built
 from trials.core.layer_groups.freezing import refuse_depth
 from trials.core.layer_groups.weight_outlines import OUTLINES
@@ -35,10 +35,7 @@ def refuse_what_does_not_fit(knobs: NetworkKnobs, classes: int) -> None:
     backbone = _outlined(knobs.network, Sizes(classes=classes, width=knobs.width, blocks=knobs.blocks))
     refuse_depth(knobs.freeze_depth, backbone.groups.names)
     refuse_images(backbone, knobs)
-    if knobs.freeze_scope == PUBLISHED and not backbone.embeddings:
-        raise ValueError(
-            f"freeze_scope=published is about embeddings of class and places, which {knobs.network} does not have"
-        )
+    refuse_scope(knobs, embeddings=bool(backbone.embeddings))
     outline = _outline(knobs.weights_source, knobs.weights, knobs.weights_sha256)
     if outline is not None:
         refuse_unfit(backbone.groups, backbone.renamed(outline), told(knobs))

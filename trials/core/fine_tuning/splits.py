@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import torch
 
 from trials.core.layer_groups.prefix import prefix_activations
-from trials.core.probes.group_accuracy import GROUP_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,11 +75,12 @@ class Splits(NamedTuple):
     val: Split
     test: Split
     counts: Sequence[int]
-    names: Sequence[str] = GROUP_NAMES
+    names: Sequence[str]
 
 
 def splits_of(
     sets: GroupedSets,
+    names: Sequence[str],
     labels_of: Callable[[Tensor], Tensor],
     network: LayerGroups,
     depth: int,
@@ -92,12 +92,18 @@ def splits_of(
 
     Args:
         sets: The images.
+        names: Names of the groups, in the order of their numbers.
         labels_of: Groups -> what is to be predicted of their images.
         network: What is fine-tuned.
         depth: How many parts are passed once and for all.
         device: Where the network is.
         changing: Whether training sees other images at each visit: they stay images, and pass all parts in each step.
+
+    Raises:
+        ValueError: There are more or fewer groups than names.
     """
+    if len(names) != len(sets.train.counts):
+        raise ValueError(f"names must be of {len(sets.train.counts)} groups, got {', '.join(names) or 'none'}")
     images = _on_device(sets, device)
     starts = (0 if changing else depth, depth, depth)
     kept = [of_split for of_split, _ in images[:1]] if changing else []
@@ -107,7 +113,7 @@ def splits_of(
         for activations, (_, of_groups), start in zip(inputs, images, starts, strict=True)
     ]
     train, validation, test = splits
-    return Splits(train, validation, test, sets.train.counts)
+    return Splits(train, validation, test, sets.train.counts, names)
 
 
 @lru_cache(maxsize=1)

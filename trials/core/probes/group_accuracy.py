@@ -6,9 +6,8 @@ training set's groups, since test sets are balanced).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -18,29 +17,37 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int64
     from torch import Tensor
 
-GROUP_NAMES = ("00", "01", "10", "11")
-"""Bird and place of each group: y = 1 is a waterbird, a = 1 is a place on water."""
 
-GROUP_MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
-    {
+class Grouping(NamedTuple):
+    """The groups that images fall into.
+
+    Attributes:
+        names: Name of each group, which columns bear.
+        attributes: What the characters or words of a name stand for.
+        number: How a group's number comes from its attributes.
+    """
+
+    names: Sequence[str]
+    attributes: str
+    number: str
+
+
+def group_measurements(grouping: Grouping) -> dict[str, Measurement]:
+    """Return what `group_columns` returns of validation and test images."""
+    meanings = {
+        **{f"group_acc_{name}": f"accuracy of group {name} ({grouping.attributes})" for name in grouping.names},
+        "adjusted_avg": "accuracy where groups are as frequent as in training",
+        "worst_group_acc": "accuracy of the worst group",
+    }
+    return {
         f"{split}_{name}": Measurement(meaning=f"{meaning}, {split} split")
         for split in ("val", "test")
-        for name, meaning in {
-            **{f"group_acc_{name}": f"accuracy of group {name} (bird, place)" for name in GROUP_NAMES},
-            "adjusted_avg": "accuracy where groups are as frequent as in training",
-            "worst_group_acc": "accuracy of the worst group",
-        }.items()
+        for name, meaning in meanings.items()
     }
-)
-
-
-def group_ids(birds: Int64[Tensor, " images"], places: Int64[Tensor, " images"]) -> Int64[Tensor, " images"]:
-    """Return 2y + a."""
-    return 2 * birds + places
 
 
 def group_accuracies(
-    right: Bool[Tensor, " images"], groups: Int64[Tensor, " images"], count: int = len(GROUP_NAMES)
+    right: Bool[Tensor, " images"], groups: Int64[Tensor, " images"], count: int
 ) -> Float[Tensor, " groups"]:
     """Return the share of right answers in each group, NaN where a group has no image, in one pass.
 
@@ -70,7 +77,7 @@ def group_columns(
     groups: Int64[Tensor, " images"],
     counts: Sequence[int],
     split: str,
-    names: Sequence[str] = GROUP_NAMES,
+    names: Sequence[str],
 ) -> dict[str, float | None]:
     """Return the columns of one split; waits for the device.
 
@@ -81,7 +88,7 @@ def group_columns(
         split: What the columns' names begin with.
         names: Names of the groups, which the columns' names end with.
     """
-    accuracies = group_accuracies(right, groups, len(counts)).tolist()
+    accuracies = group_accuracies(right, groups, len(names)).tolist()
     named = {f"{split}_group_acc_{name}": value for name, value in zip(names, accuracies, strict=True)}
     return {
         **named,
