@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,7 @@ from matplotlib.lines import Line2D
 from analysis.core.panels import spread
 
 DIVERGED_MARKER: Mapping[str, Any] = {"marker": "x", "markersize": 6, "markeredgewidth": 1.6, "linestyle": "none"}
+_POINT: Mapping[str, Any] = MappingProxyType({"marker": "o", "markersize": 3.5})
 _MOST_ENTRIES = 14
 
 
@@ -24,16 +26,32 @@ def seed_band(rows: pd.DataFrame, by: str, response: str) -> pd.DataFrame:
 
 
 def draw_band(
-    axes: Axes, band: pd.DataFrame, by: str, *, colour: str, label: str | None = None, linestyle: Any = "-"
+    axes: Axes,
+    band: pd.DataFrame,
+    by: str,
+    *,
+    colour: str,
+    label: str | None = None,
+    linestyle: Any = "-",
+    point: Mapping[str, Any] = _POINT,
 ) -> None:
     """Draw the table of `seed_band`: points on the means, a band from the smallest to the largest seed.
 
     A point that lacks seeds which other points have is hollow: its mean is one of survivors.
+
+    Args:
+        axes: Where to draw.
+        band: Table of `seed_band`.
+        by: Its column on the horizontal axis.
+        colour: Colour of all of it.
+        label: What the legend calls it, None for nothing.
+        linestyle: How the line between the points looks; "none" leaves the points.
+        point: How the points look, in matplotlib's words.
     """
     whole = band["seeds"] == band["seeds"].max()
     axes.fill_between(band[by], band["smallest"], band["largest"], color=colour, alpha=0.2, linewidth=0)
     line = {"color": colour, "linewidth": 1.4, "linestyle": linestyle, "label": label}
-    axes.plot(band[by], band["mean"], marker="o", markersize=3.5, **line)
+    axes.plot(band[by], band["mean"], **point, **line)
     axes.plot(band[by][~whole], band["mean"][~whole], "o", color=colour, markersize=4.5, markerfacecolor="white")
 
 
