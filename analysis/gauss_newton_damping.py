@@ -74,7 +74,8 @@ def generalisation(rows: pd.DataFrame) -> Drawing:
         for column, label in (("test_acc", "test accuracy"), ("test_loss", "test loss"))
         for when, shown in ((f"at a training loss of {COMPARED_LOSS:g}", matched), ("converged trials", converged))
     ]
-    return _panelled("", panels, columns=2, best={"test_acc": "max", "test_loss": "min"}, logarithmic=("test_loss",))
+    best = {"test_acc": "max", "test_loss": "min"}
+    return _panelled("", panels, columns=2, best=best, logarithmic=("test_loss",), named=1)  # most crosses are there
 
 
 def matched_losses(rows: pd.DataFrame) -> Drawing:

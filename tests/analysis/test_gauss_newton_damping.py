@@ -142,11 +142,11 @@ def test_curves_that_lie_on_the_damped_step_are_rings_and_the_panel_with_room_na
 
 
 def test_a_curve_alone_needs_no_name_and_crosses_do(rows: pd.DataFrame) -> None:
-    legend = generalisation(rows).figure.axes[0].get_legend()
+    legend = generalisation(rows).figure.axes[1].get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["not reached"]
-    (panel, *_) = generalisation(rows[rows["damping"] < 1]).figure.axes
-    assert panel.get_legend() is None
+    panels = generalisation(rows[rows["damping"] < 1]).figure.axes
+    assert [panel.get_legend() for panel in panels] == [None] * 4
 
 
 def test_linearisation_is_placed_at_one_over_rate_times_steps_and_named_by_how_it_ends() -> None:
