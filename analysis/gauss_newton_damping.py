@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from analysis.core.bands import draw_bands, joined, name_curves, panels_of
+from analysis.core.bands import PLAIN, Looks, draw_bands, joined, name_curves, panels_of
 from analysis.core.damping_arms import (
     ARM,
     ARM_OF_RATES,
@@ -33,12 +33,15 @@ COMPARED_LOSS = 0.02
 _RESPONSES = ("test_acc", "test_loss", "ntk_distance", "ntk_cka_target", "param_dist", "param_path", "step")
 _AXIS = "damping λ, or 1/(ηK)"
 
-_COINCIDING = {
-    f"{PROXIMAL}, in closed form": ("o", 7),
-    BY_CONJUGATE_GRADIENTS: ("s", 10),
-    f"{PROXIMAL}, by gradient steps": ("D", 13),
+_RINGS: Looks = {
+    name: {"linestyle": "none", "point": {"marker": marker, "markersize": size, "markerfacecolor": "none"}}
+    for name, marker, size in (
+        (f"{PROXIMAL}, in closed form", "o", 7),
+        (BY_CONJUGATE_GRADIENTS, "s", 10),
+        (f"{PROXIMAL}, by gradient steps", "D", 13),
+    )
 }
-"""Marker and size of the curves that lie on the damped step."""
+"""Rings of three sizes, for the curves that lie on that of the damped step."""
 
 Panel = tuple[str, str, pd.DataFrame]
 """A response column, its axis label, and rows with one of it a trial."""
@@ -71,7 +74,8 @@ def generalisation(rows: pd.DataFrame) -> Drawing:
         for column, label in (("test_acc", "test accuracy"), ("test_loss", "test loss"))
         for when, shown in ((f"at a training loss of {COMPARED_LOSS:g}", matched), ("converged trials", converged))
     ]
-    return _panelled("", panels, columns=2, best={"test_acc": "max", "test_loss": "min"}, logarithmic=("test_loss",))
+    best = {"test_acc": "max", "test_loss": "min"}
+    return _panelled("", panels, columns=2, best=best, logarithmic=("test_loss",), named=1)  # most crosses are there
 
 
 def matched_losses(rows: pd.DataFrame) -> Drawing:
@@ -161,7 +165,7 @@ def _cells(reached: pd.DataFrame) -> pd.DataFrame:
 def linearisation(rows: pd.DataFrame) -> Drawing:
     """Return the damped step against linearisation: cut short at matched 1/(ηK), and with its proximal term."""
     shown = at_training_loss(rows, COMPARED_LOSS)
-    drawing = _panelled(
+    return _panelled(
         "linearisation",
         [
             ("test_acc", f"test accuracy\nat a training loss of {COMPARED_LOSS:g}", shown),
@@ -170,15 +174,9 @@ def linearisation(rows: pd.DataFrame) -> Drawing:
         ],
         columns=3,
         logarithmic=("step",),
+        looks=_RINGS,
+        named=2,  # few steps at small dampings: there is room above them
     )
-    for line in [line for axes in drawing.figure.axes for line in axes.lines]:
-        if marker := _COINCIDING.get(str(line.get_label())):
-            line.set(linestyle="none", marker=marker[0], markersize=marker[1], markerfacecolor="none")
-    first, *_, last = drawing.figure.axes
-    if legend := first.get_legend():
-        legend.remove()
-    name_curves(last)  # few steps at small dampings: there is room above them
-    return drawing
 
 
 def at_training_loss(rows: pd.DataFrame, loss: float) -> pd.DataFrame:
@@ -190,8 +188,12 @@ def at_training_loss(rows: pd.DataFrame, loss: float) -> pd.DataFrame:
 
 
 def at_convergence(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the last row of every trial that converged, and a row without responses of every other one."""
-    return _first(rows, rows["status"] == "converged")
+    """Return the last row of every trial that converged, and a row without responses of every other one.
+
+    Converged is what came below the smallest loss tolerance of its curve: a trial that was asked for less ended sooner.
+    """
+    asked = rows.groupby(ARM)["loss_tolerance"].transform("min")
+    return _first(rows, (rows["status"] == "converged") & (rows["train_loss"] < asked))
 
 
 def _first(rows: pd.DataFrame, wanted: pd.Series) -> pd.DataFrame:
@@ -208,17 +210,20 @@ def _panelled(
     best: dict[str, str] | None = None,
     logarithmic: Sequence[str] = (),
     symmetric: Sequence[str] = (),
+    looks: Looks = PLAIN,
+    named: int = 0,
 ) -> Drawing:
-    """Return a figure with one panel for each response, one curve for each arm."""
+    """Return a figure with one panel for each response, one curve for each arm; the panel `named` names them."""
     figure, axes = panels_of(len(panels), columns)
     numbers = []
     for panel, (response, label, shown) in zip(axes, panels, strict=True):
-        curves = draw_bands(panel, shown, DAMPING, response, by=ARM, best=(best or {}).get(response, ""))
+        marked = (best or {}).get(response, "")
+        curves = draw_bands(panel, shown, DAMPING, response, by=ARM, best=marked, looks=looks)
         numbers.append(curves.assign(quantity=label.replace("\n", ", ")))
         panel.set(xlabel=_AXIS, ylabel=label)
         if response in logarithmic and len(curves):
             panel.set_yscale("log")
         if response in symmetric and len(curves):
             panel.set_yscale("symlog", linthresh=1)
-    name_curves(axes[0])
+    name_curves(axes[named])
     return Drawing(figure, joined(numbers), name)

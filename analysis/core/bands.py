@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,10 @@ from analysis.core.figures import COLOURS
 _PANEL = (4.6, 3.6)  # inches
 _BEST = {"max": np.argmax, "min": np.argmin}
 
+Looks = Mapping[str, Mapping[str, Any]]
+"""Name of a curve -> how it is drawn, in the words of `draw_band`; a curve without an entry is a plain line."""
+PLAIN: Looks = MappingProxyType({})
+
 
 def panels_of(panels: int, columns: int) -> tuple[Figure, list[Axes]]:
     """Return a figure with a number of panels, in rows of at most `columns`."""
@@ -26,10 +32,13 @@ def panels_of(panels: int, columns: int) -> tuple[Figure, list[Axes]]:
     return figure, grid[:panels]
 
 
-def draw_bands(axes: Axes, rows: pd.DataFrame, across: str, response: str, *, by: str, best: str = "") -> pd.DataFrame:
+def draw_bands(
+    axes: Axes, rows: pd.DataFrame, across: str, response: str, *, by: str, best: str = "", looks: Looks = PLAIN
+) -> pd.DataFrame:
     """Draw one band of seeds for each value of `by`, and return the numbers of all of them.
 
-    Values of `across` at which no trial has the response get a cross at the foot of the panel.
+    Values of `across` at which no trial has the response get a cross at the foot of the panel. A curve that is the only
+    one has no name in the legend.
 
     Args:
         axes: Where to draw.
@@ -38,14 +47,17 @@ def draw_bands(axes: Axes, rows: pd.DataFrame, across: str, response: str, *, by
         response: Column on the vertical axis.
         by: Column whose values tell the curves apart.
         best: `max` or `min` puts a star on the best mean of each curve; empty marks none.
+        looks: How the curves are drawn.
     """
     numbers = []
+    several = rows[by].nunique() > 1
     for index, (value, shown) in enumerate(rows.groupby(by, sort=True)):
         band = seed_band(shown[np.isfinite(shown[response].astype(float))], across, response)
         if not len(band):
             continue
         colour = COLOURS[index % len(COLOURS)]
-        draw_band(axes, band, across, colour=colour, label=str(value))
+        name = str(value) if several else None
+        draw_band(axes, band, across, colour=colour, label=name, **looks.get(str(value), {}))
         if best:
             at = int(_BEST[best](band["mean"].to_numpy(float)))
             axes.plot(band[across].iloc[at], band["mean"].iloc[at], "*", color=colour, mec="black", markersize=12)
@@ -58,8 +70,8 @@ def draw_bands(axes: Axes, rows: pd.DataFrame, across: str, response: str, *, by
 
 
 def name_curves(axes: Axes, title: str = "") -> None:
-    """Say what the curves are where there are several."""
-    if len(axes.get_legend_handles_labels()[1]) > 1:
+    """Say what the curves and crosses are that have a name."""
+    if axes.get_legend_handles_labels()[1]:
         axes.legend(title=title, fontsize=7)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,7 @@ from matplotlib.lines import Line2D
 from analysis.core.panels import spread
 
 DIVERGED_MARKER: Mapping[str, Any] = {"marker": "x", "markersize": 6, "markeredgewidth": 1.6, "linestyle": "none"}
+_POINT: Mapping[str, Any] = MappingProxyType({"marker": "o", "markersize": 3.5})
 _MOST_ENTRIES = 14
 
 
@@ -24,14 +26,30 @@ def seed_band(rows: pd.DataFrame, by: str, response: str) -> pd.DataFrame:
 
 
 def draw_band(
-    axes: Axes, band: pd.DataFrame, by: str, *, colour: str, label: str | None = None, linestyle: Any = "-"
+    axes: Axes,
+    band: pd.DataFrame,
+    by: str,
+    *,
+    colour: str,
+    label: str | None = None,
+    linestyle: Any = "-",
+    point: Mapping[str, Any] = _POINT,
 ) -> None:
     """Draw the table of `seed_band`: points on the means, a band from the smallest to the largest seed.
 
     A point that lacks seeds which other points have is hollow: its mean is one of survivors.
+
+    Args:
+        axes: Where to draw.
+        band: Table of `seed_band`.
+        by: Its column on the horizontal axis.
+        colour: Colour of all of it.
+        label: What the legend calls it, None for nothing.
+        linestyle: How the line between the points looks; "none" leaves the points.
+        point: How the points look, in matplotlib's words.
     """
     axes.fill_between(band[by], band["smallest"], band["largest"], color=colour, alpha=0.2, linewidth=0)
-    _draw_means(axes, band, by, {"color": colour, "linestyle": linestyle, "label": label})
+    _draw_means(axes, band, by, {"color": colour, "linestyle": linestyle, "label": label, **point})
 
 
 def draw_interval_band(
@@ -44,13 +62,13 @@ def draw_interval_band(
     # Two seeds have intervals many times as wide as the figure.
     half = means["half_width"].where(means["seeds"] > 2)
     axes.fill_between(means[by], means["mean"] - half, means["mean"] + half, color=colour, alpha=0.2, linewidth=0)
-    _draw_means(axes, means, by, {"color": colour, "linestyle": linestyle, "label": label})
+    _draw_means(axes, means, by, {"color": colour, "linestyle": linestyle, "label": label, **_POINT})
 
 
 def _draw_means(axes: Axes, means: pd.DataFrame, by: str, look: Mapping[str, Any]) -> None:
     """Draw a line through the means, hollow where seeds are missing."""
     part = means[means["seeds"] < means["seeds"].max()]
-    axes.plot(means[by], means["mean"], marker="o", markersize=3.5, linewidth=1.4, **look)
+    axes.plot(means[by], means["mean"], linewidth=1.4, **look)
     axes.plot(part[by], part["mean"], "o", color=look["color"], markersize=4.5, markerfacecolor="white")
 
 

@@ -20,12 +20,17 @@ from analysis.gauss_newton_damping import (
     speed,
 )
 
-KNOBS = {"solver": "sample", "inner_learning_rate": 0.1, "inner_steps": 1000, "step_rule": "full", "first_steps": False}
+KNOBS = {
+    "solver": "sample",
+    "inner_learning_rate": 0.1,
+    "inner_steps": 1000,
+    "step_rule": "full",
+    "first_steps": False,
+    "loss_tolerance": 0.001,
+}
 
 
-def trajectory(
-    damping: float, seed: int, *, steps: int = 10, rate: float = 0.5, status: str = "converged"
-) -> pd.DataFrame:
+def trajectory(damping: float, seed: int, *, rate: float = 0.5, status: str = "converged") -> pd.DataFrame:
     """Return rows of a training whose loss falls by a factor a step, and whose accuracy grows with the damping."""
     steps = 10
     number = np.arange(steps + 1)
@@ -90,6 +95,15 @@ def test_a_trial_out_of_budget_has_not_converged(rows: pd.DataFrame) -> None:
     assert np.isnan(converged.loc["1.0-0", "test_acc"])
 
 
+def test_a_trial_that_was_asked_for_less_has_not_converged_as_far_as_the_others_of_its_curve(
+    rows: pd.DataFrame,
+) -> None:
+    sooner = rows.assign(loss_tolerance=np.where(rows["damping"] == 0.1, 0.02, 0.0009))
+    assert at_convergence(sooner)["test_acc"].isna().all(), "the others came to 0.00098"
+    sooner["train_loss"] = np.where((rows["damping"] == 0.01) & (rows["step"] == 10), 0.0008, rows["train_loss"])
+    assert set(at_convergence(sooner).dropna(subset="test_acc")["damping"]) == {0.01}
+
+
 def test_generalisation_has_no_point_where_the_loss_was_not_reached(rows: pd.DataFrame) -> None:
     drawing = generalisation(rows)
     (point,) = at(drawing, "test accuracy, at", 0.1).to_dict("records")
@@ -116,6 +130,23 @@ def test_first_steps_are_placed_by_the_damping_of_their_own_step(rows: pd.DataFr
     (ratio,) = at(drawing, "actual", 0.01).to_dict("records")
     assert ratio["mean"] == -100
     assert len(at(drawing, "length", 1.0)) == 1, "a first step needs no convergence"
+
+
+def test_curves_that_lie_on_the_damped_step_are_rings_and_the_panel_with_room_names_them() -> None:
+    closed = trajectory(0.01, 0).assign(trial_id="closed", solver="gradient_descent_spectral", inner_steps=10**9)
+    figure = linearisation(with_arms(*stored(trajectory(0.01, 0), closed))).figure
+    looks = {str(line.get_label()): line.get_linestyle() for line in figure.axes[0].lines}
+    assert looks["linearisation with proximal term, in closed form"] == "None"
+    assert looks["damped step"] == "-"
+    assert [axes.get_legend() is not None for axes in figure.axes] == [False, False, True]
+
+
+def test_a_curve_alone_needs_no_name_and_crosses_do(rows: pd.DataFrame) -> None:
+    legend = generalisation(rows).figure.axes[1].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["not reached"]
+    panels = generalisation(rows[rows["damping"] < 1]).figure.axes
+    assert [panel.get_legend() for panel in panels] == [None] * 4
 
 
 def test_linearisation_is_placed_at_one_over_rate_times_steps_and_named_by_how_it_ends() -> None:

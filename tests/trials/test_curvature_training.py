@@ -1,4 +1,4 @@
-"""Damped training as a service sees it: broken off and resumed, asked for what cannot be, on the measured settings."""
+"""Damped training as a service sees it: broken off and resumed, asked for what cannot be, on the measured sizes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from raysweep.gauss_newton_damping import STUDY
+from tests.studies import sweep_of
 from tests.trials.damped import knobs, rows_of, two_classes
 from trials.core.checkpoints import Saved, as_arrays, as_state
 from trials.core.context import TrialContext
@@ -20,9 +22,8 @@ from trials.core.curvature.quadratic import gauss_newton_model
 from trials.core.curvature.solver_choice import Sizes, choose_solver
 from trials.core.curvature.solvers import QUADRATIC_SOLVERS, InnerSettings
 from trials.core.data import cat_dog, cifar10
-from trials.core.data.examples import DataKnobs
 from trials.core.streams import generator
-from trials.gauss_newton_damping import NETWORKS, DampingKnobs, run
+from trials.gauss_newton_damping import NETWORKS, run
 
 
 class Memory:
@@ -146,26 +147,12 @@ def test_the_networks_have_the_sizes_of_the_measured_settings():
     assert NETWORKS["cnn_xs"]((3, 16, 16), 1, knobs()).parameter_count == 4313
 
 
-def parity(**changes):
-    data = DataKnobs(name="sparse_parity", train_size=800, test_size=4000)
-    return DampingKnobs(**{"width": 128, "target_coding": "sign", "probe_size": 0, "data": data, **changes})
-
-
-def test_parity_with_800_samples_is_learnt_at_every_damping():
-    """A null on purpose: code that built the effect of damping in would show it here as well."""
-    for damping in (1e-6, 1e-2, 1e-1, 1.0):
-        *_, last = run(parity(damping=damping, measurements_per_decade=1), TrialContext())
-        assert last["status"] == "converged"
-        assert last["test_acc"] >= 0.98, damping
-        assert damping > 1e-2 or last["step"] == 4
-
-
 @pytest.mark.slow
 def test_on_parity_both_spaces_and_conjugate_gradients_agree():
     """The measured setting: 800 samples, 5,377 parameters; iterations fall from hundreds to a handful."""
-    context = TrialContext()
-    train, _ = (examples.to(torch.float64) for examples in context.data(parity().data))
-    network = NETWORKS["mlp"]((40,), 1, parity())
+    parity = sweep_of(STUDY, "parity", "data.train_size=800")[0].knobs
+    train, _ = (examples.to(torch.float64) for examples in TrialContext().data(parity.data))
+    network = NETWORKS["mlp"]((40,), 1, parity)
     theta = flattened(network.initial(generator(0, "initialisation"))).double()
     targets = CODINGS["sign"](train.labels, train.classes).double()
     model = gauss_newton_model(perceptron_jacobian(network, theta, train.inputs), OUTPUT_LOSSES["mse"], targets)

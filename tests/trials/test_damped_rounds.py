@@ -39,14 +39,15 @@ def test_a_batch_of_all_samples_gives_the_rows_of_the_full_batch(context):
         assert [row[column] for row in batch[1:]] == pytest.approx([row[column] for row in whole[1:]], rel=1e-7)
 
 
-def test_the_space_of_minibatches_ends_at_the_full_batch_over_seven_decades():
+def test_the_space_of_minibatches_ends_at_the_full_batch_which_goes_over_eight_decades():
     trials = [trial.knobs for trial in sweep_of(STUDY, "minibatch")]
-    assert len({trial.seed for trial in trials}) == 3
-    dampings = {trial.damping for trial in trials}
-    assert max(dampings) / min(dampings) == pytest.approx(1e7)
-    assert len(trials) == 3 * len(dampings) * len({trial.batch_size for trial in trials})
-    assert max(trial.batch_size for trial in trials) == trials[0].data.train_size
-    assert min(trial.batch_size for trial in trials) < trials[0].data.train_size / 5
+    assert {trial.seed for trial in trials} == {0, 1, 2}
+    whole = trials[0].data.train_size
+    dampings = {size: {trial.damping for trial in trials if trial.batch_size == size} for size in (5, 15, whole)}
+    assert sum(map(len, dampings.values())) * 3 == len(trials)
+    assert dampings[5] == dampings[15] < dampings[whole]
+    for size, decades in ((5, 7), (15, 7), (whole, 8)):
+        assert max(dampings[size]) / min(dampings[size]) == pytest.approx(10**decades)
 
 
 def test_a_step_is_tested_only_where_a_row_is_written(context, monkeypatch):

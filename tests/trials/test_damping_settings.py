@@ -1,6 +1,7 @@
 """The measured settings: parity, digits, cats and dogs, each against what was measured before within its noise.
 
-Means of three seeds; seeds draw other initialisations than those of the numbers they are compared with.
+Trials are those of the study's spaces. Means of three seeds; seeds draw other initialisations than those of the
+numbers they are compared with.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from statistics import mean
 
 import pytest
 
+from raysweep.gauss_newton_damping import STUDY
+from tests.studies import sweep_of
 from trials.core.context import TrialContext
 from trials.core.data.arrays import load_arrays
-from trials.core.data.examples import DataKnobs
-from trials.gauss_newton_damping import DampingKnobs, run
+from trials.core.rows import checked
+from trials.gauss_newton_damping import MEASUREMENTS, run
 
 REAL = os.environ.get("RAYSWEEP_TEST_DATA", "")
-SEEDS = range(3)
 
 PARITY = {
     300: {1e-6: 0.773, 1e-2: 0.763, 1e-1: 0.758, 1.0: 0.793, 10.0: 0.800},
@@ -26,25 +28,40 @@ PARITY = {
 DIGITS = {0.02: {1e-6: 0.882, 1e-4: 0.923, 1e-2: 0.952, 1e-1: 0.951}, 0.005: {1e-6: 0.861, 1e-4: 0.892, 1e-2: 0.940}}
 
 
-def trained(context=None, seeds=SEEDS, **changes):
-    """Return the rows of each seed; nothing is measured on the way but the steps that end or cross a loss."""
-    chosen = {"probe_size": 0, "measurements_per_decade": 1, **changes}
-    return [list(run(DampingKnobs(seed=seed, **chosen), context or TrialContext())) for seed in seeds]
+def trained(space, *overrides, context=None, **wanted):
+    """Return the rows of the space's trials whose knobs have the wanted values, one trial a seed.
+
+    Nothing is measured on the way but the steps that end or cross a loss.
+    """
+    planned = sweep_of(STUDY, space, "probe_size=0", "measurements_per_decade=1", *overrides)
+    chosen = [
+        trial.knobs
+        for trial in sorted(planned, key=lambda trial: trial.knobs.seed)
+        if all(trial.knobs.columns()[name] == value for name, value in wanted.items())
+    ]
+    assert [knobs.seed for knobs in chosen] == list(range(len(chosen)))
+    return [list(checked(run(knobs, context or TrialContext()), MEASUREMENTS)) for knobs in chosen]
 
 
 def accuracy(trials, loss=""):
     return mean(rows[-1][f"test_acc_at_loss_{loss}" if loss else "test_acc"] for rows in trials)
 
 
+def test_parity_with_800_samples_is_learnt_at_every_damping():
+    """S1, seed 0: a null on purpose; code that built the effect of damping in would show it here as well."""
+    for damping in (1e-6, 1e-2, 1e-1, 1.0):
+        ((*_, last),) = trained("parity", "data.train_size=800", "axes.seed=[0]", damping=damping)
+        assert last["status"] == "converged"
+        assert last["test_acc"] >= 0.98, damping
+        assert damping > 1e-2 or last["step"] == 4
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("samples", "noise"), [(300, 0.03), (400, 0.03), (550, 0.01)])
 def test_parity_is_learnt_equally_well_at_every_damping(samples, noise):
     """S1: final test accuracy; no jump at any size, and at n = 400 a damping of 1 is somewhat above 1e-6."""
-    data = DataKnobs(name="sparse_parity", train_size=samples, test_size=4000)
-    means = {
-        damping: accuracy(trained(damping=damping, data=data, width=128, target_coding="sign", steps=400))
-        for damping in PARITY[samples]
-    }
+    size = f"data.train_size={samples}"
+    means = {damping: accuracy(trained("parity", size, damping=damping)) for damping in PARITY[samples]}
     assert means == pytest.approx(PARITY[samples], abs=noise)
     assert max(means.values()) - min(means.values()) < 0.06, "on digits it is 0.07 at one training loss"
     assert samples != 400 or 0 < means[1.0] - means[1e-6] < 0.06, "measured 0.037"
@@ -53,12 +70,12 @@ def test_parity_is_learnt_equally_well_at_every_damping(samples, noise):
 @pytest.fixture(scope="module")
 def digits():
     """S2: 300 digits at four dampings, the larger two by conjugate gradients."""
-    inner = {"solver": "cg", "inner_tolerance": 1e-8}
+    iterated = ("solver=cg", "inner_tolerance=1e-8")
     return {
-        1e-6: trained(damping=1e-6, loss_tolerance=0.005),
-        1e-4: trained(damping=1e-4, loss_tolerance=0.005),
-        1e-2: trained(damping=1e-2, loss_tolerance=0.005, **inner),
-        1e-1: trained(damping=1e-1, loss_tolerance=0.02, **inner),
+        1e-6: trained("digits", damping=1e-6, step_rule="full"),
+        1e-4: trained("digits", damping=1e-4),
+        1e-2: trained("digits", *iterated, damping=1e-2),
+        1e-1: trained("digits", *iterated, "loss_tolerance=0.02", damping=1e-1),
     }
 
 
@@ -77,7 +94,7 @@ def test_digits_generalise_better_with_damping_at_the_same_training_loss(digits)
 @pytest.mark.slow
 def test_on_digits_a_line_search_leaves_the_gain_of_damping(digits):
     """S2, the row of the line search: .907 and .875 at 1e-6 and a training loss of 0.02, in two seeds."""
-    searched = trained(seeds=(0, 1), damping=1e-6, step_rule="line_search", loss_tolerance=0.02)
+    searched = trained("digits", "axes.seed=[0,1]", step_rule="line_search")
     assert accuracy(searched, "0_02") == pytest.approx(0.891, abs=0.03)
     assert accuracy(digits[1e-2][:2], "0_02") - accuracy(searched, "0_02") > 0.03
 
@@ -108,12 +125,10 @@ def test_the_first_step_on_digits_overshoots_the_more_the_less_it_is_damped(digi
 def test_cats_and_dogs_gain_nothing_from_more_damping():
     """S3: test accuracy at a training loss of 0.02, .568 at 1e-2 and .577 at 1e-1: no difference, close to chance."""
     arrays = load_arrays("cat_dog", f"{REAL}/cifar10")
-    data = DataKnobs(name="cat_dog", train_size=500, test_size=2000, average_pool=2)
-    chosen = {"data": data, "network": "cnn_xs", "target_coding": "sign", "loss_tolerance": 0.02}
     context = TrialContext(arrays=lambda name: arrays)
-    means = {damping: accuracy(trained(context, damping=damping, **chosen)) for damping in (1e-2, 1e-1)}
+    means = {damping: accuracy(trained("cat_dog", context=context, damping=damping)) for damping in (1e-2, 1e-1)}
     assert means == pytest.approx({1e-2: 0.568, 1e-1: 0.577}, abs=0.035)
     assert abs(means[1e-2] - means[1e-1]) < 0.03
-    undamped = trained(context, damping=1e-6, **chosen)
+    undamped = trained("cat_dog", context=context, damping=1e-6)
     assert all(rows[-1]["status"] == "converged" for rows in undamped)
     assert all(rows[1]["train_loss"] > 1e4 for rows in undamped), "a loss that high after a step is no divergence"
