@@ -12,17 +12,14 @@ import pytest
 from analysis.core.results import Results
 from raysweep.k_phase_diagram import STUDY
 from raysweep.service.errors import ClusterError
-from raysweep.service.messages import PlannedTrial, TrialReport
-from raysweep.service.serial import Executor, SerialExecutor
-from raysweep.service.study import Study
+from raysweep.service.serial import SerialExecutor
 from raysweep.service.supply import ListedTrials
 from raysweep.service.tune import TuneExecutor, connected
-from tests.recipes import WALK, WalkKnobs, walking_together, walks
+from tests.raysweep.executions import planned, run, tables
+from tests.recipes import WALK, walking_together, walks
 from tests.studies import smallest_sweep, work_at
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
-
-TIMES = ["started_at", "finished_at", "wall_seconds", "gpu_seconds", "peak_memory_bytes"]
 
 
 @pytest.fixture(scope="module")
@@ -30,23 +27,6 @@ def local_ray() -> Iterator[None]:
     """Start Ray once: an executor goes on with the one that its process is connected to."""
     with connected(None):
         yield
-
-
-def planned(*knobs: WalkKnobs) -> list[PlannedTrial]:
-    return [PlannedTrial(trial_id=WALK.trial_id(each), knobs=each) for each in knobs]
-
-
-def run(executor: Executor, study: Study, root: Path, trials: list[PlannedTrial]) -> list[TrialReport]:
-    heard: list[TrialReport] = []
-    executor.run(work_at(study, root, trials), ListedTrials(trials), lambda reports, running: heard.extend(reports))
-    return heard
-
-
-def tables(root: Path, study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
-    results = Results(root)
-    trials = results.trials(study.name).sort_values("trial_id", ignore_index=True)
-    rows = results.measurements(study.name).sort_values(["trial_id", "step"], ignore_index=True)
-    return trials.drop(columns=TIMES), rows
 
 
 def test_serial_and_tune_rows_are_equal(tmp_path: Path) -> None:

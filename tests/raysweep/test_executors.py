@@ -8,43 +8,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from analysis.core.results import Results
 from raysweep.service import execution
 from raysweep.service.errors import ClusterError
 from raysweep.service.execution import Worker
-from raysweep.service.messages import PlannedTrial, TrialReport
+from raysweep.service.messages import PlannedTrial
 from raysweep.service.recovery import stored_reports
-from raysweep.service.serial import Executor, SerialExecutor
+from raysweep.service.serial import SerialExecutor
 from raysweep.service.study import Study
 from raysweep.service.supply import ListedTrials
 from raysweep.service.tune import TuneExecutor
 from tests.clusters import free_ports, head_node
+from tests.raysweep.executions import planned, run
 from tests.recipes import WALK, WalkKnobs, walk_many, walking_together, walks
 from tests.studies import work_at
 from trials.core.context import TrialContext
 from trials.core.rows import Diverged, Row
-
-TIME_AND_PLACE = ["started_at", "finished_at", "wall_seconds", "gpu_seconds", "peak_memory_bytes"]
-
-
-def planned(*knobs: WalkKnobs) -> list[PlannedTrial]:
-    return [PlannedTrial(trial_id=WALK.trial_id(each), knobs=each) for each in knobs]
-
-
-def run(executor: Executor, study: Study, root: Path, trials: list[PlannedTrial]) -> list[TrialReport]:
-    heard: list[TrialReport] = []
-    executor.run(work_at(study, root, trials), ListedTrials(trials), lambda reports, running: heard.extend(reports))
-    return heard
-
-
-def tables(root: Path, study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
-    results = Results(root)
-    trials = results.trials(study.name).sort_values("trial_id", ignore_index=True)
-    rows = results.measurements(study.name).sort_values(["trial_id", "step"], ignore_index=True)
-    return trials.drop(columns=TIME_AND_PLACE), rows
 
 
 def test_every_outcome_is_a_row_and_the_others_go_on(tmp_path: Path) -> None:
