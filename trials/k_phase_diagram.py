@@ -125,7 +125,7 @@ MEASUREMENTS = MappingProxyType({**ROUND_MEASUREMENTS, **FEATURE_MEASUREMENTS})
 # they last long enough to need checkpoints.
 MAY_DIFFER = frozenset(
     {"seed", "learning_rate", "feature_update_interval", "warm_steps", "steps", "measurements_per_decade"}
-    | {"measured_rounds", "probe_size", "rows_ratio", "rows_aug_arm"}
+    | {"measured_rounds", "rows_ratio", "rows_aug_arm"}
 )
 WIDEST_TOGETHER, LONGEST_TOGETHER = 256, 20_000
 
@@ -240,4 +240,4 @@ def _descent(knobs: KPhaseKnobs) -> Descent:
     )
 
 
-TOGETHER = Together(run=run_many, key=together_key, most=16)
+TOGETHER = Together(run=run_many, key=together_key, most=48)

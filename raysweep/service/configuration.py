@@ -22,7 +22,7 @@ from search_spaces.core.axes import axis
 from search_spaces.core.boundary import BoundaryPlanner
 from search_spaces.core.planner import GridPlanner
 from search_spaces.core.search import SearchPlanner
-from search_spaces.core.space import space_of
+from search_spaces.core.space import space_of, without
 from search_spaces.core.stopping import Stopping
 from trials.core.data.arrays import SOURCES
 from trials.core.knobs import KnobField
@@ -88,27 +88,29 @@ def read_settings(study: Study, overrides: Sequence[str]) -> Settings:
     written = [translated(override, columns) for override in overrides]
     config = _composed(study, written)
     given = {column_of(override.partition("=")[0]) for override in written}
-    axes = {
-        name: written
-        for name, written in config.pop("axes").items()
-        if written is not None and (name not in given or f"axes.{name}" in given)
-    }
+    as_axes = {name.removeprefix("axes.") for name in given if name.startswith("axes.")}
+    axes = {name: written for name, written in config.pop("axes").items() if written is not None}
+    space = {"axes": axes, **{name: config[name] for name in SPACE_KEYS if config[name] is not None}}
     try:
-        return _settings(study, config, axes, columns)
+        # What is given goes before whatever the space says of it.
+        space = without(space, given | as_axes, study.knobs)
+        space["axes"] |= {name: axes[name] for name in as_axes if name in axes}
+        return _settings(study, config, space, columns)
     except ValueError as error:
         raise UsageError(str(error)) from None
 
 
-def _settings(study: Study, config: dict[str, Any], axes: dict[str, Any], columns: Mapping[str, KnobField]) -> Settings:
+def _settings(
+    study: Study, config: dict[str, Any], space: Mapping[str, Any], columns: Mapping[str, KnobField]
+) -> Settings:
     if config["executor"] not in EXECUTORS:
         raise ValueError(f"executor={config['executor']!r} is not one of {', '.join(EXECUTORS)}")
     data = config.get("data") or {}
     path = data.pop("path", None)
-    values = dict(_flattened(config))
+    values, axes = dict(_flattened(config)), space["axes"]
     fixed = {name: values[name] for name in columns if name not in axes and values[name] != "???"}
-    space = {name: config[name] for name in SPACE_KEYS if config[name] is not None}
     told = study.schema.trials_schema().names
-    planner = space_of(study.knobs, {"axes": axes, "fixed": fixed, **space}, told)
+    planner = space_of(study.knobs, {"fixed": fixed, **space}, told)
     _refuse_too_many(len(planner), config["most_trials"])
     settings = Settings(
         space=config["space_name"],

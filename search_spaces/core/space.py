@@ -94,6 +94,39 @@ def grid_of(knobs: type[TrialKnobs], config: Written) -> Grid | Union:
     return grid
 
 
+def without(config: Written, names: Collection[str], knobs: type[TrialKnobs]) -> dict[str, Any]:
+    """Return what a space says of all knobs but some, of which somebody else has the say.
+
+    An axis that is no knob goes with the last formula that it served.
+
+    Args:
+        config: Any of `KEYS`.
+        names: Column names of knobs, or of axes that are no knobs.
+        knobs: The study's knobs.
+
+    Raises:
+        ValueError: A formula cannot be read.
+    """
+    kept, formulas = dict(config), config.get("computed")
+    if isinstance(formulas, Mapping):
+        kept["computed"] = {name: text for name, text in formulas.items() if name not in names}
+        served = {of: Formula(of, str(text)).names for of, text in formulas.items()}
+        left = {entry.name for entry in knobs.declared()}.union(*(served[of] for of in kept["computed"]))
+        names = {*names, *(name for of in served if of in names for name in served[of] - left)}
+    if isinstance(written := config.get("axes"), Mapping):
+        kept["axes"] = {name: value for name, value in written.items() if name not in names}
+    if isinstance(groups := config.get("linked"), list | tuple):
+        kept["linked"] = [group for group in (_others(group, names) for group in groups) if group]
+    if isinstance(parts := config.get("union"), list | tuple):
+        kept["union"] = [without(part, names, knobs) if isinstance(part, Mapping) else part for part in parts]
+    return kept
+
+
+def _others(group: Any, names: Collection[str]) -> Any:
+    """Return a group of linked axes without some; what is no such group is left for who reads it to refuse."""
+    return {name: value for name, value in group.items() if name not in names} if isinstance(group, Mapping) else group
+
+
 def _union(knobs: type[TrialKnobs], config: Written) -> Union:
     parts = config["union"]
     if not isinstance(parts, list | tuple) or not all(isinstance(part, Mapping) for part in parts):

@@ -1,9 +1,9 @@
 """A whole K diagram (the space `parity`: 7 intervals x seeds) by one command, beside the same trials plainly for Tune.
 
 The plain arm is what one writes in an afternoon: a function trainable for `tune.Tuner` over a grid, each step a
-`torch.func.jvp` for the outputs and a `torch.func.vjp` for the gradient, a report of one accuracy at log-spaced steps.
-Ours is told twice: the space as it comes, with up to 300 more rows a trial at the ends of rounds, and with rows at the
-steps of the plain one. Either measures over thirty columns a row, of them the tangent kernel's, and draws the figures.
+`torch.func.jvp` for the outputs and a `torch.func.vjp` for the gradient, one accuracy reported at each measured step.
+Both arms are told twice, with rows at the same steps: log-spaced ones, and as the space comes, at the ends of up to 300
+rounds as well. Ours measures over thirty columns a row, of them the tangent kernel's, and draws the figures.
 All arms are whole processes, their setup included, and take turns. Two times are told: the wall clock's, for which
 nothing else should run, and that of the processors in all processes of an arm. Ours takes long to start, whatever the
 number of trials, and the plain one starts an actor a trial: the ratio grows with the seeds.
@@ -25,9 +25,9 @@ from tests.benchmarks.processor_time import Spent, spent_by
 
 ROOT = Path(__file__).parents[2]
 REPEATS, SEEDS = "2", "12"
-PLAINLY = "plain Tune"
-OURS = {"as-shipped": (), "rows-as-plain": ("measured_rounds=0",)}
-COMMAND = [sys.executable, "-m", "raysweep.k_phase_diagram", "space=parity"]
+ROWS = {"rows as shipped": ((), 300), "log-spaced rows": (("measured_rounds=0",), 0)}
+"""What is told -> overrides of our arm, rounds of at least two steps at whose ends the plain one has a row."""
+Arm = tuple[str, str]
 
 PLAIN = """
 import os
@@ -50,6 +50,8 @@ def trial(config):
     network = nn.Sequential(nn.Linear(40, 128), nn.ReLU(), nn.Linear(128, 2))
     theta = {name: value.detach().clone() for name, value in network.named_parameters()}
     logged = {round(10 ** (index / 6)) for index in range(21)} | {3000}
+    if config["K"] > 1:
+        logged |= {config["K"] * number for number in range(1, ROUNDS + 1)}
     for step in range(1, 3001):
         if (step - 1) % config["K"] == 0:
             anchor = dict(theta)
@@ -81,28 +83,40 @@ if __name__ == "__main__":
 def main() -> None:
     """Print what the arms took and the ratios, by either clock."""
     repeats, seeds = (int(given) for given in (*sys.argv[1:], *(REPEATS, SEEDS)[len(sys.argv) - 1 :]))
-    cpus = os.cpu_count() or 1
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    spent: dict[str, list[Spent]] = {name: [] for name in (*OURS, PLAINLY)}
-    print(f"{7 * seeds} trials, {cpus} cores, {repeats} interleaved repeats")
+    print(f"{7 * seeds} trials, {os.cpu_count()} cores, {repeats} interleaved repeats")
     with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder) / "plain.py"
-        script.write_text(PLAIN.replace("CPUS", str(cpus)).replace("SEEDS", str(seeds)), encoding="utf-8")
+        commands = {arm: command for rows in ROWS for arm, command in _arms(rows, seeds, Path(folder)).items()}
+        spent: dict[Arm, list[Spent]] = {arm: [] for arm in commands}
         for repeat in range(repeats):
-            commands = {
-                name: [*COMMAND, *changes, f"seed=range({seeds})", f"results={folder}/{name}-{repeat}"]
-                for name, changes in OURS.items()
-            }
-            for name, command in (*commands.items(), (PLAINLY, [sys.executable, str(script)])):
-                spent[name].append(spent_by(command, ROOT, environment))
-                print(
-                    f"    {name:14} {spent[name][-1].wall:7.1f} s, {spent[name][-1].processor:7.1f} s CPU", flush=True
-                )
+            for arm, command in commands.items():
+                spent[arm].append(spent_by([*command, *_store(arm, folder, repeat)], ROOT, environment))
+                taken = spent[arm][-1]
+                print(f"    {', '.join(arm):26} {taken.wall:7.1f} s, {taken.processor:7.1f} s CPU", flush=True)
     for clock in ("wall", "processor"):
-        taken = {name: [getattr(each, clock) for each in of] for name, of in spent.items()}
-        for name in OURS:
-            ratios = [measure(taken[PLAINLY]) / measure(taken[name]) for measure in (min, statistics.median)]
-            print(f"{clock:9} time: plain / raysweep {name} {ratios[0]:.1f} (min) {ratios[1]:.1f} (median)")
+        taken_by = {arm: [getattr(each, clock) for each in of] for arm, of in spent.items()}
+        for rows in ROWS:
+            plain, ours = (taken_by[arm, rows] for arm in ("plain", "raysweep"))
+            ratios = [measure(plain) / measure(ours) for measure in (min, statistics.median)]
+            print(f"{clock:9} time, {rows}: plain / raysweep {ratios[0]:.1f} (min) {ratios[1]:.1f} (median)")
+
+
+def _arms(rows: str, seeds: int, folder: Path) -> dict[Arm, list[str]]:
+    """Return the commands of both arms; the script of the plain one is left in the folder."""
+    overrides, rounds = ROWS[rows]
+    script = folder / f"plain_{rounds}.py"
+    values = {"CPUS": os.cpu_count() or 1, "SEEDS": seeds, "ROUNDS": rounds}
+    text = PLAIN
+    for name, value in values.items():
+        text = text.replace(name, str(value))
+    script.write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "raysweep.k_phase_diagram", "space=parity", *overrides, f"seed=range({seeds})"]
+    return {("raysweep", rows): command, ("plain", rows): [sys.executable, str(script)]}
+
+
+def _store(arm: Arm, folder: str, repeat: int) -> list[str]:
+    """Return where our arm stores its rows, each time in a new place."""
+    return [f"results={folder}/{arm[1].replace(' ', '-')}-{repeat}"] if arm[0] == "raysweep" else []
 
 
 if __name__ == "__main__":

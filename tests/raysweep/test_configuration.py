@@ -2,11 +2,13 @@ import math
 
 import pytest
 
+from raysweep.gauss_newton_damping import STUDY as DAMPING
 from raysweep.k_phase_diagram import STUDY
 from raysweep.service import explanation
 from raysweep.service.configuration import read_settings
 from raysweep.service.errors import UsageError
 from raysweep.service.spaces import spaces
+from raysweep.service.study import Study
 from search_spaces.core.planner import GridPlanner
 
 
@@ -28,6 +30,27 @@ def test_every_space_gives_allowed_knobs_and_says_what_it_is(space: str) -> None
     if isinstance(planner, GridPlanner):
         assert len(list(planner.grid)) == len(planner)
     assert f"  {space} " in explanation.of(STUDY)
+
+
+@pytest.mark.parametrize(
+    ("study", "overrides", "column", "allowed"),
+    [
+        (STUDY, ["space=parity", "measured_rounds=5"], "measured_rounds", {5}),
+        (STUDY, ["space=fixed_rounds", "feature_update_interval=[3,4]"], "feature_update_interval", {3, 4}),
+        (DAMPING, ["space=softmax", "damping=3"], "damping", {3}),
+        (DAMPING, ["space=softmax", "damping=[2,3]"], "damping", {2, 3}),
+        (DAMPING, ["space=digits", "steps=7"], "steps", {7}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_is_given_goes_before_what_a_space_computes_or_lists(
+    study: Study, overrides: list[str], column: str, allowed: set[int]
+) -> None:
+    written, given = (read_settings(study, cut).planner.grid for cut in (overrides[:1], overrides))
+    assert {knobs.columns()[column] for knobs in given} == allowed
+    others = [name for name in next(iter(given)).columns() if name != column]
+    assert {knobs.columns()["seed"] for knobs in given} == {knobs.columns()["seed"] for knobs in written}
+    assert any(len({knobs.columns()[name] for knobs in given}) > 1 for name in others), "the rest varies as written"
 
 
 def test_a_list_replaces_an_axis() -> None:

@@ -24,7 +24,7 @@ NETWORKS = {
 }
 # 7x6 has an odd side, whose last row no square of 2x2 covers: its inputs have no influence.
 POOLS = {
-    pool.__name__: Chain((Convolution("conv", 2, 4), Relu(), pool(), Flatten(), Linear("readout", 4 * 3 * 3, CLASSES)))
+    pool.__name__: Chain((Convolution("conv", 2, 4), Relu(), pool(), Flatten(3), Linear("readout", 4 * 3 * 3, CLASSES)))
     for pool in (AveragePool, MaxPool)
 }
 

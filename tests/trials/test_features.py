@@ -200,7 +200,8 @@ def test_lengths_are_of_all_of_the_first_of_the_last_and_of_each_layer():
     assert columns["param_dist"] == pytest.approx(13 / 3**0.5)
     assert columns["param_path_first"] == columns["param_path_layer_1"] == pytest.approx(10 / 2**0.5)
     assert columns["param_path_last"] == columns["param_path_layer_2"] == 20
-    assert columns["param_dist_layer_3"] is columns["param_path_layer_8"] is None
+    assert "param_dist_layer_3" not in columns, "there are two layers"
+    assert "param_path_layer_8" not in columns
 
 
 def test_the_gap_is_from_the_linearisation_to_the_network_over_what_the_round_has_moved():
@@ -274,7 +275,7 @@ def test_the_stability_ratio_is_of_the_linearisation_of_the_rows_round(context, 
     assert len(set.union(*by_round.values())) == 3
     (first,) = by_round[0]
     instruments, _ = prepared(knobs, context)
-    assert first == instruments.probe.stability_ratio(instruments.initial, knobs.learning_rate)
+    assert [first] == instruments.gauges.stability(instruments.initial)
     twice = KPhaseKnobs(**changes, learning_rate=0.2, probe_size=40, data=DataKnobs(train_size=40))
     assert next(run(twice, context))["lr_stability_ratio"] == pytest.approx(2 * first)
 
@@ -312,7 +313,7 @@ def test_alignment_is_the_share_of_the_relevant_directions():
     weight = torch.zeros(3, 40)
     weight[0, 0], weight[1, 1], weight[2, 7] = 1.0, 2.0, 2.0
     assert alignment(weight, directions)["param_alignment"] == pytest.approx(5 / 9)
-    assert alignment(weight, None)["param_alignment"] is None
+    assert alignment(weight, None) == {}
 
 
 def test_offsets_choose_other_samples_of_a_generated_pool():

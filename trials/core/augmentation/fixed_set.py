@@ -125,31 +125,57 @@ def fixed_set(train: Examples, knobs: FixedSetKnobs, data: DataKnobs, seed: int)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SetsAbreast:
-    """Training sets over the same samples, asked for a batch of each at once.
+    """Sets over the same samples, asked for those of each at once.
 
     Attributes:
         rows: The rows of all sets, one set after another, or one set that all share.
         begins: Where the rows of each begin.
+        length: Rows of a set.
     """
 
     rows: TrainingSet
     begins: Int64[Tensor, " sets"]
+    length: int
+
+    @property
+    def labels(self) -> Int64[Tensor, "sets rows"]:
+        """The labels of all rows."""
+        if self._shared:
+            return self.rows.labels.expand(len(self.begins), -1)
+        return self.rows.labels[self.begins[:, None] + self._row_numbers(0, self.length)]
 
     def at(self, chosen: Int64[Tensor, "sets batch"]) -> tuple[Float[Tensor, "sets batch ..."], Tensor]:
         """Return inputs and labels of some rows of each set."""
         shown = self.rows.at((chosen + self.begins[:, None]).flatten())
         return shown.inputs.unflatten(0, chosen.shape), shown.labels.unflatten(0, chosen.shape)
 
+    def chunks(self, size: int) -> Iterator[Float[Tensor, "sets chunk ..."]]:
+        """Yield the inputs of all rows in turn, `size` of each set at a time; as views where the sets are one."""
+        if self._shared:
+            yield from (inputs.expand(len(self.begins), *inputs.shape) for inputs in self.rows.chunks(size))
+            return
+        for start in range(0, self.length, size):
+            chosen = self._row_numbers(start, min(start + size, self.length))
+            yield self.at(chosen.expand(len(self.begins), -1))[0]
+
     def only(self, sets: Sequence[int]) -> SetsAbreast:
         """Return some of the sets."""
         return replace(self, begins=self.begins[torch.tensor(sets, device=self.begins.device)])
 
+    @property
+    def _shared(self) -> bool:
+        return len(self.rows) == self.length
+
+    def _row_numbers(self, start: int, end: int) -> Int64[Tensor, " rows"]:
+        return torch.arange(start, end, device=self.begins.device)
+
 
 def abreast(sets: Sequence[TrainingSet]) -> SetsAbreast:
     """Return sets that have the same samples and, where they transform them, the same transform."""
-    begins = torch.arange(len(sets), device=sets[0].labels.device) * len(sets[0])
+    length = len(sets[0])
+    begins = torch.arange(len(sets), device=sets[0].labels.device) * length
     if not any(isinstance(each, FilledSet) for each in sets):
-        return SetsAbreast(rows=sets[0], begins=torch.zeros_like(begins))
+        return SetsAbreast(rows=sets[0], begins=torch.zeros_like(begins), length=length)
     filled = [_filled(each) for each in sets]
     return SetsAbreast(
         rows=FilledSet(
@@ -160,6 +186,7 @@ def abreast(sets: Sequence[TrainingSet]) -> SetsAbreast:
             changed=torch.cat([each.changed for each in filled]),
         ),
         begins=begins,
+        length=length,
     )
 
 

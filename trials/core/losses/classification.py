@@ -1,4 +1,4 @@
-"""Losses and accuracy of a classifier, as means over samples."""
+"""Losses and accuracy of a classifier, as means over samples; those of several trainings at once, one for each."""
 
 from __future__ import annotations
 
@@ -16,35 +16,43 @@ if TYPE_CHECKING:
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-def cross_entropy(outputs: Float[Tensor, "batch classes"], labels: Int64[Tensor, " batch"]) -> Float[Tensor, ""]:
+def cross_entropy(
+    outputs: Float[Tensor, "*trainings batch classes"], labels: Int64[Tensor, "*trainings batch"]
+) -> Float[Tensor, "*trainings"]:
     """Return the mean of -log softmax(outputs) at the label, in nats."""
-    return functional.cross_entropy(outputs, labels)
+    if outputs.ndim == 2:
+        return functional.cross_entropy(outputs, labels)
+    return functional.cross_entropy(outputs.mT.contiguous(), labels, reduction="none").mean(-1)
 
 
-def mean_squared_error(outputs: Float[Tensor, "batch classes"], labels: Int64[Tensor, " batch"]) -> Float[Tensor, ""]:
+def mean_squared_error(
+    outputs: Float[Tensor, "*trainings batch classes"], labels: Int64[Tensor, "*trainings batch"]
+) -> Float[Tensor, "*trainings"]:
     """Return the mean over samples of half the squared distance to the one-hot label, summed over the outputs.
 
     Many libraries divide by the number of classes as well: their learning rates are that many times larger.
     """
-    targets = functional.one_hot(labels, outputs.shape[1]).to(outputs.dtype)
-    return (outputs - targets).square().sum(1).mean() / 2
+    targets = functional.one_hot(labels, outputs.shape[-1]).to(outputs.dtype)
+    return (outputs - targets).square().sum(-1).mean(-1) / 2
 
 
-def accuracy(outputs: Float[Tensor, "batch classes"], labels: Int64[Tensor, " batch"]) -> Float[Tensor, ""]:
+def accuracy(
+    outputs: Float[Tensor, "*trainings batch classes"], labels: Int64[Tensor, "*trainings batch"]
+) -> Float[Tensor, "*trainings"]:
     """Return the fraction of samples whose largest output is at their label."""
-    return (outputs.argmax(1) == labels).to(outputs.dtype).mean()
+    return (outputs.argmax(-1) == labels).to(outputs.dtype).mean(-1)
 
 
 LOSSES: Mapping[str, Loss] = MappingProxyType({"cross_entropy": cross_entropy, "mse": mean_squared_error})
 
 
-def cross_entropy_curvature(outputs: Float[Tensor, "batch classes"]) -> Float[Tensor, "batch classes classes"]:
+def cross_entropy_curvature(outputs: Float[Tensor, "*batch classes"]) -> Float[Tensor, "*batch classes classes"]:
     """Return the Hessian of one sample's cross-entropy in its outputs, diag(p) - p p^T with p = softmax(outputs)."""
-    probabilities = outputs.softmax(1)
-    return torch.diag_embed(probabilities) - probabilities[:, :, None] * probabilities[:, None, :]
+    probabilities = outputs.softmax(-1)
+    return torch.diag_embed(probabilities) - probabilities[..., :, None] * probabilities[..., None, :]
 
 
-def squared_error_curvature(outputs: Float[Tensor, "batch classes"]) -> Float[Tensor, "batch classes classes"]:
+def squared_error_curvature(outputs: Float[Tensor, "*batch classes"]) -> Float[Tensor, "*batch classes classes"]:
     """Return the Hessian of one sample's squared error in its outputs, the identity."""
     return torch.diag_embed(torch.ones_like(outputs))
 

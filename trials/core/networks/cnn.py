@@ -20,7 +20,7 @@ def cnn_small(input_shape: tuple[int, ...], classes: int, *, second_channels: in
     channels, pixels = _pooled_twice(input_shape)
     return chain(
         *(Convolution("conv1", channels, 16), Relu(), AveragePool()),
-        *(Convolution("conv2", 16, second_channels), Relu(), AveragePool(), Flatten()),
+        *(Convolution("conv2", 16, second_channels), Relu(), AveragePool(), Flatten(3)),
         Linear("readout", second_channels * pixels, classes),
     )
 
@@ -37,7 +37,7 @@ def cnn_large(input_shape: tuple[int, ...], classes: int) -> Network:
     return chain(
         *(Convolution("conv1", channels, 32), Relu(), MaxPool()),
         *(Convolution("conv2", 32, 64), Relu(), MaxPool()),
-        *(Convolution("conv3", 64, 64), Relu(), Flatten()),
+        *(Convolution("conv3", 64, 64), Relu(), Flatten(3)),
         *(Linear("hidden", 64 * pixels, 100), Relu()),
         Linear("readout", 100, classes),
     )

@@ -102,13 +102,19 @@ class MaxPool(_FixedLayer):
 
 @dataclass(frozen=True)
 class Flatten(_FixedLayer):
-    """Every sample as one vector."""
+    """Every sample as one vector.
+
+    Attributes:
+        axes: Those of a sample; whatever stands before them stays.
+    """
+
+    axes: int
 
     def opened(self, parameters: Parameters, inputs: Tensor) -> tuple[Tensor, Kept]:
-        return inputs.flatten(1), (_shape_of(inputs),)
+        return inputs.flatten(-self.axes), (_shape_of(inputs),)
 
     def _pushed(self, kept: Kept, moved: Tensor) -> Tensor:
-        return moved.flatten(1)
+        return moved.flatten(-self.axes)
 
     def _pulled(self, kept: Kept, sensitivity: Tensor) -> Tensor:
         return sensitivity.view(kept[0].shape[:-1])

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Kept = tuple[Tensor, ...]
 """What a layer's derivative needs, the first axis of each tensor over samples."""
 
+_NARROW = 4  # outputs
+
 
 class Layer(Protocol):
     """One layer: a function of the parameters and of its inputs (batch, ...)."""
@@ -76,7 +78,7 @@ class Weighted(Protocol):
         """
 
     def kernel(self, kept: Kept, sensitivity: Tensor) -> Tensor:
-        """Return this layer's part of the tangent kernel, (samples * classes, samples * classes).
+        """Return this layer's part of the tangent kernel, (samples * classes, samples * classes) of each trial.
 
         Args:
             kept: What opening the layer kept.
@@ -108,10 +110,7 @@ class Linear:
 
     def tangent(self, anchor: Parameters, kept: Kept, displacement: Parameters, moved: Tensor | None) -> Tensor | None:
         own = _affine(kept[0], displacement[f"{self.name}.weight"], displacement.get(f"{self.name}.bias"))
-        if moved is None:
-            return own
-        weight = anchor[f"{self.name}.weight"].mT
-        return torch.addmm(own, moved, weight) if weight.ndim == 2 else torch.baddbmm(own, moved, weight)
+        return own if moved is None else _plus_products(own, moved, anchor[f"{self.name}.weight"])
 
     def pulled_back(
         self, anchor: Parameters, kept: Kept, sensitivity: Tensor, *, further: bool
@@ -128,13 +127,13 @@ class Linear:
     def multiplications(self, kept: Kept) -> int:
         return self.fan_in * self.fan_out
 
-    def kernel(self, kept: Kept, sensitivity: Float[Tensor, "samples classes outputs"]) -> Tensor:
+    def kernel(self, kept: Kept, sensitivity: Float[Tensor, "*trials samples classes outputs"]) -> Tensor:
         """Return (g_i . g_j) (x_i . x_j + 1): the gradient in W is an outer product, so none is ever formed."""
-        samples, classes, _ = sensitivity.shape
-        rows = sensitivity.flatten(0, 1)
-        overlaps = kept[0] @ kept[0].T + float(self.bias)
-        products = (rows @ rows.T).view(samples, classes, samples, classes)
-        return (products * overlaps[:, None, :, None]).view(len(rows), len(rows))
+        *trials, samples, classes, _ = sensitivity.shape
+        rows = sensitivity.flatten(-3, -2)
+        overlaps = kept[0] @ kept[0].mT + float(self.bias)
+        products = (rows @ rows.mT).view(*trials, samples, classes, samples, classes)
+        return (products * overlaps[..., :, None, :, None]).view(*trials, samples * classes, samples * classes)
 
 
 @dataclass(frozen=True)
@@ -186,9 +185,24 @@ class Convolution:
 
 
 def _affine(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    if weight.ndim == 2:
+    """Return W x + b of every sample."""
+    if weight.ndim == 2 and weight.shape[0] > _NARROW:
         return linear(inputs, weight, bias)
-    return torch.bmm(inputs, weight.mT) if bias is None else torch.baddbmm(bias[:, None], inputs, weight.mT)
+    return _plus_products(None if bias is None else bias[..., None, :], inputs, weight)
+
+
+def _plus_products(start: Tensor | None, inputs: Tensor, weight: Tensor) -> Tensor:
+    """Return start + W x of every sample."""
+    if weight.shape[-2] > _NARROW:
+        return _plus_product(start, inputs, weight.mT)
+    # A product with few columns takes MKL three to five times as long as its transpose, with few rows.
+    return _plus_product(None if start is None else start.mT, weight, inputs.mT).mT
+
+
+def _plus_product(start: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
+    if start is None:
+        return left @ right
+    return torch.addmm(start, left, right) if left.ndim == 2 else torch.baddbmm(start, left, right)
 
 
 def _shapes(name: str, weight: tuple[int, ...], bias: bool) -> dict[str, tuple[int, ...]]:

@@ -21,4 +21,4 @@ def mlp(input_shape: tuple[int, ...], classes: int, *, width: int, depth: int, b
     hidden: list[Layer] = []
     for number, (fan_in, fan_out) in enumerate(itertools.pairwise(widths), start=1):
         hidden += [Linear(f"hidden{number}", fan_in, fan_out, bias), Relu()]
-    return chain(Flatten(), *hidden, Linear("readout", widths[-1], classes, bias))
+    return chain(Flatten(len(input_shape)), *hidden, Linear("readout", widths[-1], classes, bias))

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.linalg import matrix_norm
 from torch.nn.functional import one_hot
 
+from trials.core.data.examples import Examples
 from trials.core.losses.classification import CURVATURES
 from trials.core.networks.chain import Chain
-from trials.core.probes.stability import largest_gauss_newton_eigenvalue
+from trials.core.probes.stability import largest_eigenvalue_by_kernel, largest_gauss_newton_eigenvalue
 from trials.core.probes.tangent_kernel import (
     centred_alignment,
     kernel_distance,
@@ -25,10 +26,12 @@ from trials.core.streams import generator
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
 
-    from trials.core.data.examples import Examples, TrainingSet
+    from trials.core.data.examples import TrainingSet
     from trials.core.networks.network import Network
     from trials.core.parameters import Parameters
-    from trials.core.rows import Value
+
+Columns = Mapping[str, Tensor]
+"""Numbers by column, () of one training, (trainings,) of several; not finite where one is a quotient by nothing."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,13 @@ class Features:
         kernel: Tangent kernel; None for a network that is no chain of layers, for which it would cost too much.
         representation: What the last layer sees, (samples, features).
         outputs: The network's outputs.
+
+    Of several trainings, every tensor has a first axis over them, and so have the parameters and the probe.
     """
 
-    kernel: Float[Tensor, "n*c n*c"] | None
-    representation: Float[Tensor, "n features"]
-    outputs: Float[Tensor, "n c"]
+    kernel: Float[Tensor, "*trainings n*c n*c"] | None
+    representation: Float[Tensor, "*trainings n features"]
+    outputs: Float[Tensor, "*trainings n c"]
 
 
 @dataclass(frozen=True)
@@ -66,41 +71,48 @@ class FeatureProbe:
         """Return the network's features at the parameters."""
         return features_on(self.network, parameters, self.examples)
 
-    def compared(self, now: Features) -> dict[str, Value]:
+    def compared(self, now: Features) -> Columns:
         """Return the columns that compare features with those at initialisation and with the labels."""
-        columns: dict[str, Value] = {
-            "rep_change": _defined((now.representation - self.first.representation).norm() / self._norm()),
-            "rep_cka": _defined(centred_alignment(_gram(now.representation), _gram(self.first.representation))),
+        first = self.first
+        columns = {
+            "rep_change": matrix_norm(now.representation - first.representation) / matrix_norm(first.representation),
+            "rep_cka": centred_alignment(_gram(now.representation), _gram(first.representation)),
         }
-        if now.kernel is None or self.first.kernel is None:
+        if now.kernel is None or first.kernel is None:
             return columns
-        classes = self.examples.classes
-        trace = trace_kernel(now.kernel, classes)
-        labels = one_hot(self.examples.labels, classes).to(trace)
+        trace, initial = (trace_kernel(kernel, self.examples.classes) for kernel in (now.kernel, first.kernel))
+        labels = one_hot(self.examples.labels, self.examples.classes).to(trace)
         return columns | {
-            "ntk_distance": _defined(kernel_distance(now.kernel, self.first.kernel)),
-            "ntk_cka_init": _defined(centred_alignment(trace, trace_kernel(self.first.kernel, classes))),
-            "ntk_cka_target": _defined(centred_alignment(trace, _gram(labels))),
+            "ntk_distance": kernel_distance(now.kernel, first.kernel),
+            "ntk_cka_init": centred_alignment(trace, initial),
+            "ntk_cka_target": centred_alignment(trace, _gram(labels)),
         }
 
-    def stability_ratio(self, anchor: Parameters, learning_rate: float) -> float | None:
-        """Return learning rate x largest Gauss-Newton eigenvalue / 2 of the linearisation at `anchor`."""
-        largest = largest_gauss_newton_eigenvalue(
-            self.network.forward, anchor, self.examples.inputs, CURVATURES[self.loss]
-        )
-        return _defined(learning_rate * largest / 2)
+    def stability_ratio(
+        self, anchor: Parameters, learning_rate: float | Tensor, known: Features | None = None
+    ) -> Float[Tensor, "*trainings"]:
+        """Return learning rate x largest Gauss-Newton eigenvalue / 2 of the linearisation at `anchor`.
 
-    def gap(
-        self, linearised: Callable[[Tensor], Tensor], begun: Callable[[Tensor], Tensor], now: Features
-    ) -> dict[str, Value]:
+        Args:
+            anchor: Where the network is linearised.
+            learning_rate: Length of a step.
+            known: The features there, if they have been measured.
+        """
+        curvature = CURVATURES[self.loss]
+        there = known or self.features(anchor)
+        if there.kernel is None:
+            inputs = self.examples.inputs
+            largest = largest_gauss_newton_eigenvalue(self.network.forward, anchor, inputs, curvature)
+        else:
+            largest = largest_eigenvalue_by_kernel(there.kernel, there.outputs, curvature)
+        return learning_rate * largest / 2
+
+    def gap(self, linearised: Callable[[Tensor], Tensor], begun: Callable[[Tensor], Tensor], now: Features) -> Columns:
         """Return how far the network is from its linearisation, over how far that has come since the round began."""
         with torch.no_grad():
             trained = linearised(self.examples.inputs)
-            distance = (now.outputs - trained).norm() / (trained - begun(self.examples.inputs)).norm()
-        return {"lin_gap": _defined(distance)}
-
-    def _norm(self) -> Tensor:
-        return self.first.representation.norm()
+            came = matrix_norm(trained - begun(self.examples.inputs))
+        return {"lin_gap": matrix_norm(now.outputs - trained) / came}
 
 
 def feature_probe(
@@ -111,6 +123,27 @@ def feature_probe(
         return None
     examples = train.at(probe_indices(len(train), size=size, seed=seed).to(train.labels.device))
     return FeatureProbe(network, examples, loss, features_on(network, initial, examples))
+
+
+def probes_abreast(probes: Sequence[FeatureProbe]) -> FeatureProbe:
+    """Return the probe of several trainings of one network and loss, from those of each, all of one size."""
+    first = probes[0]
+    firsts = [probe.first for probe in probes]
+    kernels = [features.kernel for features in firsts if features.kernel is not None]
+    return FeatureProbe(
+        network=first.network,
+        examples=Examples(
+            inputs=torch.stack([probe.examples.inputs for probe in probes]),
+            labels=torch.stack([probe.examples.labels for probe in probes]),
+            classes=first.examples.classes,
+        ),
+        loss=first.loss,
+        first=Features(
+            kernel=torch.stack(kernels) if kernels else None,
+            representation=torch.stack([features.representation for features in firsts]),
+            outputs=torch.stack([features.outputs for features in firsts]),
+        ),
+    )
 
 
 def probe_indices(samples: int, *, size: int, seed: int) -> Int64[Tensor, " probe"]:
@@ -133,27 +166,21 @@ def features_on(network: Network, parameters: Parameters, examples: Examples) ->
     kernel = None if chain is None else tangent_kernel(chain, parameters, examples.inputs)
     with torch.no_grad():
         seen = network.forward if network.features is None else network.features
-        representation = seen(parameters, examples.inputs).flatten(1)
+        representation = seen(parameters, examples.inputs).flatten(examples.labels.ndim)
         outputs = network.forward(parameters, examples.inputs)
     return Features(kernel, representation, outputs)
 
 
-def alignment(first_weight: Tensor, directions: Tensor | None) -> Mapping[str, Value]:
+def alignment(first_weight: Tensor, directions: Tensor | None) -> Columns:
     """Return the share of a weight's squared norm in the directions (inputs, relevant) that decide the labels.
 
-    At initialisation it is about relevant / inputs.
+    At initialisation it is about relevant / inputs. Where no directions are known there is no such column.
     """
     if directions is None:
-        return {"param_alignment": None}
-    weight = first_weight.flatten(1)
-    return {"param_alignment": _defined((weight @ directions.to(weight)).square().sum() / weight.square().sum())}
+        return {}
+    relevant = first_weight @ directions.to(first_weight)
+    return {"param_alignment": relevant.square().sum((-2, -1)) / first_weight.square().sum((-2, -1))}
 
 
-def _gram(features: Float[Tensor, "n features"]) -> Float[Tensor, "n n"]:
-    return features @ features.T
-
-
-def _defined(value: Tensor) -> float | None:
-    """Return the number, None where it is a quotient by nothing: at the first step, or of constant features."""
-    number = float(value)
-    return number if math.isfinite(number) else None
+def _gram(features: Float[Tensor, "*trainings n features"]) -> Float[Tensor, "*trainings n n"]:
+    return features @ features.mT

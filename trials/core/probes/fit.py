@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -11,13 +11,25 @@ from torch import Tensor
 from trials.core.losses.classification import accuracy
 
 if TYPE_CHECKING:
-    from trials.core.data.examples import TrainingSet
+    from jaxtyping import Float, Int64
+
     from trials.core.losses.classification import Loss
 
 # On a CPU, activations that stay in its cache make convolutions up to three times faster, and samples of few numbers
 # want to be many; a GPU wants few and large kernels, within its memory.
 _FEWEST_ON_CPU, _NUMBERS_ON_CPU = 128, 2**16
 _SAMPLES_ELSEWHERE = 4096
+
+
+class Shown(Protocol):
+    """Labelled inputs of one training, or of several with a first axis over them."""
+
+    @property
+    def labels(self) -> Int64[Tensor, "*trainings samples"]:
+        """The labels."""
+
+    def chunks(self, size: int) -> Iterator[Float[Tensor, "*trainings chunk ..."]]:
+        """Yield the inputs of all samples in turn, `size` at a time."""
 
 
 class Fit(NamedTuple):
@@ -27,16 +39,22 @@ class Fit(NamedTuple):
     accuracy: float
 
 
-def fit(function: Callable[[Tensor], Tensor], examples: TrainingSet, loss: Loss) -> Fit:
+def fit(function: Callable[[Tensor], Tensor], examples: Shown, loss: Loss) -> Fit:
     """Return the mean loss and accuracy of `function`: inputs (batch, ...) -> outputs (batch, classes)."""
+    return Fit(*torch.stack(fits(function, examples, loss)).tolist())
+
+
+def fits(
+    function: Callable[[Tensor], Tensor], examples: Shown, loss: Loss
+) -> tuple[Float[Tensor, "*trainings"], Float[Tensor, "*trainings"]]:
+    """Return mean losses and accuracies, left on their device."""
     with torch.no_grad():
-        outputs = torch.cat([function(inputs) for inputs in examples.chunks(_samples_a_pass(examples))])
-        values = torch.stack([loss(outputs, examples.labels), accuracy(outputs, examples.labels)])
-    return Fit(*values.tolist())
+        outputs = torch.cat([function(inputs) for inputs in examples.chunks(_samples_a_pass(examples))], -2)
+        return loss(outputs, examples.labels), accuracy(outputs, examples.labels)
 
 
-def _samples_a_pass(examples: TrainingSet) -> int:
+def _samples_a_pass(examples: Shown) -> int:
     inputs = next(examples.chunks(1))
     if inputs.device.type != "cpu":
         return _SAMPLES_ELSEWHERE
-    return max(_FEWEST_ON_CPU, _NUMBERS_ON_CPU // inputs[0].numel())
+    return max(_FEWEST_ON_CPU, _NUMBERS_ON_CPU // inputs.numel())

@@ -51,21 +51,28 @@ def _parts(names: tuple[str, ...], dtype: torch.dtype, device: torch.device) -> 
 
 
 def movement(
-    parameters: Parameters, anchor: Parameters, initial: Parameters, path: Float[Tensor, " parts"]
-) -> dict[str, float | None]:
-    """Return the columns of distance and path, over the norms at initialisation; None for a layer that is not there.
+    parameters: Parameters, anchor: Parameters, initial: Parameters, path: Float[Tensor, "*trainings parts"]
+) -> dict[str, Float[Tensor, "*trainings"]]:
+    """Return the columns of distance and path, over the norms at initialisation, of the layers that there are.
 
     Args:
-        parameters: Where training is.
+        parameters: Where training is; of several trainings, with a first axis over them, as all that follows.
         anchor: Where the present round began.
         initial: Where training began.
         path: Lengths that the rounds before this one covered, added up.
     """
-    scale = lengths(initial).double()
-    moved = {"param_dist": lengths(difference(parameters, initial))}
-    moved["param_path"] = path + lengths(difference(parameters, anchor))
+    length = lengths if path.ndim == 1 else lengths_of_each
+    scale = length(initial).double()
+    moved = {"param_dist": length(difference(parameters, initial))}
+    moved["param_path"] = path + length(difference(parameters, anchor))
     return {
-        f"{column}{part}": value if norm else None
+        f"{column}{part}": each
         for column, covered in moved.items()
-        for part, value, norm in zip(PARTS, (covered / scale).tolist(), scale.tolist(), strict=True)
+        for part, each in zip(present_parts(initial), (covered / scale).unbind(-1), strict=False)
     }
+
+
+def present_parts(parameters: Parameters) -> tuple[str, ...]:
+    """Return those of `PARTS` that the parameters have: the first of them, for layers are counted from the input."""
+    layers = len({name.partition(".")[0] for name in parameters})
+    return PARTS[: len(PARTS) - LAYERS + min(layers, LAYERS)]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
+from torch.linalg import matrix_norm
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from trials.core.parameters import Parameters
 
 Curvature = Callable[["Tensor"], "Tensor"]
-"""(samples, classes) outputs -> (samples, classes, classes) Hessians of the loss in them."""
+"""(..., samples, classes) outputs -> (..., samples, classes, classes) Hessians of the loss in them."""
+
+ITERATIONS = 15
 
 
 def largest_gauss_newton_eigenvalue(
@@ -23,12 +26,12 @@ def largest_gauss_newton_eigenvalue(
     parameters: Parameters,
     inputs: Float[Tensor, "samples ..."],
     curvature: Curvature,
-    iterations: int = 15,
+    iterations: int = ITERATIONS,
 ) -> Float[Tensor, ""]:
     """Return the largest eigenvalue of J^T H J / n, from below, by power iteration.
 
-    The iteration is of J J^T H / n, which has the same eigenvalues and lives in output space. Neither J nor J J^T is
-    formed, so it serves any network: J^T v is a reverse pass, and J u the derivative of <J^T v, u> in v.
+    Neither J nor J J^T is formed, so it serves any network: J^T v is a reverse pass, and J u the derivative of
+    <J^T v, u> in v.
 
     Args:
         forward: The network.
@@ -43,20 +46,49 @@ def largest_gauss_newton_eigenvalue(
         outputs = forward(leaves, inputs)
         cotangent = torch.zeros_like(outputs, requires_grad=True)
         pulled = torch.autograd.grad(outputs, weights, cotangent, create_graph=True)
-    hessians = curvature(outputs.detach())
-
-    def weighted(vector: Tensor) -> Tensor:
-        return torch.einsum("icd,id->ic", hessians, vector)
 
     def kernel_times(vector: Tensor) -> Tensor:
         back = torch.autograd.grad(outputs, weights, vector, retain_graph=True)
         return torch.autograd.grad(pulled, cotangent, back, retain_graph=True)[0]
 
+    return _by_power_iteration(kernel_times, curvature(outputs.detach()), iterations)
+
+
+def largest_eigenvalue_by_kernel(
+    kernel: Float[Tensor, "*trainings n*c n*c"],
+    outputs: Float[Tensor, "*trainings n c"],
+    curvature: Curvature,
+    iterations: int = ITERATIONS,
+) -> Float[Tensor, "*trainings"]:
+    """Return the same of each training from J J^T, where that is at hand, by the same iteration from the same start.
+
+    Args:
+        kernel: J J^T on the n samples.
+        outputs: The network's, where H is taken.
+        curvature: Outputs -> H.
+        iterations: Steps of the power iteration.
+    """
+
+    def kernel_times(vector: Tensor) -> Tensor:
+        return (kernel @ vector.flatten(-2).unsqueeze(-1)).view_as(vector)
+
+    return _by_power_iteration(kernel_times, curvature(outputs), iterations)
+
+
+def _by_power_iteration(
+    kernel_times: Callable[[Tensor], Tensor], hessians: Float[Tensor, "*trainings n c c"], iterations: int
+) -> Float[Tensor, "*trainings"]:
+    """Return the largest eigenvalue of J J^T H / n, which has those of J^T H J / n and lives in output space."""
+
+    def weighted(vector: Tensor) -> Tensor:
+        return (hessians @ vector.unsqueeze(-1)).squeeze(-1)
+
+    samples, classes = hessians.shape[-3:-1]
     random = torch.Generator().manual_seed(0)
-    vector = torch.randn(outputs.shape, generator=random).to(hessians)
+    vector = torch.randn(samples, classes, generator=random).to(hessians).expand(hessians.shape[:-1])
     for _ in range(iterations):
         vector = kernel_times(weighted(vector))
-        vector = vector / vector.norm()
+        vector = vector / matrix_norm(vector, keepdim=True)
     beside = weighted(vector)
     # The quotient in the inner product of H, in which J J^T H is symmetric.
-    return (beside * kernel_times(beside)).sum() / (vector * beside).sum() / len(outputs)
+    return (beside * kernel_times(beside)).sum((-2, -1)) / (vector * beside).sum((-2, -1)) / samples

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from trials.core.augmentation.fixed_set import abreast
 from trials.core.divergence import refuse_divergence
+from trials.core.parameters import stacked
 from trials.core.probes.feature_history import FeatureHistory, history_from
-from trials.core.probes.features import FeatureProbe, alignment
-from trials.core.probes.fit import fit
-from trials.core.probes.movement import movement
+from trials.core.probes.features import FeatureProbe, probes_abreast
+from trials.core.rounds.reading import Gauges, Reading
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,9 +24,10 @@ if TYPE_CHECKING:
     from trials.core.checkpoints import State
     from trials.core.data.examples import Examples
     from trials.core.parameters import Parameters
+    from trials.core.rounds.choice import Switch
     from trials.core.rounds.round import Problem
     from trials.core.rounds.training import Training
-    from trials.core.rows import Row, Value
+    from trials.core.rows import Row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +37,7 @@ class Past:
     Attributes:
         training_losses: The loss that is being minimised, of every row.
         features: Kernels of earlier rows.
-        stability: Number of the last row's linearisation and its stability ratio. It is not saved: a trial that goes on
+        stability: Number of the latest linearisation and its stability ratio. It is not saved: a trial that goes on
             from a checkpoint finds it anew, from the same anchor.
     """
 
@@ -51,6 +54,36 @@ class Past:
 def past_from(state: Any) -> Past:
     """Return the past that a state tells of."""
     return Past(training_losses=tuple(state["training_losses"].tolist()), features=history_from(state["features"]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """Where a training stands among its rounds when a row is taken.
+
+    Attributes:
+        step: Steps done.
+        linearisations: How often the network was linearised; 0 before the first step.
+        begun: Step at which the round began.
+        longest: Steps of the longest of the earlier rounds.
+        method: How the last step was computed, or would have been by a trial by itself.
+        converged: Whether the round has reached the tolerance; None if there is none.
+        begins: Whether the next round begins here.
+        last: Whether training ends here.
+    """
+
+    step: int
+    linearisations: int
+    begun: int
+    longest: int
+    method: Switch
+    converged: bool | None
+    begins: bool
+    last: bool
+
+    @property
+    def number(self) -> int:
+        """Which linearisation a row describes, from 1; the row at step 0 has that of the first round."""
+        return max(1, self.linearisations)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +111,19 @@ class Instruments:
     reach: float | None
     measured_steps: AbstractSet[int]
 
+    @cached_property
+    def gauges(self) -> Gauges:
+        """What reads this trial by itself."""
+        return Gauges(
+            train=self.problem.train,
+            test=self.test,
+            loss=self.problem.loss,
+            initial=self.initial,
+            probe=self.probe,
+            directions=self.directions,
+            learning_rate=self.learning_rate,
+        )
+
     def row(
         self, step: int, training: Training, past: Past, *, converged: bool | None, begins: bool, last: bool
     ) -> tuple[Row, Past]:
@@ -94,75 +140,92 @@ class Instruments:
         Raises:
             Diverged: A measurement is not finite, or the training loss stays far above its initial value.
         """
-        parameters, updates = training.parameters, max(1, training.linearisations) - 1
-        fits = self._fits(training, parameters)
-        losses = (*past.training_losses, fits["train_loss_lin"])
-        moved = movement(parameters, training.round.model.anchor, self.initial, training.path)
-        refuse_divergence({"step": step, **fits, **moved}, losses, last=last)
-        features, history = self._features(step, training, parameters, past.features, begins=begins)
-        stability = self._stability(training, past)
+        moment = Moment(
+            step=step,
+            linearisations=training.linearisations,
+            begun=training.begun,
+            longest=training.longest,
+            method=training.method,
+            converged=converged,
+            begins=begins,
+            last=last,
+        )
+        model = training.round.model
+        (reading,) = self.gauges.read(model, training.parameters, training.path, begins=begins)
+        stability = self.gauges.stability(model.anchor)[0] if self.lacks_stability(moment, past) else None
+        return self.told(moment, past, reading, stability)
+
+    def lacks_stability(self, moment: Moment, past: Past) -> bool:
+        """Return whether no earlier row has told the stability ratio of the present linearisation."""
+        return self.probe is not None and (past.stability is None or past.stability[0] != moment.number)
+
+    def told(self, moment: Moment, past: Past, reading: Reading, stability: float | None) -> tuple[Row, Past]:
+        """Return the row of what has been read, and the past that includes it.
+
+        Args:
+            moment: Where training stands.
+            past: What earlier rows left.
+            reading: What the passes told.
+            stability: Stability ratio of the present linearisation, where the past lacks it.
+
+        Raises:
+            Diverged: A measurement is not finite, or the training loss stays far above its initial value.
+        """
+        step, updates = moment.step, moment.number - 1
+        losses = (*past.training_losses, reading.fits["train_loss_lin"])
+        refuse_divergence({"step": step, **reading.fits, **reading.moved}, losses, last=moment.last)
+        if past.stability is not None and past.stability[0] == moment.number:
+            stability = past.stability[1]
+        history, of_history = past.features, {}
+        if reading.kernel is not None:
+            of_history = history.columns(reading.kernel, step, updates)
+            begun, dated = moment.linearisations, step in self.measured_steps
+            history = history.after(reading.kernel, step, rounds_begun=begun, begins=moment.begins, dated=dated)
+        converged = moment.converged
         row = {
             "step": step,
             "round": updates,
-            "num_linearisations": updates + 1,
+            "num_linearisations": moment.number,
             "num_feature_updates": updates,
-            **fits,
-            **moved,
-            **features,
-            "lr_stability_ratio": stability[1],
-            **alignment(next(iter(parameters.values())), self.directions),
-            "effective_damping": self._effective_damping(step, training),
-            "method": training.method.method,
-            "method_reason": training.method.reason,
+            **reading.fits,
+            **reading.moved,
+            **{name: _defined(value) for name, value in reading.features.items()},
+            **of_history,
+            "lr_stability_ratio": _defined(stability),
+            "effective_damping": self._effective_damping(moment),
+            "method": moment.method.method,
+            "method_reason": moment.method.reason,
             "round_converged": converged,
             "status": "budget" if converged is None else "converged" if converged else "unconverged",
         }
-        return row, Past(training_losses=losses, features=history, stability=stability)
+        known = (moment.linearisations + 1, reading.next_stability) if moment.begins else (moment.number, stability)
+        return row, Past(training_losses=losses, features=history, stability=known)
 
-    def _effective_damping(self, step: int, training: Training) -> float | None:
+    def _effective_damping(self, moment: Moment) -> float | None:
         """Return 1 / (reach k): k gradient steps on squared error filter a kernel's modes about as damping by it does.
 
         Source: Ali, Kolter, Tibshirani, arXiv 1810.10082, section 2 (gradient flow for time t and ridge 1 / t).
         """
-        longest = max(training.longest, step - training.begun)
+        longest = max(moment.longest, moment.step - moment.begun)
         return 1 / (self.reach * longest) if longest and self.reach else None
 
-    def _fits(self, training: Training, parameters: Parameters) -> dict[str, float]:
-        """Return loss and accuracy of the trained function and of the network, on both splits."""
-        model = training.round.model
-        functions: dict[str, Callable[[Tensor], Tensor]] = {
-            "lin": partial(model, parameters),
-            "net": partial(model.forward, parameters),
-        }
-        columns: dict[str, float] = {}
-        for name, function in functions.items():
-            for split, examples in {"train": self.problem.train, "test": self.test}.items():
-                found = fit(function, examples, self.problem.loss)
-                columns[f"{split}_loss_{name}"], columns[f"{split}_acc_{name}"] = found
-        return columns
 
-    def _stability(self, training: Training, past: Past) -> tuple[int, float | None]:
-        """Return the number of the linearisation and its stability ratio, which all rows of its round share.
+def gauges_abreast(instruments: Sequence[Instruments]) -> Gauges:
+    """Return what reads several trials at once: of one network and loss, the same samples, and probes of one size."""
+    first = instruments[0]
+    probes = [each.probe for each in instruments if each.probe is not None]
+    rates = [each.learning_rate for each in instruments]
+    return Gauges(
+        train=abreast([each.problem.train for each in instruments]),
+        test=abreast([each.test for each in instruments]),
+        loss=first.problem.loss,
+        initial=stacked([each.initial for each in instruments]),
+        probe=probes_abreast(probes) if probes else None,
+        directions=first.directions,
+        learning_rate=torch.tensor(rates, dtype=torch.float64, device=first.test.labels.device),
+    )
 
-        The row at step 0 and those of the first round have one linearisation, that at initialisation.
-        """
-        number = max(1, training.linearisations)
-        if past.stability is not None and past.stability[0] == number:
-            return past.stability
-        anchor, rate = training.round.model.anchor, self.learning_rate
-        return number, None if self.probe is None else self.probe.stability_ratio(anchor, rate)
 
-    def _features(
-        self, step: int, training: Training, parameters: Parameters, history: FeatureHistory, *, begins: bool
-    ) -> tuple[dict[str, Value], FeatureHistory]:
-        """Return the columns of the probe and the history that includes them."""
-        if self.probe is None:
-            return {}, history
-        model, now = training.round.model, self.probe.features(parameters)
-        columns = self.probe.compared(now)
-        columns |= self.probe.gap(partial(model, parameters), partial(model, model.anchor), now)
-        if now.kernel is None:
-            return columns, history
-        columns |= history.columns(now.kernel, step, max(1, training.linearisations) - 1)
-        begun, dated = training.linearisations, step in self.measured_steps
-        return columns, history.after(now.kernel, step, rounds_begun=begun, begins=begins, dated=dated)
+def _defined(number: float | None) -> float | None:
+    """Return the number, None where it is a quotient by nothing: at the first step, or of constant features."""
+    return number if number is not None and math.isfinite(number) else None

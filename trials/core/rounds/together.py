@@ -19,27 +19,23 @@ from typing import TYPE_CHECKING
 import torch
 
 from trials.core.augmentation.fixed_set import abreast
-from trials.core.gradients import linearised_gradient
-from trials.core.linearisation import linearised
+from trials.core.linearisation import Linearised, linearised
 from trials.core.networks.chain import Chain
 from trials.core.networks.fixed_layers import Flatten, Relu
 from trials.core.networks.layers import Linear
-from trials.core.optimisers.sgd import sgd_step
-from trials.core.parameters import Parameters, difference
-from trials.core.probes.movement import PARTS, lengths_of_each
-from trials.core.rounds.measuring import Past
-from trials.core.rounds.parameter_space import TangentRound, chain_of
-from trials.core.rounds.round import Place
-from trials.core.rounds.training import Training
+from trials.core.rounds.measuring import Moment, Past, gauges_abreast
+from trials.core.rounds.parameter_space import chain_of
+from trials.core.rounds.stack import Stack, stack_of
 from trials.core.rows import Diverged, Row
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int64
+    from jaxtyping import Int64
     from torch import Tensor
 
-    from trials.core.optimisers.rules import Memory
+    from trials.core.probes.features import FeatureProbe
     from trials.core.rounds.choice import Methods
     from trials.core.rounds.measuring import Instruments
+    from trials.core.rounds.reading import Gauges
     from trials.core.rounds.training import Calendar, Descent
 
 
@@ -85,78 +81,59 @@ class _Counts:
         of_round = self.linearisations <= self.lane.measured_rounds and self.is_over(step)
         return of_round or step in self.lane.instruments.measured_steps
 
+    def moment(self, step: int) -> Moment:
+        return Moment(
+            step=step,
+            linearisations=self.linearisations,
+            begun=self.begun,
+            longest=self.longest,
+            method=self.lane.methods.at(max(0, step - 1 - self.begun)),
+            converged=None,
+            begins=self.is_over(step),
+            last=step == self.lane.steps,
+        )
 
-@dataclass(frozen=True, kw_only=True)
-class _Stack:
-    """Where the lanes are, the first axis of every tensor over lanes."""
-
-    point: Parameters
-    anchor: Parameters
-    memory: Memory
-    path: Float[Tensor, "lanes parts"]
-    rates: Float[Tensor, " lanes"]
-
-    def only(self, lanes: list[int]) -> _Stack:
-        """Return some of the lanes."""
-        chosen = torch.tensor(lanes, dtype=torch.int64, device=self.rates.device)
-        memory = {name: _chosen(vector, chosen) for name, vector in self.memory.items()}
-        point, anchor = _chosen(self.point, chosen), _chosen(self.anchor, chosen)
-        return _Stack(point=point, anchor=anchor, memory=memory, path=self.path[chosen], rates=self.rates[chosen])
-
-    def linearised_anew(self, due: list[bool]) -> _Stack:
-        """Return the stack after some lanes have begun a round."""
-        mask = torch.tensor(due, device=self.rates.device)
-        moved = lengths_of_each(difference(self.point, self.anchor))
-        anchor = {
-            name: torch.where(_along(mask, value), value, self.anchor[name]) for name, value in self.point.items()
-        }
-        return replace(self, anchor=anchor, path=self.path + moved * mask[:, None])
-
-    def stepped(self, chain: Chain, descent: Descent, loss: Callable[[Tensor, Tensor], Tensor], batch: Batch) -> _Stack:
-        """Return the stack after a step of every lane."""
-        inputs, labels = batch[0].flatten(2), batch[1]
-
-        def total(outputs: Tensor, labels: Tensor) -> Tensor:
-            # A loss is a mean over samples, and every lane has as many: this is the sum of the lanes' losses.
-            return loss(outputs.flatten(0, 1), labels.flatten()) * len(labels)
-
-        gradient = linearised_gradient(chain, self.anchor, difference(self.point, self.anchor), inputs, labels, total)
-        direction, memory = descent.direction(self.point, gradient, self.memory)
-        scaled = {name: _along(self.rates, value) * value for name, value in direction.items()}
-        return replace(self, point=sgd_step(self.point, scaled, 1.0), memory=memory)
+    def lacks_stability(self, step: int) -> bool:
+        return self.lane.instruments.lacks_stability(self.moment(step), self.past)
 
 
-Batch = tuple["Tensor", "Tensor"]
+_KERNEL_NUMBERS = 2**22
+"""In the kernels of lanes that are measured at once: beyond, memory is dear and batching gains nothing."""
 
 
 def trained_together(lanes: Sequence[Lane]) -> Iterator[tuple[int, Row | Diverged]]:
     """Train all lanes and yield (index, row) as rows arise; (index, Diverged) ends a lane and no other.
 
-    The lanes have the same network, data, loss, batch size and optimiser; rows of the data may be others in each.
+    The lanes have the same network, data, loss, batch size, optimiser and size of probe; rows of the data may be others
+    in each.
+
+    Raises:
+        ValueError: The network has layers that take no first axis over trials.
     """
     problem, descent = lanes[0].instruments.problem, lanes[0].descent
-    chain = _without_flatten(chain_of(linearised(problem.network.forward, {})))
+    chain = _of_several(linearised(problem.network.forward, {}))
     train = abreast([lane.instruments.problem.train for lane in lanes])
-    counts, stack = [_Counts(lane, Past()) for lane in lanes], _beginning(lanes)
+    initial, rates = [lane.instruments.initial for lane in lanes], [lane.descent.learning_rate for lane in lanes]
+    counts, stack = [_Counts(lane, Past()) for lane in lanes], stack_of(initial, rates, descent.rule)
     for step in count():
-        going_on: list[int] = []
-        for place, each in enumerate(counts):
-            if each.is_measured(step):
-                told, counts[place] = _measured(step, place, each, stack)
-                yield each.lane.index, told
+        measured = [place for place, each in enumerate(counts) if each.is_measured(step)]
+        lost = set[int]()
+        for places in _at_once(measured, lanes[0].instruments.probe):
+            for place, told, past in _rows(step, places, counts, stack):
+                yield counts[place].lane.index, told
+                counts[place] = replace(counts[place], past=past)
                 if isinstance(told, Diverged):
-                    continue
-            if step < each.lane.steps:
-                going_on.append(place)
+                    lost.add(place)
+        going_on = [place for place, each in enumerate(counts) if place not in lost and step < each.lane.steps]
         if not going_on:
             return
         if len(going_on) < len(counts):
             counts, stack = [counts[place] for place in going_on], stack.only(going_on)
             train = train.only(going_on)
-        due = [each.is_over(step) for each in counts]
-        if any(due):
+        if due := [place for place, each in enumerate(counts) if each.is_over(step)]:
             stack = stack.linearised_anew(due)
-            counts = [_begun(each, step) if over else each for each, over in zip(counts, due, strict=True)]
+            for place in due:
+                counts[place] = _begun(counts[place], step)
         batch = torch.stack([each.lane.batch(step) for each in counts])
         stack = stack.stepped(chain, descent, problem.loss, train.at(batch))
 
@@ -166,54 +143,51 @@ def _begun(counts: _Counts, step: int) -> _Counts:
     return replace(counts, linearisations=counts.linearisations + 1, begun=step, longest=longest)
 
 
-def _beginning(lanes: Sequence[Lane]) -> _Stack:
-    initial = [lane.instruments.initial for lane in lanes]
-    point = {name: torch.stack([each[name] for each in initial]) for name in initial[0]}
-    first = next(iter(point.values()))
-    rates = torch.tensor([lane.descent.learning_rate for lane in lanes], dtype=first.dtype, device=first.device)
-    path = torch.zeros(len(lanes), len(PARTS), dtype=torch.float64, device=first.device)
-    memory = lanes[0].descent.rule.beginning(point)
-    return _Stack(point=point, anchor=point, memory=memory, path=path, rates=rates)
+def _at_once(measured: list[int], probe: FeatureProbe | None) -> Iterator[list[int]]:
+    """Yield the lanes that are measured, as many at once as keep their kernels small."""
+    kernel = None if probe is None else probe.first.kernel
+    most = max(1, len(measured) if kernel is None else _KERNEL_NUMBERS // kernel.numel())
+    yield from (measured[first : first + most] for first in range(0, len(measured), most))
 
 
-def _measured(step: int, place: int, counts: _Counts, stack: _Stack) -> tuple[Row | Diverged, _Counts]:
-    """Return the row of one lane, or that it has diverged, and its counts with the past that includes the row."""
-    lane, problem = counts.lane, counts.lane.instruments.problem
-    point, anchor = ({name: value[place] for name, value in each.items()} for each in (stack.point, stack.anchor))
-    here = Place(point, {})
-    training = Training(
-        method=lane.methods.at(max(0, step - 1 - counts.begun)),
-        round=TangentRound(problem, linearised(problem.network.forward, anchor), here),
-        place=here,
-        linearisations=counts.linearisations,
-        begun=counts.begun,
-        longest=counts.longest,
-        path=stack.path[place],
-    )
-    begins, last = counts.is_over(step), step == lane.steps
-    try:
-        row, past = lane.instruments.row(step, training, counts.past, converged=None, begins=begins, last=last)
-    except Diverged as divergence:
-        return divergence, counts
-    return row, replace(counts, past=past)
+def _rows(
+    step: int, places: list[int], counts: Sequence[_Counts], stack: Stack
+) -> Iterator[tuple[int, Row | Diverged, Past]]:
+    """Yield of some lanes the row, or that the lane has diverged, with the past that includes the row."""
+    stability = _stability([place for place in places if counts[place].lacks_stability(step)], counts, stack)
+    begins = any(counts[place].is_over(step) for place in places)
+    gauges, model, seen = _seen(places, counts, stack)
+    for place, reading in zip(places, gauges.read(model, seen.point, seen.path, begins=begins), strict=True):
+        lane, past = counts[place].lane, counts[place].past
+        told: Row | Diverged
+        try:
+            told, past = lane.instruments.told(counts[place].moment(step), past, reading, stability.get(place))
+        except Diverged as divergence:
+            told = divergence
+        yield place, told, past
 
 
-def _without_flatten(chain: Chain) -> Chain:
-    """Return the chain for inputs that are vectors already, whose layers take a first axis over lanes.
+def _stability(lacking: list[int], counts: Sequence[_Counts], stack: Stack) -> dict[int, float]:
+    """Return the stability ratios of the present linearisations of some lanes."""
+    if not lacking:
+        return {}
+    gauges, model, _ = _seen(lacking, counts, stack)
+    return dict(zip(lacking, gauges.stability(model.anchor), strict=True))
+
+
+def _seen(places: list[int], counts: Sequence[_Counts], stack: Stack) -> tuple[Gauges, Linearised, Stack]:
+    """Return what reads some of the lanes, their linearisations, and where they are."""
+    lanes, seen = [counts[place].lane.instruments for place in places], stack.only(places)
+    return gauges_abreast(lanes), linearised(lanes[0].problem.network.forward, seen.anchor), seen
+
+
+def _of_several(model: Linearised) -> Chain:
+    """Return the chain, whose layers take a first axis over lanes.
 
     Raises:
         ValueError: It has layers that do not.
     """
-    first, *layers = chain.layers
-    if not isinstance(first, Flatten) or not all(isinstance(layer, Linear | Relu) for layer in layers):
+    chain = chain_of(model)
+    if not all(isinstance(layer, Flatten | Linear | Relu) for layer in chain.layers):
         raise ValueError("only perceptrons train together")
-    return Chain(tuple(layers))
-
-
-def _chosen(vector: Parameters, lanes: Tensor) -> Parameters:
-    return {name: value[lanes] if value.ndim else value for name, value in vector.items()}
-
-
-def _along(per_lane: Tensor, value: Tensor) -> Tensor:
-    """Return numbers of lanes in the shape that multiplies a tensor whose first axis is over lanes."""
-    return per_lane.view(-1, *(1 for _ in value.shape[1:]))
+    return chain
