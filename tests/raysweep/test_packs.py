@@ -46,7 +46,7 @@ def test_no_pack_is_huge_and_the_last_ones_are_small() -> None:
     assert len(packs[-1].trials) == 1
 
 
-@pytest.mark.parametrize(("count", "sizes"), [(21, [11, 10]), (84, [14] * 6), (3, [2, 1]), (1, [1])])
+@pytest.mark.parametrize(("count", "sizes"), [(21, [11, 10]), (84, [42] * 2), (240, [40] * 6), (3, [2, 1]), (1, [1])])
 def test_trials_that_train_together_make_few_groups_of_one_size(count: int, sizes: list[int]) -> None:
     queue = PackQueue(ListedTrials(planned(count)), slots=2, together=TOGETHER)
     assert [len(pack.trials) for pack in iter(queue.take, None)] == sizes

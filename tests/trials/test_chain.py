@@ -71,7 +71,7 @@ def test_no_derivative_passes_below_the_first_layer_with_parameters():
             seen.append("pulled back")
             return super().pulled_back(anchor, kept, sensitivity, further=further)
 
-    forward = Chain((Watched(), Linear("readout", 6, CLASSES)))
+    forward = Chain((Watched(2), Linear("readout", 6, CLASSES)))
     anchor, _, inputs, sensitivity = _of(forward, forward.layers[1].shapes, (2, 3))
     forward.pulled_back(anchor, forward.opened(anchor, inputs).kept, sensitivity)
     assert not seen

@@ -84,8 +84,9 @@ def test_an_update_at_every_step_is_the_optimiser_itself(context, optimiser, pre
     trajectory, measured = _trajectory(context, knobs)
     assert len(trajectory) == len(expected) == measured[-1] + 1
     assert _apart(trajectory, expected) < tolerance
-    seldom, _ = _trajectory(context, _knobs(optimiser, precision=precision, feature_update_interval=7))
-    assert _apart(seldom, expected) > 1e-3
+    # Not to the end: at the rate of SGD here, K = 7 blows up.
+    seldom, _ = _trajectory(context, _knobs(optimiser, precision=precision, feature_update_interval=7, steps=60))
+    assert _apart(seldom, expected[:61]) > 1e-3
 
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
