@@ -1,7 +1,7 @@
 """What it costs to train several perceptrons together, beside one after another, rows included.
 
-Rows are measured trial by trial. Those with features compared on a probe set (`probe_size`, 64 by default) cost up to
-as much as the steps between them; without them the ratio is nearer to that of the steps. Both are also given over a
+Rows are measured together as well, but for kernels as large as those of the digits' probe (`probe_size`, 64 by default),
+whose arithmetic is most of their cost; without a probe the ratio is that of the steps. Both are also given over a
 plain step as one writes it, of a `torch.nn` module by `torch.optim`, for a factor depends on what it is measured
 against: a trial by itself already takes its steps without PyTorch's tape.
 

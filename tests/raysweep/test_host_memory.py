@@ -29,7 +29,9 @@ def test_memory_that_was_freed_is_not_faulted_in_again() -> None:
     # The state in which glibc gives every such tensor back, which without this variable hangs on what came before.
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(2**17)}
     dropped, kept = (
-        int(subprocess.run([sys.executable, "-c", FAULTS, how], env=environment, capture_output=True, check=True).stdout)
+        int(
+            subprocess.run([sys.executable, "-c", FAULTS, how], env=environment, capture_output=True, check=True).stdout
+        )
         for how in ("dropped", "kept")
     )
     assert dropped > PAGES / 2

@@ -97,8 +97,8 @@ class _Counts:
         return self.lane.instruments.lacks_stability(self.moment(step), self.past)
 
 
-_KERNEL_NUMBERS = 2**22
-"""In the kernels of lanes that are measured at once: beyond, memory is dear and batching gains nothing."""
+_KERNEL_NUMBERS = 2**19
+"""In the kernels of lanes that are measured at once: larger ones leave a processor's cache, which costs more than calls."""
 
 
 def trained_together(lanes: Sequence[Lane]) -> Iterator[tuple[int, Row | Diverged]]:
