@@ -16,7 +16,6 @@ import torch
 from analysis.core.results import Results
 from cluster.nodes import bought_as_spot, cost_dollars
 from raysweep.service.groups import Told, grouped, told_together
-from raysweep.service.host_memory import keep_freed_memory
 from raysweep.service.memory import begin_peak, device_of, failure, is_out_of_memory, peak_bytes, release
 from raysweep.service.messages import STOPPED, PlannedTrial, TrialReport, Work, stopped_id
 from raysweep.service.provenance import NODE_TYPE, place
@@ -44,7 +43,6 @@ class Worker:
 
     def __init__(self, work: Work, leaving: Callable[[], bool] = lambda: False) -> None:
         torch.set_num_threads(work.resources.cpus)
-        keep_freed_memory()
         self._work = work
         self._leaving = leaving
         self._results = Results(work.results)

@@ -10,6 +10,7 @@ import torch
 
 from cluster.cards import memory_cap
 from raysweep.service.errors import ClusterError
+from raysweep.service.host_memory import keep_freed_memory
 from raysweep.service.study import Resources
 
 GIB = 2**30
@@ -22,7 +23,7 @@ _WORDS_OF_THE_HOST = ("can't allocate memory",)
 
 
 def device_of(resources: Resources) -> torch.device:
-    """Return where this process trains, after its share of the GPU's memory has been fixed.
+    """Return where this process trains, after its share of the GPU's memory has been fixed, or how it keeps the host's.
 
     Ray's fractions isolate nothing: without a cap, a trial that takes too much fails its neighbours as well.
 
@@ -31,6 +32,7 @@ def device_of(resources: Resources) -> torch.device:
     """
     gpus = resources.gpu_fraction
     if not gpus or os.environ.get(PRETENDED) == "1":
+        keep_freed_memory()
         return torch.device("cpu")
     total = gpu_memory_gib()
     if gpus < 1:

@@ -1,8 +1,8 @@
 """What it costs to train several perceptrons together, beside one after another, rows included.
 
-Rows are measured together as well, but for kernels as large as those of the digits' probe (`probe_size`, 64 by default),
-whose arithmetic is most of their cost; without a probe the ratio is that of the steps. Both are also given over a
-plain step as one writes it, of a `torch.nn` module by `torch.optim`, for a factor depends on what it is measured
+Rows are measured together as well, unless kernels are as large as those of the digits' probe (`probe_size`, 64 by
+default), whose arithmetic is most of their cost; without a probe the ratio is that of the steps. Both are also given
+over a plain step as one writes it, of a `torch.nn` module by `torch.optim`, for a factor depends on what it is measured
 against: a trial by itself already takes its steps without PyTorch's tape.
 
 Run: python tests/benchmarks/bench_training_together.py

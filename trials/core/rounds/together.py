@@ -98,7 +98,7 @@ class _Counts:
 
 
 _KERNEL_NUMBERS = 2**19
-"""In the kernels of lanes that are measured at once: larger ones leave a processor's cache, which costs more than calls."""
+"""In the kernels of lanes that are measured at once: with more they leave the processor's cache, and take longer."""
 
 
 def trained_together(lanes: Sequence[Lane]) -> Iterator[tuple[int, Row | Diverged]]:
