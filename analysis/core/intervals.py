@@ -16,12 +16,16 @@ from analysis.core.phase_diagram import MARKED, phase_cells
 
 INTERVAL = "feature_update_interval"
 _OTHERS = ("steps", INTERVAL)
+_ROUNDS = "measured_rounds"
 
 
 def distinct_trainings(
     trials: pd.DataFrame, rows: pd.DataFrame, knobs: Sequence[str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return trials and rows with one trial for each training: of trials that differ in length only, the longest.
+
+    Trials that differ in the rounds whose ends have a row are one training as well, that with the most rows stays, and
+    the knob that says so is left out: it makes no other panels.
 
     An interval that no trial lives to see the end of becomes the largest number of steps of all trials, so that one
     value means infinite whatever the lengths.
@@ -33,12 +37,13 @@ def distinct_trainings(
     """
     endless = trials[INTERVAL] >= trials["steps"]
     renamed = trials.assign(**{INTERVAL: trials[INTERVAL].mask(endless, trials["steps"].max())})
-    same = ["seed", INTERVAL, *(name for name in knobs if name not in ("seed", *_OTHERS))]
+    same = ["seed", INTERVAL, *(name for name in knobs if name not in ("seed", *_OTHERS, _ROUNDS))]
     # One that was stopped may have come less far than a shorter one that finished.
+    ranks = {"stopped": True, "steps": False, **({_ROUNDS: False} if _ROUNDS in knobs else {})}
     ranked = renamed.assign(stopped=renamed["outcome"] == "stopped").sort_values(
-        ["stopped", "steps"], ascending=[True, False], kind="stable"
+        list(ranks), ascending=list(ranks.values()), kind="stable"
     )
-    kept = renamed.loc[ranked.drop_duplicates(same).index.sort_values()]
+    kept = renamed.loc[ranked.drop_duplicates(same).index.sort_values()].drop(columns=_ROUNDS, errors="ignore")
     intervals = kept.set_index("trial_id")[INTERVAL]
     rows = rows[rows["trial_id"].isin(intervals.index)]
     return kept, rows.assign(**{INTERVAL: rows["trial_id"].map(intervals)})

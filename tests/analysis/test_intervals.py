@@ -45,6 +45,15 @@ def test_a_stopped_trial_gives_way_to_a_shorter_one_that_finished() -> None:
     assert kept["trial_id"].tolist() == ["t1"]
 
 
+def test_of_trials_that_differ_in_their_rows_only_that_with_the_most_stays() -> None:
+    settings = [{INTERVAL: 10, "measured_rounds": rounds} for rounds in (0, 300, 40)]
+    trials, rows = trained([*settings, {INTERVAL: 1, "measured_rounds": 0}])
+    kept, its_rows = distinct_trainings(trials, rows, knob_names(trials))
+    assert kept["trial_id"].tolist() == ["t1", "t3"]
+    assert set(its_rows["trial_id"]) == {"t1", "t3"}
+    assert "measured_rounds" not in kept
+
+
 def test_shared_steps_are_those_of_all_that_came_that_far() -> None:
     every_round = {5: (0, 1, 5, 10, 15, 20, 25, 100), 10: (0, 1, 5, 10, 20, 30, 100)}
     _, rows = trained([{INTERVAL: 5}, {INTERVAL: 10}], at=lambda knobs: every_round[knobs[INTERVAL]])

@@ -84,6 +84,14 @@ def test_movement_is_that_at_the_end_for_each_interval() -> None:
     assert numbers[[INTERVAL, "mean"]].to_numpy().tolist() == [[1, 1.0], [10, 0.1], [100, 0.01]]
 
 
+def test_an_interval_whose_rounds_have_no_rows_stands_beside_the_others() -> None:
+    cells = [{**cell, "measured_rounds": 0 if cell[INTERVAL] == 1 else 300} for cell in grid()]
+    drawings, usual = drawn(cells, NEWER), drawn(grid(), NEWER)
+    assert drawings.keys() == usual.keys()
+    for name, drawing in drawings.items():
+        pd.testing.assert_frame_equal(drawing.numbers, usual[name].numbers)
+
+
 def test_what_only_one_interval_measured_has_no_panel() -> None:
     once: dict[str, Measure] = {"rep_change": lambda knobs, step: 1.0 if knobs[INTERVAL] == 10 else np.nan}
     assert set(drawn(grid(), {**NEWER, **once})["movement"].numbers["measurement"]) == {"ntk_distance"}
