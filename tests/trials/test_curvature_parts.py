@@ -9,12 +9,12 @@ from tests.trials.damped import model_of, problem
 from trials.core.curvature import mlp_jacobian
 from trials.core.curvature.flat import flattened
 from trials.core.curvature.jacobians import dense_jacobian, matrix_free_jacobian
-from trials.core.curvature.kernels import centred_alignment, cosine_distance, sample_kernel
 from trials.core.curvature.mlp_jacobian import perceptron_jacobian
 from trials.core.curvature.output_losses import OUTPUT_LOSSES, one_hot
 from trials.core.curvature.quadratic import gauss_newton_model
 from trials.core.networks.cnn import cnn_small
 from trials.core.networks.mlp import mlp
+from trials.core.probes.tangent_kernel import trace_kernel
 from trials.core.streams import generator
 
 LOSSES = pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
@@ -85,21 +85,8 @@ def test_the_root_of_the_hessian_is_one_and_whitens_the_gradient(loss):
     torch.testing.assert_close(loss.root(outputs, whitened), loss.gradient(outputs, targets), rtol=0, atol=1e-12)
 
 
-def test_the_distance_of_kernels_ignores_their_scale_and_their_alignment_their_mean():
-    random = generator(4, "problem")
-    features = torch.randn(2, 20, 6, generator=random, dtype=torch.float64)
-    one, other = (part @ part.T for part in features)
-    assert cosine_distance(one, 3 * one) == pytest.approx(0, abs=1e-12)
-    assert 0 < cosine_distance(one, other) < 1
-    assert centred_alignment(one, 5 * one + 2) == pytest.approx(1, abs=1e-12)
-    centring = torch.eye(20, dtype=torch.float64) - 1 / 20
-    centred = [centring @ kernel @ centring for kernel in (one, other)]
-    expected = float((centred[0] * centred[1]).sum() / (centred[0].norm() * centred[1].norm()))
-    assert centred_alignment(one, other) == pytest.approx(expected, abs=1e-12)
-
-
 def test_the_kernel_of_samples_is_the_mean_over_outputs():
     model = model_of("mse")
     jacobian = model.jacobian.matrix().view(*model.point.shape, -1)
     expected = torch.einsum("icp,jcp->ij", jacobian, jacobian) / model.point.shape[1]
-    torch.testing.assert_close(sample_kernel(model.jacobian.kernel(), model.point.shape[1]), expected)
+    torch.testing.assert_close(trace_kernel(model.jacobian.kernel(), model.point.shape[1]), expected)

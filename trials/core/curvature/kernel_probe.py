@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trials.core.curvature.kernels import centred_alignment, cosine_distance, sample_kernel
+from trials.core.probes.tangent_kernel import centred_alignment, kernel_distance, trace_kernel
 from trials.core.rows import Measurement
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ class KernelProbe:
         """Return `ntk_distance` and `ntk_cka_target` at a point."""
         kernel = _kernel(self.objective, theta, self.examples)
         targets = self.examples.targets
-        by_sample = sample_kernel(kernel, targets.shape[1])
+        by_sample = trace_kernel(kernel, targets.shape[1])
         return {
-            "ntk_distance": cosine_distance(kernel, self.initial),
-            "ntk_cka_target": centred_alignment(by_sample, targets @ targets.T),
+            "ntk_distance": float(kernel_distance(kernel, self.initial)),
+            "ntk_cka_target": float(centred_alignment(by_sample, targets @ targets.T)),
         }
 
 
