@@ -73,6 +73,10 @@ class Budgeted:
         return left if self._budget.trials is None else min(left, int(self._budget.trials) - self._trials)
 
     @property
+    def learns(self) -> bool:
+        return self._supply.learns
+
+    @property
     def spent(self) -> str:
         """What ran out, empty while nothing has."""
         used = {

@@ -15,6 +15,8 @@ from trials.core.together import Together
 # Long enough that scheduling a pack (some 25 ms) and writing it (up to 100 ms on S3) stay under 5 % of it.
 TARGET_SECONDS = 4.0
 MOST_TRIALS = 512
+LESSONS = 8
+"""Groups of a planner that learns, for each actor at least."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ class PackQueue:
         """Return more trials that train together with these at little cost; what does not comes back another time."""
         if self._together is None or not trials or (key := self._together.key(trials[0].knobs)) is None:
             return []
-        following = self._supply.take(self._even_size(min(self._together.most, self._most)) - len(trials))
+        room = self._even_size(min(self._together.most, self._most)) - len(trials)
+        following = self._supply.take(max(0, room))
         companions = [trial for trial in following if self._together.key(trial.knobs) == key]
         self._returned.extend(trial for trial in following if trial not in companions)
         return companions
@@ -72,8 +75,11 @@ class PackQueue:
         """Return the size of groups, all alike and as few as may be, that keep every actor equally busy.
 
         A group takes little longer than one of its trials: many small ones at the end would cost more than the wait.
+        A planner that learns has to hear of some before it asks for the others.
         """
         share = max(1, math.ceil(self._planned / self._slots))
+        if self._supply.learns:
+            most = min(most, math.ceil(share / LESSONS))
         return math.ceil(share / math.ceil(share / most))
 
     @property

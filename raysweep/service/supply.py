@@ -31,9 +31,15 @@ class Supply(Protocol):
     def remaining(self) -> int:
         """How many trials may still come, at most."""
 
+    @property
+    def learns(self) -> bool:
+        """Whether the trials to come depend on what is told of earlier ones."""
+
 
 class ListedTrials:
     """Trials that are known beforehand."""
+
+    learns = False
 
     def __init__(self, trials: Iterable[PlannedTrial]) -> None:
         self._waiting = deque(trials)
@@ -63,6 +69,8 @@ class AskedTrials:
         stored: Rows of the study's trials, by which the planner knows what was found before.
         stops: Whether trials are stopped early; without it, those that another search stopped are not yet run.
     """
+
+    learns = True
 
     def __init__(
         self, study: Study, planner: Planner, stored: Iterable[Mapping[str, Any]], *, stops: bool = False

@@ -2,7 +2,7 @@ import pytest
 
 from raysweep.service.losses import DIED, NODE_LOST, OUT_OF_MEMORY, PREEMPTED, LeavingNodeError, Loss, loss_of
 from raysweep.service.messages import PlannedTrial, TrialReport
-from raysweep.service.packs import MOST_TRIALS, TARGET_SECONDS, Pack, PackQueue
+from raysweep.service.packs import LESSONS, MOST_TRIALS, TARGET_SECONDS, Pack, PackQueue
 from raysweep.service.supply import ListedTrials
 from trials.k_phase_diagram import TOGETHER, KPhaseKnobs
 
@@ -50,6 +50,21 @@ def test_no_pack_is_huge_and_the_last_ones_are_small() -> None:
 def test_trials_that_train_together_make_few_groups_of_one_size(count: int, sizes: list[int]) -> None:
     queue = PackQueue(ListedTrials(planned(count)), slots=2, together=TOGETHER)
     assert [len(pack.trials) for pack in iter(queue.take, None)] == sizes
+
+
+class Learning(ListedTrials):
+    """Trials of a planner that would ask for others if it were told of these."""
+
+    learns = True
+
+
+def test_a_planner_that_learns_hears_of_a_group_before_it_asks_for_the_last() -> None:
+    groups = drained(PackQueue(Learning(planned(64)), slots=2, together=TOGETHER), seconds=60.0)
+    assert {len(pack.trials) for pack in groups} == {4}
+    assert len(groups) == 2 * LESSONS
+    many = drained(PackQueue(Learning(planned(5000)), slots=2, together=TOGETHER), seconds=60.0)
+    assert max(len(pack.trials) for pack in many) <= TOGETHER.most
+    assert sum(len(pack.trials) for pack in many) == 5000
 
 
 def test_a_lost_pack_comes_back_one_by_one_and_a_killer_is_given_up() -> None:
