@@ -11,8 +11,12 @@ from torch.func import functional_call, jacrev
 
 from trials.core.linearisation import linearised
 from trials.core.losses.classification import LOSSES, cross_entropy, mean_squared_error
+from trials.core.networks.chain import chain
 from trials.core.networks.cnn import cnn_large, cnn_small
+from trials.core.networks.fixed_layers import Flatten, Relu
+from trials.core.networks.layers import Linear
 from trials.core.networks.mlp import mlp
+from trials.core.networks.precision import HALF, in_precision
 from trials.core.optimisers.sgd import sgd_step
 from trials.core.parameters import difference, moved_to
 from trials.core.streams import generator
@@ -24,6 +28,7 @@ NETWORKS = {
     "cnn_s": cnn_small(SHAPE, CLASSES),
     "cnn_l": cnn_large(SHAPE, CLASSES),
 }
+WITHOUT_BIASES = chain(Flatten(3), Linear("a", 16, 7, bias=False), Relu(), Linear("b", 7, CLASSES, bias=False))
 
 
 def _problem(network, seed=0):
@@ -59,6 +64,29 @@ def test_it_is_the_dense_first_order_expansion(name):
         difference(moved, anchor)
     )
     torch.testing.assert_close(linearised(network.forward, anchor)(moved, inputs), expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, "without biases", "no chain"])
+def test_one_pass_tells_it_and_the_network(name):
+    network = NETWORKS["mlp"] if name == "no chain" else {**NETWORKS, "without biases": WITHOUT_BIASES}[name]
+    anchor, direction, inputs, _ = _problem(network)
+    moved = _along(anchor, direction, 0.3)
+    forward = network.forward if name != "no chain" else lambda point, shown: network.forward(point, shown)
+    model = linearised(forward, anchor)
+    expanded, exact = model.with_network(moved)(inputs)
+    torch.testing.assert_close(expanded, model(moved, inputs), rtol=0, atol=1e-10)
+    torch.testing.assert_close(exact, network.forward(moved, inputs), rtol=0, atol=0)
+    assert not torch.allclose(expanded, exact)
+    assert all(torch.equal(told, network.forward(anchor, inputs)) for told in model.with_network(anchor)(inputs))
+
+
+def test_products_in_bfloat16_add_displacements_in_float32_there_too():
+    network = in_precision(NETWORKS["mlp"], HALF)
+    anchor, direction, inputs, _ = _problem(network)
+    anchor, direction = (moved_to(point, CPU, torch.float32) for point in (anchor, direction))
+    moved, inputs = _along(anchor, direction, 1e-4), inputs.float()
+    model = linearised(network.forward, anchor)
+    assert torch.equal(model.with_network(moved)(inputs)[0], model(moved, inputs))
 
 
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)

@@ -6,11 +6,12 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING
 
 import torch
 
+from trials.core.losses.classification import SLOPES
 from trials.core.networks.chain import Chain, Opened
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from trials.core.losses.classification import Loss
     from trials.core.networks.network import Network
     from trials.core.parameters import Parameters
-
-Slope = Callable[[Callable[["Tensor"], "Tensor"], "Tensor"], "Tensor"]
-"""(function, outputs) -> derivative of the function there."""
 
 
 def linearised_gradient(
@@ -41,10 +39,10 @@ def linearised_gradient(
         displacement: From there to where the gradient is taken; None if that is the anchor itself.
         samples: Inputs, which are passed through the network at the anchor, or that pass where it has been made.
         labels: Of the samples.
-        loss: What is differentiated.
+        loss: What is differentiated, one of `LOSSES`; of several trainings that of each, whose own gradient it gets.
     """
-    way = _compiled() if chain.compiled else _as_it_stands
-    return way(chain, anchor, displacement, samples, labels, loss)
+    way = _compiled() if chain.compiled else _gradient
+    return way(chain, anchor, displacement, samples, labels, SLOPES[loss])
 
 
 def compiled_network(network: Network, *, wanted: bool) -> Network:
@@ -70,33 +68,17 @@ def _gradient(
     displacement: Parameters | None,
     samples: Tensor | Opened,
     labels: Tensor,
-    loss: Loss,
-    slope: Slope,
+    slope: Loss,
 ) -> Parameters:
     with torch.no_grad():
         opened = samples if isinstance(samples, Opened) else chain.opened(anchor, samples)
         outputs = opened.outputs
         if displacement is not None:
             outputs = outputs + chain.tangent(anchor, opened.kept, displacement)
-        sensitivity = slope(lambda moved: loss(moved, labels), outputs)
-        return chain.pulled_back(anchor, opened.kept, sensitivity)
-
-
-def _by_tape(function: Callable[[Tensor], Tensor], outputs: Tensor) -> Tensor:
-    with torch.enable_grad():
-        leaf = outputs.detach().requires_grad_()
-        return torch.autograd.grad(function(leaf), leaf)[0]
-
-
-def _by_transform(function: Callable[[Tensor], Tensor], outputs: Tensor) -> Tensor:
-    """Return the same by a transform, which PyTorch can compile; as it stands it takes longer than the tape."""
-    return torch.func.grad(function)(outputs)
-
-
-_as_it_stands = partial(_gradient, slope=_by_tape)
+        return chain.pulled_back(anchor, opened.kept, slope(outputs, labels))
 
 
 @cache
 def _compiled() -> Callable[..., Parameters]:
-    compiled: Any = torch.compile(_gradient, dynamic=False)
-    return partial(compiled, slope=_by_transform)
+    compiled: Callable[..., Parameters] = torch.compile(_gradient, dynamic=False)
+    return compiled

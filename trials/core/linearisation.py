@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -42,6 +43,15 @@ class Linearised:
         if parameters is self.anchor:
             return self.forward(parameters, inputs)
         return self._displaced(difference(parameters, self.anchor), inputs)
+
+    def with_network(self, parameters: Parameters) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+        """Return what tells f_lin and f at `parameters` of inputs; the two share what they have in common."""
+        if parameters is self.anchor:
+            return lambda inputs: (self.forward(parameters, inputs),) * 2
+        forward, displacement = self.forward, difference(parameters, self.anchor)
+        if isinstance(forward, Chain) and not forward.rounds_products:
+            return partial(forward.expanded, self.anchor, displacement, parameters)
+        return lambda inputs: (self._displaced(displacement, inputs), self.forward(parameters, inputs))
 
     def gradient(
         self, parameters: Parameters, inputs: Float[Tensor, "batch ..."], labels: Int64[Tensor, " batch"], loss: Loss

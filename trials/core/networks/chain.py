@@ -113,6 +113,24 @@ class Chain:
             gradient.update(of_layer)
         return {name: gradient[name] for name in anchor}
 
+    def expanded(
+        self, anchor: Parameters, displacement: Parameters, parameters: Parameters, inputs: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return f(anchor) + J(anchor) displacement, and f(parameters), where the displacement leads, in one pass.
+
+        A layer with parameters is affine in them: up to the first of them the two are one.
+        """
+        first = next(place for place, layer in enumerate(self.layers, 1) if layer.shapes)
+        there = exact = inputs
+        for layer in self.layers[:first]:
+            there, exact = layer.outputs(anchor, there), layer.outputs(parameters, exact)
+        expanded = exact
+        for layer in self.layers[first:]:
+            there, kept = layer.opened(anchor, there)
+            expanded = layer.expanded(anchor, kept, displacement, expanded)
+            exact = layer.outputs(parameters, exact)
+        return expanded, exact
+
     def displaced(self, anchor: Parameters, displacement: Parameters, inputs: Tensor) -> Tensor:
         """Return f(anchor) + J(anchor) displacement in one pass."""
         opened = self.opened(anchor, inputs)

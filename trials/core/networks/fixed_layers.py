@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class _FixedLayer:
-    """A function of the inputs alone."""
+    """A function of the inputs alone, which scales with them: f(c x) = c f(x) for c > 0, and so f(x) = f'(x) x."""
 
     shapes: ClassVar[Mapping[str, tuple[int, ...]]] = {}
 
@@ -32,6 +32,10 @@ class _FixedLayer:
     def tangent(self, anchor: Parameters, kept: Kept, displacement: Parameters, moved: Tensor | None) -> Tensor | None:
         """Return how the outputs move."""
         return None if moved is None else self._pushed(kept, moved)
+
+    def expanded(self, anchor: Parameters, kept: Kept, displacement: Parameters, inputs: Tensor) -> Tensor:
+        """Return the outputs to first order: by f(x) = f'(x) x the derivative takes all of the inputs there."""
+        return self._pushed(kept, inputs)
 
     def pulled_back(
         self, anchor: Parameters, kept: Kept, sensitivity: Tensor, *, further: bool

@@ -49,6 +49,16 @@ class Layer(Protocol):
             moved: How the inputs move; None if they do not.
         """
 
+    def expanded(self, anchor: Parameters, kept: Kept, displacement: Parameters, inputs: Tensor) -> Tensor:
+        """Return the outputs to first order: those at the anchor and how they move, added.
+
+        Args:
+            anchor: Around which the layer is linearised.
+            kept: What opening the layer at the anchor kept.
+            displacement: How the parameters move.
+            inputs: To first order, those that moved with what moved them.
+        """
+
     def pulled_back(
         self, anchor: Parameters, kept: Kept, sensitivity: Tensor, *, further: bool
     ) -> tuple[Parameters, Tensor | None]:
@@ -112,6 +122,10 @@ class Linear:
         own = _affine(kept[0], displacement[f"{self.name}.weight"], displacement.get(f"{self.name}.bias"))
         return own if moved is None else _plus_products(own, moved, anchor[f"{self.name}.weight"])
 
+    def expanded(self, anchor: Parameters, kept: Kept, displacement: Parameters, inputs: Tensor) -> Tensor:
+        own = _affine(kept[0], displacement[f"{self.name}.weight"], _moved_bias(self.name, anchor, displacement))
+        return _plus_products(own, inputs, anchor[f"{self.name}.weight"])
+
     def pulled_back(
         self, anchor: Parameters, kept: Kept, sensitivity: Tensor, *, further: bool
     ) -> tuple[Parameters, Tensor | None]:
@@ -159,6 +173,11 @@ class Convolution:
         own = conv2d(kept[0], weight, bias, padding=1)
         return own if moved is None else own + conv2d(moved, anchor[f"{self.name}.weight"], padding=1)
 
+    def expanded(self, anchor: Parameters, kept: Kept, displacement: Parameters, inputs: Tensor) -> Tensor:
+        bias = _moved_bias(self.name, anchor, displacement)
+        own = conv2d(kept[0], displacement[f"{self.name}.weight"], bias, padding=1)
+        return own + conv2d(inputs, anchor[f"{self.name}.weight"], padding=1)
+
     def pulled_back(
         self, anchor: Parameters, kept: Kept, sensitivity: Tensor, *, further: bool
     ) -> tuple[Parameters, Tensor | None]:
@@ -182,6 +201,12 @@ class Convolution:
         weights = torch.matmul(places.flatten(1, 2), patches).unflatten(1, places.shape[1:3])
         gradients = torch.cat([weights.flatten(2), places.sum(3)], 2).flatten(0, 1)
         return gradients @ gradients.T
+
+
+def _moved_bias(layer: str, anchor: Parameters, displacement: Parameters) -> Tensor | None:
+    """Return the bias where the displacement leads, None of a layer without one."""
+    bias = anchor.get(f"{layer}.bias")
+    return None if bias is None else bias + displacement[f"{layer}.bias"]
 
 
 def _affine(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

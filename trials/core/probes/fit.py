@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # On a CPU, activations that stay in its cache make convolutions up to three times faster, and samples of few numbers
 # want to be many; a GPU wants few and large kernels, within its memory.
-_FEWEST_ON_CPU, _NUMBERS_ON_CPU = 128, 2**16
+_FEWEST_ON_CPU, _NUMBERS_ON_CPU = 128, 2**17
 _SAMPLES_ELSEWHERE = 4096
 
 
@@ -41,16 +41,24 @@ class Fit(NamedTuple):
 
 def fit(function: Callable[[Tensor], Tensor], examples: Shown, loss: Loss) -> Fit:
     """Return the mean loss and accuracy of `function`: inputs (batch, ...) -> outputs (batch, classes)."""
-    return Fit(*torch.stack(fits(function, examples, loss)).tolist())
+    (found,) = fits(lambda inputs: (function(inputs),), examples, loss)
+    return Fit(*torch.stack(found).tolist())
 
 
 def fits(
-    function: Callable[[Tensor], Tensor], examples: Shown, loss: Loss
-) -> tuple[Float[Tensor, "*trainings"], Float[Tensor, "*trainings"]]:
-    """Return mean losses and accuracies, left on their device."""
+    functions: Callable[[Tensor], tuple[Tensor, ...]], examples: Shown, loss: Loss
+) -> list[tuple[Float[Tensor, "*trainings"], Float[Tensor, "*trainings"]]]:
+    """Return mean losses and accuracies of each of several functions, left on their device.
+
+    Args:
+        functions: Inputs (batch, ...) -> outputs (batch, classes) of each.
+        examples: What they are to fit.
+        loss: Its mean is told.
+    """
     with torch.no_grad():
-        outputs = torch.cat([function(inputs) for inputs in examples.chunks(_samples_a_pass(examples))], -2)
-        return loss(outputs, examples.labels), accuracy(outputs, examples.labels)
+        passes = [functions(inputs) for inputs in examples.chunks(_samples_a_pass(examples))]
+        outputs = [torch.cat(of_one, -2) for of_one in zip(*passes, strict=True)]
+        return [(loss(of_one, examples.labels), accuracy(of_one, examples.labels)) for of_one in outputs]
 
 
 def _samples_a_pass(examples: Shown) -> int:

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from trials.core.linearisation import Linearised
+from trials.core.losses.classification import SLOPES
 from trials.core.networks.chain import Opened
 from trials.core.parameters import Parameters, difference
 from trials.core.probes.tangent_kernel import tangent_kernel
@@ -77,8 +78,7 @@ class FunctionSpaceRound:
         moved = point["basis"] - self.start.point["basis"]
         by_kernel = (self._kernel[batch].flatten(0, 1) @ point["dual"].flatten()).view(len(batch), -1)
         by_basis = torch.tensordot(moved, self._pushed[:, batch], 1)
-        outputs = (self._outputs[batch] + by_kernel + by_basis).requires_grad_()
-        (residuals,) = torch.autograd.grad(self.problem.loss(outputs, train.labels[batch]), outputs)
+        residuals = SLOPES[self.problem.loss](self._outputs[batch] + by_kernel + by_basis, train.labels[batch])
         dual = torch.zeros_like(point["dual"]).index_copy_(0, batch, residuals)
         return {"basis": torch.zeros_like(moved), "dual": dual}
 

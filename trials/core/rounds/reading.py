@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -113,15 +113,11 @@ class Gauges:
         return ratios
 
     def _fits(self, model: Linearised, parameters: Parameters) -> Columns:
-        functions: dict[str, Callable[[Tensor], Tensor]] = {
-            "lin": partial(model, parameters),
-            "net": partial(model.forward, parameters),
-        }
         columns: dict[str, Tensor] = {}
-        for name, function in functions.items():
-            for split, examples in {"train": self.train, "test": self.test}.items():
-                found = fits(function, examples, self.loss)
-                columns[f"{split}_loss_{name}"], columns[f"{split}_acc_{name}"] = found
+        for split, examples in {"train": self.train, "test": self.test}.items():
+            found = fits(model.with_network(parameters), examples, self.loss)
+            for name, of_function in zip(("lin", "net"), found, strict=True):
+                columns[f"{split}_loss_{name}"], columns[f"{split}_acc_{name}"] = of_function
         return columns
 
 

@@ -58,11 +58,7 @@ class Stack:
     def stepped(self, chain: Chain, descent: Descent, loss: Loss, batch: tuple[Tensor, Tensor]) -> Stack:
         """Return the stack after a step of every lane."""
         inputs, labels = batch
-
-        def total(outputs: Tensor, labels: Tensor) -> Tensor:
-            return loss(outputs, labels).sum()  # no lane's loss depends on another lane
-
-        gradient = linearised_gradient(chain, self.anchor, difference(self.point, self.anchor), inputs, labels, total)
+        gradient = linearised_gradient(chain, self.anchor, difference(self.point, self.anchor), inputs, labels, loss)
         direction, memory = descent.direction(self.point, gradient, self.memory)
         point = {
             name: torch.addcmul(value, _along(self.rates, value), direction[name], value=-1)
