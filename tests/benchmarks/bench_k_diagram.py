@@ -8,7 +8,7 @@ All arms are whole processes, their setup included, and take turns. Two times ar
 nothing else should run, and that of the processors in all processes of an arm. Ours takes long to start, whatever the
 number of trials, and the plain one starts an actor a trial: the ratio grows with the seeds.
 
-Run: python tests/benchmarks/bench_k_diagram.py [repeats] [seeds], 7 trials a seed.
+Run: python tests/benchmarks/bench_k_diagram.py [repeats] [seeds] [rows], 7 trials a seed; rows: shipped or spaced.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.benchmarks.processor_time import Spent, spent_by
 
 ROOT = Path(__file__).parents[2]
-REPEATS, SEEDS = "2", "12"
+DEFAULTS = ("2", "12", "")
 ROWS = {"rows as shipped": ((), 300), "log-spaced rows": (("measured_rounds=0",), 0)}
 """What is told -> overrides of our arm, rounds of at least two steps at whose ends the plain one has a row."""
 Arm = tuple[str, str]
@@ -82,11 +82,12 @@ if __name__ == "__main__":
 
 def main() -> None:
     """Print what the arms took and the ratios, by either clock."""
-    repeats, seeds = (int(given) for given in (*sys.argv[1:], *(REPEATS, SEEDS)[len(sys.argv) - 1 :]))
+    given = (*sys.argv[1:], *DEFAULTS[len(sys.argv) - 1 :])
+    repeats, seeds, told = int(given[0]), int(given[1]), [rows for rows in ROWS if given[2] in rows]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     print(f"{7 * seeds} trials, {os.cpu_count()} cores, {repeats} interleaved repeats")
     with tempfile.TemporaryDirectory() as folder:
-        commands = {arm: command for rows in ROWS for arm, command in _arms(rows, seeds, Path(folder)).items()}
+        commands = {arm: command for rows in told for arm, command in _arms(rows, seeds, Path(folder)).items()}
         spent: dict[Arm, list[Spent]] = {arm: [] for arm in commands}
         for repeat in range(repeats):
             for arm, command in commands.items():
@@ -95,7 +96,7 @@ def main() -> None:
                 print(f"    {', '.join(arm):26} {taken.wall:7.1f} s, {taken.processor:7.1f} s CPU", flush=True)
     for clock in ("wall", "processor"):
         taken_by = {arm: [getattr(each, clock) for each in of] for arm, of in spent.items()}
-        for rows in ROWS:
+        for rows in told:
             plain, ours = (taken_by[arm, rows] for arm in ("plain", "raysweep"))
             ratios = [measure(plain) / measure(ours) for measure in (min, statistics.median)]
             print(f"{clock:9} time, {rows}: plain / raysweep {ratios[0]:.1f} (min) {ratios[1]:.1f} (median)")
