@@ -1,6 +1,6 @@
 """Losses and accuracy of a classifier, as means over samples; those of several trainings at once, one for each.
 
-Their derivatives are written out: for few outputs PyTorch's tape takes ten times as long as they do.
+Their derivatives are written out: for few outputs PyTorch's tape takes two to ten times as long as they do.
 """
 
 from __future__ import annotations
