@@ -7,7 +7,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
@@ -60,14 +60,17 @@ def fault_proxy(upstream: str) -> Iterator[tuple[FaultProxy, str]]:
         protocol_version = "HTTP/1.1"
 
         def handle_request(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            length = int(self.headers.get("Content-Length") or 0)
+            body = self.rfile.read(length)
             fault = proxy.chosen(self.command, self.path)
-            if fault in ERRORS:
+            if len(body) < length:  # the client died within its request
+                self._forward_part(body)
+            elif fault in ERRORS:
                 self._refuse(*ERRORS[fault])
             elif fault == "reset":
                 self._reset()
             elif fault == "truncated":
-                self._forward_half(body)
+                self._forward_part(body[: length // 2])
             else:
                 answer, content = self._forwarded(body)
                 self._reset() if fault == "lost" else self._answer(answer, content)
@@ -80,18 +83,17 @@ def fault_proxy(upstream: str) -> Iterator[tuple[FaultProxy, str]]:
         def _forwarded(self, body: bytes) -> tuple[http.client.HTTPResponse, bytes]:
             connection = http.client.HTTPConnection(proxy.upstream.hostname or "", proxy.upstream.port, timeout=30)
             headers = {name: value for name, value in self.headers.items() if name.lower() != "expect"}
-            connection.request(self.command, self.path, body=body, headers=headers)
-            answer = connection.getresponse()
-            content = answer.read()
-            connection.close()
-            return answer, content
+            with closing(connection):
+                connection.request(self.command, self.path, body=body, headers=headers)
+                answer = connection.getresponse()
+                return answer, answer.read()
 
-        def _forward_half(self, body: bytes) -> None:
+        def _forward_part(self, part: bytes) -> None:
             address = (proxy.upstream.hostname or "", proxy.upstream.port or 80)
             with socket.create_connection(address) as upstream:
                 lines = [f"{self.command} {self.path} HTTP/1.1"]
                 lines += [f"{name}: {value}" for name, value in self.headers.items() if name.lower() != "expect"]
-                upstream.sendall("\r\n".join([*lines, "", ""]).encode() + body[: len(body) // 2])
+                upstream.sendall("\r\n".join([*lines, "", ""]).encode() + part)
             self._reset()
 
         def _refuse(self, status: int, code: str) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
+import socket
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -44,6 +47,22 @@ def test_passing_faults_are_survived(faulty: tuple[FaultProxy, Place], fault: st
     proxy.fault = healthy
     assert results.finished(STUDY) == {"a", "b"}
     assert results.measurements(STUDY).sort_values(["trial_id", "step"])["loss"].tolist() == [0, 1, 2, 0, 2, 4]
+    assert results.check(STUDY) == []
+
+
+def test_of_a_writer_that_dies_within_a_request_nothing_is_there(faulty: tuple[FaultProxy, Place]) -> None:
+    proxy, place = faulty
+    results = Results(place.root)
+    write(results, "a")
+    address = urlsplit(os.environ["AWS_ENDPOINT_URL"])
+    for path in [path for method, path in proxy.requests if method == "PUT"]:
+        folder, name = path.rsplit("/", 1)
+        with socket.create_connection((address.hostname, address.port)) as dying:
+            dying.sendall(f"PUT {folder}/f{name[1:]} HTTP/1.1\r\nHost: s3\r\nContent-Length: 1000\r\n\r\nPAR1".encode())
+            dying.shutdown(socket.SHUT_WR)
+            with pytest.raises(ConnectionResetError):
+                dying.recv(1)
+    assert results.finished(STUDY) == {"a"}
     assert results.check(STUDY) == []
 
 
