@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 
 import numpy as np
@@ -12,9 +11,8 @@ from torch.autograd.functional import hessian
 from torch.func import jacrev
 
 from trials.core.augmentation.fixed_set import FixedSetKnobs
-from trials.core.context import TrialContext
 from trials.core.data.examples import DataKnobs, Examples
-from trials.core.data.generated import LAWS, POOL, read, relevant_directions
+from trials.core.data.generated import relevant_directions
 from trials.core.linearisation import linearised
 from trials.core.losses.classification import CURVATURES, LOSSES
 from trials.core.networks.chain import Chain
@@ -32,7 +30,7 @@ from trials.core.probes.tangent_kernel import (
     tangent_kernel,
     trace_kernel,
 )
-from trials.core.rows import Diverged, checked
+from trials.core.rows import checked
 from trials.core.streams import generator
 from trials.k_phase_diagram import MEASUREMENTS, KPhaseKnobs, prepared, run
 
@@ -263,68 +261,9 @@ def test_effective_updates_are_told_where_every_round_is_measured(context):
     assert without[-1]["num_feature_updates_effective"] is None
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-def test_the_stability_ratio_is_of_the_linearisation_of_the_rows_round(context, loss):
-    changes = {"steps": 12, "feature_update_interval": 4, "width": 8, "depth": 1, "batch_size": 40, "loss": loss}
-    knobs = KPhaseKnobs(**changes, measurements_per_decade=100, probe_size=40, data=DataKnobs(train_size=40))
-    rows = list(checked(run(knobs, context), MEASUREMENTS))
-    by_round = {}
-    for row in rows:
-        by_round.setdefault(row["round"], set()).add(row["lr_stability_ratio"])
-    assert [len(ratios) for ratios in by_round.values()] == [1, 1, 1]
-    assert len(set.union(*by_round.values())) == 3
-    (first,) = by_round[0]
-    instruments, _ = prepared(knobs, context)
-    assert [first] == instruments.gauges.stability(instruments.initial)
-    twice = KPhaseKnobs(**changes, learning_rate=0.2, probe_size=40, data=DataKnobs(train_size=40))
-    assert next(run(twice, context))["lr_stability_ratio"] == pytest.approx(2 * first)
-
-
-@pytest.mark.parametrize("ratio", [0.9, 1.1])
-def test_full_batch_descent_on_squared_error_overshoots_where_the_ratio_is_above_one(context, ratio):
-    """The largest mode is multiplied by 1 - 2 ratio a step: it shrinks below 1 and grows without bound above."""
-    changes = {"steps": 400, "width": 8, "depth": 1, "batch_size": 40, "loss": "mse", "precision": "float64"}
-    changes |= {"feature_update_interval": math.inf, "probe_size": 40, "data": DataKnobs(train_size=40)}
-    unit = next(run(KPhaseKnobs(**changes, learning_rate=1.0), context))["lr_stability_ratio"]
-    rows = run(KPhaseKnobs(**changes, learning_rate=ratio / unit), context)
-    if ratio > 1:
-        with pytest.raises(Diverged):
-            list(rows)
-    else:
-        losses = [row["train_loss_lin"] for row in rows]
-        assert losses[-1] < losses[0] / 2
-
-
-@pytest.mark.parametrize("name", LAWS)
-def test_generated_labels_depend_on_the_relevant_directions_alone(name):
-    arrays, directions = read(name), relevant_directions(name)
-    inputs, labels = arrays["train_inputs"], arrays["train_labels"]
-    assert inputs.shape == (POOL, 40)
-    assert 0.45 < labels.mean() < 0.55
-    np.testing.assert_allclose(directions.T @ directions, np.eye(directions.shape[1]), atol=1e-12)
-    irrelevant = inputs - 2 * (inputs - inputs @ directions @ directions.T)
-    np.testing.assert_array_equal(LAWS[name][1](irrelevant @ directions), labels)
-    best_linear = np.abs(np.corrcoef(inputs.T, labels)[-1, :-1]).max()
-    assert best_linear < 0.04, "no single input may tell anything of the label"
-
-
 def test_alignment_is_the_share_of_the_relevant_directions():
     directions = torch.from_numpy(relevant_directions("sparse_parity"))
     weight = torch.zeros(3, 40)
     weight[0, 0], weight[1, 1], weight[2, 7] = 1.0, 2.0, 2.0
     assert alignment(weight, directions)["param_alignment"] == pytest.approx(5 / 9)
     assert alignment(weight, None) == {}
-
-
-def test_offsets_choose_other_samples_of_a_generated_pool():
-    knobs = {"name": "sparse_parity", "train_size": 100, "test_size": 50}
-    first, _ = TrialContext().data(DataKnobs(**knobs))
-    second, _ = TrialContext().data(DataKnobs(**knobs, train_offset=60))
-    assert torch.equal(first.inputs[60:], second.inputs[:40])
-    assert first.inputs.abs().unique().tolist() == [1.0]
-    with pytest.raises(ValueError, match="data_train_offset=15950 leaves too few of the 16000 train images"):
-        TrialContext().data(DataKnobs(**knobs, train_offset=15950))
-    with pytest.raises(ValueError, match="data_average_pool=2 needs images, and sparse_parity has vectors"):
-        TrialContext().data(DataKnobs(**knobs, average_pool=2))
-    with pytest.raises(ValueError, match="needs images, got inputs of shape"):
-        cnn_small((40,), 2)
