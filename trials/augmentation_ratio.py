@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from trials.core.augmentation.arms import ARMS, augmented
-from trials.core.augmentation.epochs import EPOCH_MEASUREMENTS, Training, beginning
+from trials.core.augmentation.epochs import EPOCH_MEASUREMENTS, Past, epoch_row
 from trials.core.augmentation.mixing import MIXINGS
 from trials.core.augmentation.outcome import OUTCOME_MEASUREMENTS, outcome
 from trials.core.augmentation.transforms import TRANSFORMS, on_grey, refuse_mirrored_signs
@@ -28,18 +28,27 @@ from trials.core.data.examples import DataKnobs
 from trials.core.data.images import prepared_images
 from trials.core.divergence import refuse_divergence
 from trials.core.knobs import TrialKnobs, knob
+from trials.core.layer_groups.forward import of_groups
+from trials.core.layer_groups.freezing import freeze
 from trials.core.layer_groups.image_networks import IMAGE_NETWORKS, Shape, mlp_groups
 from trials.core.layer_groups.schedules import SCHEDULES
-from trials.core.layer_groups.training import OPTIMISERS, Descent, label_smoothed, optimiser_of
-from trials.core.rows import Measurement, Row, Value
-from trials.core.streams import batch_indices, batches_an_epoch, drawn_from
+from trials.core.layer_groups.training import OPTIMISERS, descent, fitted, measured, seen_fit
+from trials.core.losses.classification import label_smoothed
+from trials.core.rows import Measurement, Row
+from trials.core.streams import batches_an_epoch, drawn_from
+from trials.core.training import batches
+from trials.core.training.course import course
+from trials.core.training.descent import within
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from trials.core.augmentation.arms import AugmentedImages
     from trials.core.context import TrialContext
+    from trials.core.data.images import Images
     from trials.core.layer_groups.groups import LayerGroups
+    from trials.core.training.course import Moment
+    from trials.core.training.descent import Descent
 
 BORDERS = ("black", "grey")
 PRECISIONS = ("float32", "bfloat16")
@@ -72,6 +81,7 @@ class AugmentationKnobs(TrialKnobs):
     warm_share: float = knob("share of the steps that warm up", 0.15, at_least=0, at_most=1)
     momentum: float = knob("share of the mean gradient that is kept, with sgd by Nesterov's rule", 0.9, at_least=0)
     weight_decay: float = knob("decay of the parameters", 5e-4, at_least=0)
+    freeze_depth: int = knob("parts that stay as they began, counted from the input", 0, unit="parts", at_least=0)
     precision: str = knob("numbers of the products; bfloat16 by autocast", "float32", choices=PRECISIONS)
     row_interval: int = knob("epochs between rows; the last epoch always has one", 1, unit="epochs", at_least=1)
     validation_size: int = knob(
@@ -112,27 +122,44 @@ def run(knobs: AugmentationKnobs, context: TrialContext) -> Iterator[Row]:
         Diverged: A measurement is not finite.
         ValueError: The data do not suit the knobs.
     """
-    training = prepared(knobs, context)
-    test = training.test.examples()
-    start, progress = beginning(training, context)
-    for step in range(start, training.steps + 1):
-        last = step == training.steps
-        context.checkpoints.offer(step, partial(training.state, progress), last=last)
-        epoch, begun = divmod(step, training.steps_an_epoch)
-        if step and not begun and (last or epoch % knobs.row_interval == 0):
-            row, progress = training.row(step, progress, test)
-            refuse_divergence(row, [float(row["train_loss"])], last=last)
-            yield row | (_outcome(training, knobs) if last else {})
-        if last:
-            return
-        if not begun:
-            progress = progress.of_next_epoch()
-        batch = _batch(training.train, step, knobs, context.device)
-        progress = training.stepped(step, progress, batch)
+    groups, train, images = prepared(knobs, context)
+    test, loss = images.examples(), label_smoothed(knobs.label_smoothing)
+    epoch_steps = batches_an_epoch(len(train.images), knobs.batch_size)
+    steps, half = knobs.epochs * epoch_steps, knobs.precision == "bfloat16"
+    precision = partial(torch.autocast, context.device.type, torch.bfloat16, enabled=half)
+    step = _descent(knobs, steps)
+
+    def form(number: int, rows: Tensor) -> tuple[Tensor, Tensor]:
+        inputs, labels = train.batch(rows, visit=number // batches_an_epoch(len(train), knobs.batch_size))
+        return MIXINGS[knobs.mixing](inputs, labels, train.images.classes, knobs.seed, number)
+
+    def has_row(now: Moment) -> bool:
+        epoch, begun = divmod(now.step, epoch_steps)
+        return now.step > 0 and not begun and (now.last or epoch % knobs.row_interval == 0)
+
+    for now in course(
+        of_groups(groups, loss, step.rule),
+        within(precision, step),
+        # The same rows in every arm and at every ratio.
+        batches.seen_anew(form, batches.epochs(knobs.seed, len(train), knobs.batch_size, context.device)),
+        steps=steps,
+        rows_at=has_row,
+        tally=fitted(loss),
+        sums_at=lambda number: number % epoch_steps == 0,
+        context=context,
+        past=Past(),
+    ):
+        with precision():
+            tested = measured(groups, test)
+            ends = outcome(groups, train, images, seed=knobs.seed, most=knobs.invariance_size) if now.last else {}
+        row, now.past = epoch_row(now, seen_fit(now.seen), tested, step.rate(now.step - 1), epoch_steps)
+        row["steps"] = steps
+        refuse_divergence(row, [row["train_loss"]], last=now.last)
+        yield row | ends
 
 
-def prepared(knobs: AugmentationKnobs, context: TrialContext) -> Training:
-    """Return the network before its first step, and what it is trained on.
+def prepared(knobs: AugmentationKnobs, context: TrialContext) -> tuple[LayerGroups, AugmentedImages, Images]:
+    """Return the network before its first step, what it is trained on, and the test images.
 
     Raises:
         ValueError: The data do not suit the knobs.
@@ -151,27 +178,11 @@ def prepared(knobs: AugmentationKnobs, context: TrialContext) -> Training:
     )
     if knobs.batch_size > len(train):
         raise ValueError(f"batch_size={knobs.batch_size} exceeds the {len(train)} rows of the training set")
-    steps_an_epoch = batches_an_epoch(len(images), knobs.batch_size)
     with drawn_from(knobs.seed, "initialisation"):
         groups = _network(knobs)(tuple(images.pixels.shape[1:]), images.classes).to(context.device)
     groups.to(memory_format=torch.channels_last)  # a quarter less time for convolutions and pooling on a CPU
-    descent = _descent(knobs, knobs.epochs * steps_an_epoch)
-    half = knobs.precision == "bfloat16"
-    return Training(
-        groups=groups,
-        optimiser=optimiser_of(groups, descent),
-        descent=descent,
-        train=train,
-        test=test,
-        steps=knobs.epochs * steps_an_epoch,
-        steps_an_epoch=steps_an_epoch,
-        precision=partial(torch.autocast, context.device.type, torch.bfloat16, enabled=half),
-    )
-
-
-def _outcome(training: Training, knobs: AugmentationKnobs) -> dict[str, Value]:
-    with training.precision():
-        return outcome(training.groups, training.train, training.test, seed=knobs.seed, most=knobs.invariance_size)
+    freeze(groups, knobs.freeze_depth)
+    return groups, train, test
 
 
 def _network(knobs: AugmentationKnobs) -> Callable[[Shape, int], LayerGroups]:
@@ -179,19 +190,11 @@ def _network(knobs: AugmentationKnobs) -> Callable[[Shape, int], LayerGroups]:
 
 
 def _descent(knobs: AugmentationKnobs, steps: int) -> Descent:
-    return Descent(
-        optimiser=knobs.optimizer,
+    return descent(
+        knobs.optimizer,
         learning_rate=knobs.learning_rate,
         schedule=SCHEDULES[knobs.schedule](steps, round(knobs.warm_share * steps)),
         momentum=knobs.momentum,
         nesterov=knobs.momentum > 0,
         weight_decay=knobs.weight_decay,
-        loss=label_smoothed(knobs.label_smoothing),
     )
-
-
-def _batch(train: AugmentedImages, step: int, knobs: AugmentationKnobs, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return the batch of a step: the same rows in every arm and at every ratio."""
-    chosen = batch_indices(knobs.seed, step, len(train), knobs.batch_size, device)
-    inputs, labels = train.batch(chosen, visit=step // batches_an_epoch(len(train), knobs.batch_size))
-    return MIXINGS[knobs.mixing](inputs, labels, train.images.classes, knobs.seed, step)

@@ -24,23 +24,28 @@ from trials.core.birds.pretraining import PretrainKnobs
 from trials.core.birds.sets import BirdData, birds_of
 from trials.core.divergence import refuse_divergence
 from trials.core.fine_tuning.augmentations import AUGMENTATIONS
-from trials.core.fine_tuning.course import Course, began, course_measurements, measured, one_epoch, state_at
+from trials.core.fine_tuning.course import NONE_SELECTED, course_measurements, measured, seen_in_epochs
 from trials.core.fine_tuning.networks import PUBLISHED, SCOPES, SOURCES, STRICT, refuse_contradictions
 from trials.core.fine_tuning.readiness import refuse_what_does_not_fit
 from trials.core.fine_tuning.splits import splits_of
 from trials.core.knobs import NONE, TrialKnobs, knob
+from trials.core.layer_groups.forward import of_groups
 from trials.core.layer_groups.freezing import Freezing, freeze
-from trials.core.layer_groups.part_norms import PART_MEASUREMENTS, part_rows
+from trials.core.layer_groups.part_norms import PART_MEASUREMENTS, gradients_squared, part_rows
 from trials.core.layer_groups.schedules import cosine
-from trials.core.layer_groups.training import Descent, optimiser_of
+from trials.core.layer_groups.training import descent, fitted, seen_fit
+from trials.core.losses.classification import cross_entropy
 from trials.core.rows import Measurement, Row
-from trials.core.streams import batches_an_epoch
+from trials.core.training.course import course
+from trials.core.training.descent import within
 
 if TYPE_CHECKING:
     from trials.core.birds.groups import Birds
     from trials.core.context import TrialContext
     from trials.core.data.arrays import Arrays
+    from trials.core.fine_tuning.splits import Splits
     from trials.core.layer_groups.groups import LayerGroups
+    from trials.core.training.descent import Descent
 
 OPTIMISERS: Mapping[str, tuple[str, float]] = MappingProxyType(
     {"sgd": ("sgd", 0.9), "sgd_no_momentum": ("sgd", 0.0), "adamw": ("adamw", 0.9)}
@@ -118,42 +123,42 @@ def run(knobs: FreezeDepthKnobs, context: TrialContext) -> Iterator[Row]:
     """
     birds = birds_of(context.arrays(knobs.data.name), knobs.data)
     backbone, pretrain_acc = initial_network(knobs, context)
-    initial = {name: value.detach().clone() for name, value in backbone.groups.named_parameters()}
+    groups = backbone.groups
+    initial = {name: value.detach().clone() for name, value in groups.named_parameters()}
     spared = backbone.embeddings if knobs.freeze_scope == PUBLISHED else ()
-    frozen = freeze(backbone.groups, knobs.freeze_depth, statistics=knobs.statistics_fixed, spared=spared)
-    with _precision(knobs, context.device):
-        course = _course(knobs, birds, backbone.groups, context.device)
-    constant = {"pretrain_acc": pretrain_acc, **_counts(frozen), "cached_parts": course.splits.train.start}
-    now = began(context.checkpoints.restored(context.device), course)
-    while True:
-        step, last = now.epoch * course.steps_an_epoch, now.epoch == knobs.epochs
-        context.checkpoints.offer(step, partial(state_at, course, now), last=last)
-        *parts, whole = part_rows(course.groups, initial, now.gradients)
-        with _precision(knobs, context.device):
-            now, columns = measured(course, now)
-        row: Row = {"step": step, **whole, **columns, **constant}
-        refuse_divergence(row, [now.loss], last=last)
-        yield from ({"step": step, **part} for part in parts)
+    frozen = freeze(groups, knobs.freeze_depth, statistics=knobs.statistics_fixed, spared=spared)
+    precision = partial(_precision, knobs, context.device)
+    with precision():
+        splits = _splits(knobs, birds, groups, context.device)
+    sees, epoch_steps = seen_in_epochs(splits, AUGMENTATIONS[knobs.augmentation], knobs.seed, knobs.batch_size)
+    step = _descent(knobs, epoch_steps)
+    constant = {"pretrain_acc": pretrain_acc, **_counts(frozen), "cached_parts": splits.train.start}
+    for now in course(
+        of_groups(groups, cross_entropy, step.rule, start=splits.train.start),
+        within(precision, step),
+        sees,
+        steps=knobs.epochs * epoch_steps,
+        rows_at=lambda now: now.step % epoch_steps == 0,
+        tally=fitted(cross_entropy),
+        note=lambda told: gradients_squared(groups, told.gradient),
+        context=context,
+        past=NONE_SELECTED,
+    ):
+        epoch, train = now.step // epoch_steps, None if now.seen is None else seen_fit(now.seen)
+        *parts, whole = part_rows(groups, initial, now.noted())
+        with precision():
+            columns, now.past = measured(groups, splits, epoch, now.past)
+        row: Row = {"step": now.step, **whole, "epoch": epoch, "lr": step.rate(now.step), **columns, **constant}
+        row |= {"train_loss": train.loss, "train_acc": train.accuracy} if train else {}
+        refuse_divergence(row, [train.loss if train else 0.0], last=now.last)
+        yield from ({"step": now.step, **part} for part in parts)
         yield row
-        if last:
-            return
-        with _precision(knobs, context.device):
-            now = one_epoch(course, now)
 
 
-def _course(knobs: FreezeDepthKnobs, birds: Birds, groups: LayerGroups, device: torch.device) -> Course:
-    """Return the training, the frozen parts passed where that can be done once and for all."""
-    descent, depth = _descent(knobs, len(birds.train)), cached_parts(knobs)
-    changing = knobs.augmentation != NONE
-    return Course(
-        groups=groups,
-        optimiser=optimiser_of(groups, descent),
-        descent=descent,
-        splits=splits_of(birds, GROUPING.names, TASKS[knobs.task], groups, depth, device, changing=changing),
-        augment=AUGMENTATIONS[knobs.augmentation],
-        seed=knobs.seed,
-        batch_size=knobs.batch_size,
-    )
+def _splits(knobs: FreezeDepthKnobs, birds: Birds, groups: LayerGroups, device: torch.device) -> Splits:
+    """Return the images, the frozen parts passed where that can be done once and for all."""
+    depth, changing = cached_parts(knobs), knobs.augmentation != NONE
+    return splits_of(birds, GROUPING.names, TASKS[knobs.task], groups, depth, device, changing=changing)
 
 
 def cached_parts(knobs: FreezeDepthKnobs) -> int:
@@ -167,14 +172,14 @@ def _precision(knobs: FreezeDepthKnobs, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=knobs.precision == "bfloat16", cache_enabled=False)
 
 
-def _descent(knobs: FreezeDepthKnobs, images: int) -> Descent:
+def _descent(knobs: FreezeDepthKnobs, epoch_steps: int) -> Descent:
     """Return how parameters move; the rate falls from epoch to epoch."""
     rule, momentum = OPTIMISERS[knobs.optimiser]
-    steps, falling = batches_an_epoch(images, knobs.batch_size, whole=False), cosine(knobs.epochs)
-    return Descent(
-        optimiser=rule,
+    falling = cosine(knobs.epochs)
+    return descent(
+        rule,
         learning_rate=knobs.learning_rate,
-        schedule=lambda step: falling(step // steps),
+        schedule=lambda step: falling(step // epoch_steps),
         momentum=momentum,
         weight_decay=knobs.weight_decay,
     )

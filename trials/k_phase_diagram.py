@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -32,18 +32,22 @@ from trials.core.optimisers.rules import REACHES, RULES
 from trials.core.parameters import moved_to
 from trials.core.probes.feature_measurements import FEATURE_MEASUREMENTS
 from trials.core.probes.features import feature_probe
-from trials.core.rounds.choice import METHODS, Methods, chosen_methods, refuse_method
+from trials.core.rounds.choice import METHODS, chosen_methods, refuse_method
 from trials.core.rounds.function_space import refuse_large_kernel
 from trials.core.rounds.measurements import ROUND_MEASUREMENTS
-from trials.core.rounds.measuring import Instruments
-from trials.core.rounds.round import Problem
-from trials.core.rounds.survival import beginning, saved
+from trials.core.rounds.measuring import Instruments, Past
+from trials.core.rounds.round import Problem, formed
 from trials.core.rounds.together import Lane, trained_together
-from trials.core.rounds.training import Calendar, Descent, unified_lengths
+from trials.core.rounds.training import Calendar, Rounds, in_rounds, unified_lengths
 from trials.core.rows import Diverged, Row
 from trials.core.schedule import logarithmic_steps
-from trials.core.streams import batch_indices, generator
+from trials.core.streams import generator
 from trials.core.together import Together
+from trials.core.training.batches import epochs, seen
+from trials.core.training.course import course
+from trials.core.training.descent import Descent
+from trials.core.training.parts import behind, passed
+from trials.core.training.places import Place
 
 if TYPE_CHECKING:
     from trials.core.context import TrialContext
@@ -65,7 +69,8 @@ class KPhaseKnobs(TrialKnobs):
     """All that decides the outcome of one training.
 
     An infinite interval, or any that does not end before `steps`, is recorded as `steps`, and a warm start that does
-    not end before `steps` as an interval of 1: they are the same training.
+    not end before `steps` as an interval of 1: they are the same training. So are those of an interval of 1 with and
+    without damping.
     """
 
     steps: int = knob("SGD steps (the paper's T)", 4000, unit="steps", at_least=1)
@@ -95,6 +100,10 @@ class KPhaseKnobs(TrialKnobs):
     )
     measurements_per_decade: int = knob("rows a factor of ten in steps", 6, at_least=1)
     measured_rounds: int = knob("rounds, the first ones, that have a row at their end", 0, unit="rounds", at_least=0)
+    freeze_depth: int = knob("parts that stay as they began, counted from the input", 0, unit="parts", at_least=0)
+    damping: float = knob(
+        "lambda of lambda / 2 ||theta - theta_s||^2 beside the loss of a round, theta_s where it began", 0.0, at_least=0
+    )
     rows: FixedSetKnobs = _ROWS
     data: DataKnobs = _DATA
 
@@ -104,6 +113,8 @@ class KPhaseKnobs(TrialKnobs):
             interval, warm_steps = unified_lengths(*lengths)
             object.__setattr__(self, "feature_update_interval", interval)
             object.__setattr__(self, "warm_steps", warm_steps)
+            if interval == 1:
+                object.__setattr__(self, "damping", 0.0)  # every step begins where nothing draws it back
         refuse_batch_normalisation(str(self.network))
         super().__post_init__()
         if 0 < self.data.train_size < self.batch_size:
@@ -125,7 +136,7 @@ MEASUREMENTS = MappingProxyType({**ROUND_MEASUREMENTS, **FEATURE_MEASUREMENTS})
 # they last long enough to need checkpoints.
 MAY_DIFFER = frozenset(
     {"seed", "learning_rate", "feature_update_interval", "warm_steps", "steps", "measurements_per_decade"}
-    | {"measured_rounds", "rows_ratio", "rows_aug_arm"}
+    | {"measured_rounds", "rows_ratio", "rows_aug_arm", "damping"}
 )
 WIDEST_TOGETHER, LONGEST_TOGETHER = 256, 20_000
 
@@ -142,29 +153,16 @@ def run(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[Row]:
 
 
 def _rows(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[Row]:
-    instruments, methods = prepared(knobs, context)
-    problem, calendar, descent = instruments.problem, _calendar(knobs, len(instruments.problem.train)), _descent(knobs)
-    start, training, past = beginning(instruments, descent, methods, context)
-    for step in range(start, knobs.steps + 1):
-        last = step == knobs.steps
-        context.checkpoints.offer(step, partial(saved, training, past), last=last)
-        checked, measured = calendar.is_checked(step, training.begun), step in instruments.measured_steps
-        converged = None
-        if checked or (measured and knobs.round_tolerance > 0):
-            converged = training.converged(knobs.round_tolerance, len(problem.train))
-        ends = calendar.is_over(step, training.begun) or (checked and bool(converged))
+    lane = _lane(0, knobs, context)
+    instruments, descent = lane.instruments, lane.descent
+    begun = in_rounds(lane.rounds, Place(instruments.initial, descent.rule.beginning(instruments.initial)))
+    sees = seen(formed(instruments.problem.train), lane.draw)
+    for now in course(
+        begun, descent, sees, steps=knobs.steps, rows_at=instruments.is_measured, context=context, past=Past()
+    ):
         # Before re-anchoring: a row describes the function that the last step trained.
-        if measured or (ends and training.linearisations <= knobs.measured_rounds):
-            row, past = instruments.row(step, training, past, converged=converged, begins=ends, last=last)
-            yield row
-        if last:
-            return
-        if ends:
-            training = training.linearised_anew(problem, descent, methods.at(0), step)
-        elif methods.at(step - training.begun) != training.method:
-            training = training.carried_on(problem, methods.at(step - training.begun))
-        batch = batch_indices(knobs.seed, step, len(problem.train), knobs.batch_size, context.device)
-        training = training.stepped(descent, batch)
+        row, now.past = instruments.row(now)
+        yield row
 
 
 def run_many(knobs: Sequence[KPhaseKnobs], context: TrialContext) -> Iterator[tuple[int, Row | Diverged]]:
@@ -183,60 +181,45 @@ def together_key(knobs: KPhaseKnobs) -> Hashable | None:
     return tuple((name, value) for name, value in knobs.columns().items() if name not in MAY_DIFFER)
 
 
-def prepared(knobs: KPhaseKnobs, context: TrialContext) -> tuple[Instruments, Methods]:
-    """Return what a trial's rows are measured with, and how its steps are computed."""
+def _lane(index: int, knobs: KPhaseKnobs, context: TrialContext) -> Lane:
+    """Return what a trial's rows are measured with, and how it trains."""
     dtype = PRECISIONS[knobs.precision]
     train, test = (examples.to(dtype) for examples in context.data(knobs.data))
-    network = NETWORKS[knobs.network](tuple(train.inputs.shape[1:]), train.classes, knobs)
-    rows = fixed_set(train, knobs.rows, knobs.data, knobs.seed)
+    whole = NETWORKS[knobs.network](tuple(train.inputs.shape[1:]), train.classes, knobs)
+    drawn = moved_to(whole.initial(generator(knobs.seed, "initialisation")), context.device, dtype)
+    network, initial, before = behind(whole, drawn, knobs.freeze_depth)
+    rows = passed(fixed_set(train, knobs.rows, knobs.data, knobs.seed), before)
     trained = compiled_network(in_precision(network, knobs.precision), wanted=knobs.compiled)
     problem = Problem(network=trained, train=rows, loss=LOSSES[knobs.loss])
-    methods = chosen_methods(knobs.round_method, problem, knobs.batch_size, knobs.inner_optimizer)
-    initial = moved_to(network.initial(generator(knobs.seed, "initialisation")), context.device, dtype)
-    known = knobs.data.name in LAWS
+    known = knobs.data.name in LAWS and not knobs.freeze_depth
+    rule = RULES[knobs.inner_optimizer](knobs.momentum)
     instruments = Instruments(
         problem=problem,
-        test=test,
+        test=passed(test, before),
         initial=initial,
         probe=feature_probe(network, initial, rows, knobs.loss, size=knobs.probe_size, seed=knobs.seed),
         directions=torch.from_numpy(relevant_directions(knobs.data.name)).to(context.device) if known else None,
         learning_rate=knobs.learning_rate,
         reach=REACHES[knobs.inner_optimizer](knobs.learning_rate, knobs.momentum),
         measured_steps=logarithmic_steps(knobs.steps, knobs.measurements_per_decade),
-    )
-    return instruments, methods
-
-
-def _lane(index: int, knobs: KPhaseKnobs, context: TrialContext) -> Lane:
-    instruments, methods = prepared(knobs, context)
-    samples = len(instruments.problem.train)
-    return Lane(
-        index=index,
-        instruments=instruments,
-        calendar=_calendar(knobs, samples),
-        descent=_descent(knobs),
-        methods=methods,
-        steps=knobs.steps,
         measured_rounds=knobs.measured_rounds,
-        batch=lambda step: batch_indices(knobs.seed, step, samples, knobs.batch_size, context.device),
+        damping=knobs.damping,
     )
-
-
-def _calendar(knobs: KPhaseKnobs, samples: int) -> Calendar:
-    return Calendar(
+    calendar = Calendar(
         interval=knobs.feature_update_interval,
         warm_steps=knobs.warm_steps,
         tolerance=knobs.round_tolerance,
-        check_every=max(1, samples // knobs.batch_size),
+        check_every=max(1, len(rows) // knobs.batch_size),
     )
-
-
-def _descent(knobs: KPhaseKnobs) -> Descent:
-    return Descent(
-        rule=RULES[knobs.inner_optimizer](knobs.momentum),
-        learning_rate=knobs.learning_rate,
-        weight_decay=knobs.weight_decay,
-        forgets=knobs.reset_optimizer_on_relinearisation,
+    methods = chosen_methods(knobs.round_method, problem, knobs.batch_size, knobs.inner_optimizer)
+    forgotten = rule.beginning if knobs.reset_optimizer_on_relinearisation else None
+    return Lane(
+        index=index,
+        instruments=instruments,
+        rounds=Rounds(problem=problem, calendar=calendar, methods=methods, damping=knobs.damping, forgotten=forgotten),
+        descent=Descent(rule=rule, rate=lambda step: knobs.learning_rate, weight_decay=knobs.weight_decay),
+        steps=knobs.steps,
+        draw=epochs(knobs.seed, len(rows), knobs.batch_size, context.device),
     )
 
 

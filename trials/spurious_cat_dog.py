@@ -10,9 +10,8 @@ work with S. Bubeck, S. Gunasekar and A. Kumar. Networks: He et al., arXiv 1512.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,23 +20,18 @@ from trials.core.augmentation.transforms import TRANSFORMS
 from trials.core.data.examples import DataKnobs
 from trials.core.divergence import refuse_divergence
 from trials.core.knobs import TrialKnobs, knob
+from trials.core.layer_groups.forward import of_groups
 from trials.core.layer_groups.freezing import freeze, refuse_depth
 from trials.core.layer_groups.prefix import prefix_activations
 from trials.core.layer_groups.residual import PARTS
 from trials.core.layer_groups.schedules import SCHEDULES
-from trials.core.layer_groups.training import Descent, nothing_seen, optimiser_of, train_step
+from trials.core.layer_groups.training import descent, fitted
+from trials.core.losses.classification import cross_entropy
 from trials.core.rows import Row, Value
 from trials.core.spurious.arms import ARMS
 from trials.core.spurious.feature import FeatureKnobs
 from trials.core.spurious.image_sets import chosen_images, seen_in_training, views_of_test
-from trials.core.spurious.measuring import (
-    LOST_BELOW,
-    SPURIOUS_MEASUREMENTS,
-    Instruments,
-    Past,
-    beginning,
-    saved,
-)
+from trials.core.spurious.measuring import LOST_BELOW, SPURIOUS_MEASUREMENTS, Instruments, Past
 from trials.core.spurious.pretraining import (
     DIGIT_PAIR,
     RESNET_20,
@@ -49,13 +43,16 @@ from trials.core.spurious.pretraining import (
     loaded,
     pretrained,
 )
-from trials.core.streams import batch_indices, batches_an_epoch, drawn_from
+from trials.core.streams import batches_an_epoch, drawn_from
+from trials.core.training import batches
+from trials.core.training.course import course
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from trials.core.context import TrialContext
     from trials.core.layer_groups.groups import LayerGroups
+    from trials.core.training.batches import Sees
 
 
 PATCH, NOT_PRETRAINED = FeatureKnobs(), PretrainKnobs(epochs=0)
@@ -87,6 +84,8 @@ class CatDogKnobs(TrialKnobs):
     test_per_class: int = knob("test images of each class, 0 = all", 0, unit="images", at_least=0)
     measurements_per_epoch: float = knob("rows an epoch; 0.1 is one every ten", 1.0, above=0)
     prefix_cache: bool = knob("frozen parts see each image once; the rows are the same without", True)
+    feature_update_interval: int = knob("steps between re-linearisations; 1 = plain training", 1, at_least=1)
+    damping: float = knob("lambda of lambda / 2 ||theta - theta_s||^2 beside the loss of a round", 0.0, at_least=0)
     network: NetworkKnobs = RESNET_20
     pretrain: PretrainKnobs = WITHOUT_FEATURE
     feature: FeatureKnobs = PATCH
@@ -95,7 +94,13 @@ class CatDogKnobs(TrialKnobs):
     def __post_init__(self) -> None:
         if self.part == "A":
             object.__setattr__(self, "pretrain", NOT_PRETRAINED)
+        if self.feature_update_interval == 1:
+            object.__setattr__(self, "damping", 0.0)
         super().__post_init__()
+        if self.feature_update_interval > 1 and not self.keep_statistics:
+            raise ValueError(
+                "feature_update_interval above 1 needs keep_statistics=true: a linearisation has no batches"
+            )
         refuse_depth(self.freeze_depth, PARTS)
         if self.part == "A" and self.freeze_depth:
             raise ValueError(f"part=A trains from scratch: freeze_depth must be 0, got {self.freeze_depth}")
@@ -135,34 +140,41 @@ def run(knobs: CatDogKnobs, context: TrialContext) -> Iterator[Row]:
         Diverged: A measurement is not finite.
         ValueError: The data do not suit the knobs.
     """
-    instruments, training = prepared(knobs, context)
-    groups, steps = instruments.groups, knobs.epochs * training.epoch_steps
-    descent = Descent(
+    instruments, seen = prepared(knobs, context)
+    steps = knobs.epochs * seen.epoch_steps
+    step = descent(
         learning_rate=knobs.learning_rate,
         schedule=SCHEDULES[knobs.schedule](steps, 0),
         momentum=knobs.momentum,
         weight_decay=knobs.weight_decay,
     )
-    optimiser = optimiser_of(groups, descent)
+    begun = of_groups(
+        instruments.groups,
+        cross_entropy,
+        step.rule,
+        start=instruments.start,
+        interval=knobs.feature_update_interval,
+        damping=knobs.damping,
+    )
     rows = max(1, round(knobs.epochs * knobs.measurements_per_epoch))
-    measured_steps = {round(row * steps / rows) for row in range(rows + 1)}
-    start, past = beginning(groups, optimiser, context)
-    for step in range(start, steps + 1):
-        last = step == steps
-        context.checkpoints.offer(step, partial(saved, groups, optimiser, past), last=last)
-        if step in measured_steps:
-            row = instruments.row(past.seen, first=step == 0, last=last)
-            lost = _lost(past, step / training.epoch_steps, row)
-            row |= {"step": step, "epoch": step / training.epoch_steps, "lr": descent.rate(step)}
-            row |= {"epochs_to_acc_clean_below_0_6": lost}
-            # Normalised activations bound the loss: what diverges here is not finite.
-            refuse_divergence(row, [0.0], last=last)
-            yield row
-            past = Past(seen=nothing_seen(context.device), lost=lost)
-        if last:
-            return
-        batch = training.batch(step)
-        past = replace(past, seen=past.seen + train_step(groups, optimiser, descent, step, batch, instruments.start))
+    measured = {round(row * steps / rows) for row in range(rows + 1)}
+    for now in course(
+        begun,
+        step,
+        seen.sees,
+        steps=steps,
+        rows_at=lambda now: now.step in measured,
+        tally=fitted(cross_entropy),
+        context=context,
+        past=Past(),
+    ):
+        epoch, row = now.step / seen.epoch_steps, instruments.row(now)
+        now.past = Past(lost=_lost(now.past, epoch, row))
+        row |= {"step": now.step, "epoch": epoch, "lr": step.rate(now.step)}
+        row |= {"epochs_to_acc_clean_below_0_6": now.past.lost}
+        # Normalised activations bound the loss: what diverges here is not finite.
+        refuse_divergence(row, [0.0], last=now.last)
+        yield row
 
 
 @dataclass(frozen=True)
@@ -170,11 +182,11 @@ class TrainingSet:
     """What training sees.
 
     Attributes:
-        batch: Step -> inputs of the first part that trains, or images, and labels.
+        sees: Step -> inputs of the first part that trains, or images, and labels.
         epoch_steps: Steps of an epoch.
     """
 
-    batch: Callable[[int], tuple[Tensor, Tensor]]
+    sees: Sees
     epoch_steps: int
 
 
@@ -201,11 +213,11 @@ def prepared(knobs: CatDogKnobs, context: TrialContext) -> tuple[Instruments, Tr
         inputs=inputs,
     )
 
-    def batch(step: int) -> tuple[Tensor, Tensor]:
-        samples = batch_indices(knobs.seed, step, len(train), knobs.batch_size, context.device)
-        return hidden[samples] if start else seen(step // epoch_steps, samples), train.images.labels[samples]
+    def form(step: int, rows: Tensor) -> tuple[Tensor, Tensor]:
+        return hidden[rows] if start else seen(step // epoch_steps, rows), train.images.labels[rows]
 
-    return instruments, TrainingSet(batch, epoch_steps)
+    draw = batches.epochs(knobs.seed, len(train), knobs.batch_size, context.device)
+    return instruments, TrainingSet(batches.seen_anew(form, draw), epoch_steps)
 
 
 def _network(knobs: CatDogKnobs, channels: int, context: TrialContext) -> tuple[LayerGroups, float | None]:

@@ -20,7 +20,7 @@ from trials.core.networks.cnn import cnn_large, cnn_small
 from trials.core.networks.mlp import mlp
 from trials.core.networks.resnet import resnet18
 from trials.core.parameters import moved_to
-from trials.core.probes.feature_history import FeatureHistory, history_from
+from trials.core.probes.feature_history import FeatureHistory
 from trials.core.probes.features import alignment, feature_probe, probe_indices
 from trials.core.probes.movement import PARTS, lengths, lengths_of_each, movement
 from trials.core.probes.stability import largest_gauss_newton_eigenvalue
@@ -32,7 +32,8 @@ from trials.core.probes.tangent_kernel import (
 )
 from trials.core.rows import checked
 from trials.core.streams import generator
-from trials.k_phase_diagram import MEASUREMENTS, KPhaseKnobs, prepared, run
+from trials.core.training.states import as_state, from_state
+from trials.k_phase_diagram import MEASUREMENTS, KPhaseKnobs, _lane, run
 
 SHAPE, CLASSES, SAMPLES = (2, 8, 8), 3, 6
 NETWORKS = {
@@ -156,7 +157,7 @@ def test_a_network_that_is_no_chain_has_a_representation_and_no_kernel():
 @pytest.mark.parametrize("changes", [{}, {"seed": 3}, {"rows": FixedSetKnobs(ratio=0.5)}, {"probe_size": 100}])
 def test_what_the_store_keeps_of_a_trial_names_its_probe(context, changes):
     knobs = KPhaseKnobs(**{"width": 4, "batch_size": 8, "probe_size": 7, "data": DataKnobs(train_size=40), **changes})
-    instruments, _ = prepared(knobs, context)
+    instruments = _lane(0, knobs, context).instruments
     train, named = instruments.problem.train, probe_indices(40, size=knobs.probe_size, seed=knobs.seed)
     assert named.unique().tolist() == named.tolist(), "each once, in ascending order"
     assert len(named) == min(knobs.probe_size, 40)
@@ -234,7 +235,7 @@ def test_effective_updates_count_equal_moves_and_discount_small_ones():
     for step, kernel in enumerate(kernels):
         columns = history.columns(kernel, step, updates=max(1, step) - 1)
         history = history.after(kernel, step, rounds_begun=step, begins=True, dated=True)
-        history = history_from(history.state())
+        history = from_state(FeatureHistory(), as_state(history))
     assert columns["num_feature_updates_effective"] == pytest.approx(3)
     assert columns["ntk_velocity"] == pytest.approx(0, abs=1e-12)
     assert history.updates == 4

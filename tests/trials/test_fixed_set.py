@@ -16,11 +16,13 @@ from trials.core.augmentation.fixed_set import FilledSet, FixedSetKnobs
 from trials.core.context import TrialContext
 from trials.core.data.arrays import Arrays
 from trials.core.data.examples import DataKnobs, Examples, TrainingSet
-from trials.core.optimisers.rules import RULES
 from trials.core.rounds.choice import METHODS
-from trials.core.rounds.training import Descent, at_initialisation
-from trials.core.streams import batch_indices
-from trials.k_phase_diagram import KPhaseKnobs, prepared, run, run_many, together_key
+from trials.core.rounds.round import formed as form_of
+from trials.core.rounds.training import in_rounds
+from trials.core.training.batches import epochs, seen
+from trials.core.training.course import course
+from trials.core.training.places import Place
+from trials.k_phase_diagram import KPhaseKnobs, _lane, run, run_many, together_key
 
 DIGITS = DataKnobs(name="jittered_digits", train_size=100, test_size=60)
 
@@ -44,7 +46,7 @@ def knobs(ratio: float = 0.3, arm: str = "fixed_aug", data: DataKnobs = DIGITS, 
 
 
 def inputs(trial: KPhaseKnobs) -> torch.Tensor:
-    return realised(prepared(trial, TrialContext())[0].problem.train)
+    return realised(_lane(0, trial, TrialContext()).instruments.problem.train)
 
 
 def realised(train: TrainingSet) -> torch.Tensor:
@@ -54,9 +56,9 @@ def realised(train: TrainingSet) -> torch.Tensor:
 @pytest.mark.parametrize("arm", ["copies", "fixed_aug"])
 def test_rows_are_those_of_the_augmentation_ratio(arm: str) -> None:
     ratio = AugmentationKnobs(ratio=0.3, aug_arm=arm, seed=2, batch_size=20, data=DIGITS)
-    train = prepared_ratio(ratio, TrialContext()).train
+    train = prepared_ratio(ratio, TrialContext())[1]
     expected, labels = train.batch(torch.arange(100), visit=0)
-    own = prepared(knobs(arm=arm, seed=2), TrialContext())[0].problem.train
+    own = _lane(0, knobs(arm=arm, seed=2), TrialContext()).instruments.problem.train
     assert torch.allclose(realised(own), expected, atol=1e-6)
     assert torch.equal(own.labels, labels)
 
@@ -64,7 +66,7 @@ def test_rows_are_those_of_the_augmentation_ratio(arm: str) -> None:
 @pytest.mark.parametrize("transform", ["crop2", "cutout8", "rotation10"])
 def test_a_row_is_formed_alike_in_any_batch_and_none_is_stored(transform: str) -> None:
     trial = knobs(rows=FixedSetKnobs(ratio=0.3, aug_arm="fixed_aug", transform=transform))
-    train = prepared(trial, TrialContext())[0].problem.train
+    train = _lane(0, trial, TrialContext()).instruments.problem.train
     assert isinstance(train, FilledSet)
     assert max(value.numel() for value in vars(train).values() if isinstance(value, torch.Tensor)) <= 4 * len(train)
     whole, order = realised(train), torch.randperm(100, generator=torch.Generator().manual_seed(0))
@@ -77,18 +79,17 @@ def test_a_row_is_formed_alike_in_any_batch_and_none_is_stored(transform: str) -
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_trains_on_rows_formed_by_index_as_on_stored_ones(method: str) -> None:
     trial = knobs(round_method=method, feature_update_interval=5)
-    instruments, methods = prepared(trial, TrialContext())
-    formed = instruments.problem
+    lane = _lane(0, trial, TrialContext())
+    formed = lane.instruments.problem
     stored = Examples(inputs=realised(formed.train), labels=formed.train.labels, classes=10)
-    descent = Descent(rule=RULES["sgd"](0.0), learning_rate=0.1, weight_decay=0.0, forgets=False)
     ends = []
     for problem in (formed, replace(formed, train=stored)):
-        training = at_initialisation(problem, instruments.initial, descent, methods)
-        for step in range(12):
-            if step % 5 == 0:
-                training = training.linearised_anew(problem, descent, methods.at(0), step)
-            training = training.stepped(descent, batch_indices(0, step, 100, 20))
-        ends.append(training.parameters)
+        begun = in_rounds(replace(lane.rounds, problem=problem), Place(lane.instruments.initial, {}))
+        sees = seen(form_of(problem.train), epochs(0, 100, 20))
+        *_, last = course(
+            begun, lane.descent, sees, steps=12, rows_at=lambda now: now.last, context=TrialContext(), past=None
+        )
+        ends.append(last.parameters)
     assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
 
 
@@ -97,7 +98,7 @@ def test_borders_are_black_where_black_is_not_zero() -> None:
     arrays = Arrays(train_inputs=white, train_labels=labels, test_inputs=white, test_labels=labels)
     context = TrialContext(arrays=lambda name: arrays)
     data = DataKnobs(name="mnist", train_size=20, test_size=10)
-    shifted = realised(prepared(knobs(ratio=0.1, data=data, batch_size=4), context)[0].problem.train)
+    shifted = realised(_lane(0, knobs(ratio=0.1, data=data, batch_size=4), context).instruments.problem.train)
     assert float(shifted.min()) == pytest.approx(-0.13 / 0.31)
     assert float(shifted.max()) == pytest.approx(0.87 / 0.31)
 
@@ -133,13 +134,13 @@ def test_vectors_have_copies_and_no_transforms() -> None:
     data = DataKnobs(name="sparse_parity", train_size=100, test_size=60)
     assert len(inputs(knobs(0.5, "copies", data)).unique(dim=0)) == 50
     with pytest.raises(ValueError, match="aug_arm='fixed_aug' needs images, and sparse_parity has vectors"):
-        prepared(knobs(0.5, "fixed_aug", data), TrialContext())
+        _lane(0, knobs(0.5, "fixed_aug", data), TrialContext())
 
 
 @pytest.mark.parametrize("ratio", [0.5, 1.0])
 def test_one_chunk_costs_what_one_chunk_holds(ratio: float) -> None:
     """A look at one sample of many cuts the others into no views."""
-    train = prepared(knobs(ratio, data=DataKnobs(name="jittered_digits")), TrialContext())[0].problem.train
+    train = _lane(0, knobs(ratio, data=DataKnobs(name="jittered_digits")), TrialContext()).instruments.problem.train
     with TensorsMade() as made:
         assert len(next(train.chunks(1))) == 1
     assert made.count < 100

@@ -10,22 +10,17 @@ from torch import nn
 
 from trials.core.checkpoints import as_arrays, as_state
 from trials.core.data.examples import Examples
+from trials.core.layer_groups.forward import of_groups
 from trials.core.layer_groups.freezing import freeze
 from trials.core.layer_groups.groups import LayerGroups
 from trials.core.layer_groups.residual import residual_groups
 from trials.core.layer_groups.schedules import SCHEDULES, constant, cosine
-from trials.core.layer_groups.training import (
-    Descent,
-    label_smoothed,
-    measured,
-    nothing_seen,
-    optimiser_of,
-    restore,
-    seen_fit,
-    state_of,
-    train_step,
-)
+from trials.core.layer_groups.training import descent, fitted, measured, seen_fit
+from trials.core.losses.classification import cross_entropy, label_smoothed
+from trials.core.losses.loss import Loss
 from trials.core.streams import batch_indices, batches_an_epoch, drawn_from
+from trials.core.training.batches import Batch
+from trials.core.training.descent import Descent
 
 
 def _network(seed: int = 0, width: int = 4, blocks: int = 1, classes: int = 2) -> LayerGroups:
@@ -39,14 +34,25 @@ def _images(samples: int = 12, side: int = 8) -> tuple[torch.Tensor, torch.Tenso
     return torch.randn(samples, 3, side, side, generator=random), labels
 
 
-def _trained(groups: LayerGroups, descent: Descent, steps: range) -> torch.Tensor:
+class Trainer:
+    """Steps by hand on a network, for tests."""
+
+    def __init__(self, groups: LayerGroups, by: Descent, loss: Loss = cross_entropy) -> None:
+        self.by, self.loss = by, loss
+        self.trained, self.place = of_groups(groups, loss, by.rule)
+
+    def step(self, step: int, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        batch = Batch(torch.arange(len(labels)), lambda rows: (images, labels))
+        self.place, told = self.by(self.trained.on(batch), self.place, step)
+        return fitted(self.loss)(batch, told)
+
+
+def _trained(groups: LayerGroups, by: Descent, steps: range) -> None:
     images, labels = _images()
-    optimiser = optimiser_of(groups, descent)
-    seen = nothing_seen(images.device)
+    trainer = Trainer(groups, by)
     for step in steps:
         batch = batch_indices(0, step, len(images), 4)
-        seen = seen + train_step(groups, optimiser, descent, step, (images[batch], labels[batch]))
-    return seen
+        trainer.step(step, images[batch], labels[batch])
 
 
 def _numbers(groups: LayerGroups) -> list[int]:
@@ -121,7 +127,7 @@ def test_frozen_parts_stay_bit_by_bit_and_all_others_move(depth, optimiser):
     groups = _network()
     freezing = freeze(groups, depth)
     before = {name: value.clone() for name, value in groups.state_dict().items()}
-    _trained(groups, Descent(optimiser=optimiser, learning_rate=0.1, momentum=0.9, weight_decay=0.1), range(6))
+    _trained(groups, descent(optimiser, learning_rate=0.1, momentum=0.9, weight_decay=0.1), range(6))
     frozen = set(groups.names[:depth])
     for name, value in groups.state_dict().items():
         assert torch.equal(value, before[name]) == (name.split(".")[0] in frozen), name
@@ -147,7 +153,7 @@ def test_statistics_of_trainable_parts_can_be_fixed_as_well():
     freeze(groups, 1, statistics=True)
     before = {name: value.clone() for name, value in groups.named_buffers()}
     weights = groups.get_parameter("block 2.0.first.weight").clone()
-    _trained(groups, Descent(learning_rate=0.1), range(3))
+    _trained(groups, descent(learning_rate=0.1), range(3))
     assert all(torch.equal(value, before[name]) for name, value in groups.named_buffers())
     assert not torch.equal(groups.get_parameter("block 2.0.first.weight"), weights)
 
@@ -164,12 +170,12 @@ def test_a_step_is_that_of_a_dense_float64_oracle():
     groups = LayerGroups({"flat": nn.Flatten(), "head": nn.Linear(3 * 64, 2)}).double()
     images, labels = _images()
     images = images.double()
-    descent = Descent(learning_rate=0.1, schedule=cosine(5), momentum=0.9, nesterov=True, weight_decay=0.01)
+    by = descent(learning_rate=0.1, schedule=cosine(5), momentum=0.9, nesterov=True, weight_decay=0.01)
     weight, bias = (value.detach().clone() for value in groups.readout.parameters())
     velocities = [torch.zeros_like(weight), torch.zeros_like(bias)]
-    optimiser = optimiser_of(groups, descent)
+    trainer = Trainer(groups, by)
     for step in range(5):
-        seen = train_step(groups, optimiser, descent, step, (images, labels))
+        seen = trainer.step(step, images, labels)
         outputs = images.flatten(1) @ weight.T + bias
         residual = (outputs.softmax(1) - nn.functional.one_hot(labels, 2)) / len(labels)
         assert float(seen[0]) / 12 == pytest.approx(float(nn.functional.cross_entropy(outputs, labels)), abs=1e-6)
@@ -189,15 +195,14 @@ def test_a_step_is_that_of_a_dense_float64_oracle():
 def test_steps_are_those_of_torch(optimiser, nesterov):
     groups, others = _network().double(), _network().double()
     images, labels = _images()
-    descent = Descent(optimiser=optimiser, learning_rate=0.05, momentum=0.9, nesterov=nesterov, weight_decay=0.1)
-    own = optimiser_of(groups, descent)
+    own = Trainer(groups, descent(optimiser, learning_rate=0.05, momentum=0.9, nesterov=nesterov, weight_decay=0.1))
     arguments = {"lr": 0.05, "weight_decay": 0.1}
     theirs = {
         "sgd": lambda tensors: torch.optim.SGD(tensors, momentum=0.9, nesterov=nesterov, **arguments),
         "adamw": lambda tensors: torch.optim.AdamW(tensors, **arguments),
     }[optimiser](others.train().parameters())
     for step in range(5):
-        train_step(groups, own, descent, step, (images.double(), labels))
+        own.step(step, images.double(), labels)
         theirs.zero_grad()
         nn.functional.cross_entropy(others(images.double()), labels).backward()
         theirs.step()
@@ -209,12 +214,9 @@ def test_what_is_seen_is_the_mean_over_samples():
     groups = _network()
     freeze(groups, 4)
     images, labels = _images()
-    still = Descent(learning_rate=0.0)
-    optimiser = optimiser_of(groups, still)
+    trainer = Trainer(groups, descent(learning_rate=0.0))
     groups.statistics_fixed = True
-    seen = nothing_seen(images.device)
-    for samples in (slice(0, 5), slice(5, 12)):
-        seen = seen + train_step(groups, optimiser, still, 0, (images[samples], labels[samples]))
+    seen = sum(trainer.step(0, images[samples], labels[samples]) for samples in (slice(0, 5), slice(5, 12)))
     expected = measured(groups, Examples(inputs=images, labels=labels, classes=2))
     assert seen_fit(seen).loss == pytest.approx(expected.loss, abs=1e-6)
     assert seen_fit(seen).accuracy == pytest.approx(expected.accuracy, abs=1e-7)
@@ -223,33 +225,33 @@ def test_what_is_seen_is_the_mean_over_samples():
 def test_distributions_as_labels_are_smoothed_labels():
     images, labels = _images()
     groups, others = _network(), _network()
-    smooth, plain = Descent(learning_rate=0.1, loss=label_smoothed(0.2)), Descent(learning_rate=0.1)
     distributions = 0.8 * nn.functional.one_hot(labels, 2) + 0.1
-    one = train_step(groups, optimiser_of(groups, smooth), smooth, 0, (images, labels))
-    other = train_step(others, optimiser_of(others, plain), plain, 0, (images, distributions))
+    by = descent(learning_rate=0.1)
+    one = Trainer(groups, by, label_smoothed(0.2)).step(0, images, labels)
+    other = Trainer(others, by).step(0, images, distributions)
     assert torch.allclose(one, other)
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
 @pytest.mark.parametrize("depth", [0, 2])
 def test_a_training_that_is_broken_off_goes_on_bit_by_bit(optimiser, depth):
-    descent = Descent(optimiser=optimiser, learning_rate=0.05, momentum=0.9, weight_decay=1e-3)
+    by = descent(optimiser, learning_rate=0.05, momentum=0.9, weight_decay=1e-3)
     images, labels = _images()
 
     def trained(groups, steps, state=None):
         freeze(groups, depth)
-        own = optimiser_of(groups, descent)
+        own = Trainer(groups, by)
         if state is not None:
-            restore(groups, own, state)
+            own.trained, own.place = own.trained.restored(own.place, state, 0)
         for step in steps:
             batch = batch_indices(0, step, len(images), 4)
-            train_step(groups, own, descent, step, (images[batch], labels[batch]))
-        return state_of(groups, own)
+            own.step(step, images[batch], labels[batch])
+        return own.trained.state(own.place)
 
     whole = as_arrays(trained(_network(), range(8)))
     for broken in (0, 3):
         halfway = as_state(as_arrays(trained(_network(), range(broken))), torch.device("cpu"))
-        resumed = as_arrays(trained(_network(seed=7), range(broken, 8), halfway))
+        resumed = as_arrays(trained(_network(), range(broken, 8), halfway))
         assert whole.keys() == resumed.keys()
         assert all((resumed[name] == value).all() for name, value in whole.items())
 

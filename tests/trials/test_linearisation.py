@@ -9,6 +9,7 @@ import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.func import functional_call, jacrev
 
+from tests.trials.slopes import gradient_of
 from trials.core.linearisation import linearised
 from trials.core.losses.classification import LOSSES, cross_entropy, mean_squared_error
 from trials.core.networks.chain import chain
@@ -100,7 +101,7 @@ def test_its_gradient_is_the_dense_one(name, loss, length):
     outputs = network.forward(anchor, inputs) + jacobian @ _flat(difference(point, anchor))
     residuals = _hand_written_residuals(loss, outputs, labels)
     expected = torch.einsum("ncp,nc->p", jacobian, residuals) / SAMPLES
-    gradient = linearised(network.forward, anchor).gradient(point, inputs, labels, loss)
+    gradient = gradient_of(linearised(network.forward, anchor), point, inputs, labels, loss)
     torch.testing.assert_close(_flat(gradient), expected, rtol=0, atol=1e-10)
 
 
@@ -115,7 +116,7 @@ def test_its_gradient_at_the_anchor_itself_is_the_networks_bit_for_bit():
     anchor, _, inputs, labels = _problem(network)
     leaves = {name: value.clone().requires_grad_() for name, value in anchor.items()}
     cross_entropy(network.forward(leaves, inputs), labels).backward()
-    gradient = linearised(network.forward, anchor).gradient(anchor, inputs, labels, cross_entropy)
+    gradient = gradient_of(linearised(network.forward, anchor), anchor, inputs, labels, cross_entropy)
     assert all(torch.equal(gradient[name], leaves[name].grad) for name in anchor)
 
 
@@ -164,7 +165,7 @@ def test_full_batch_descent_on_squared_error_follows_the_kernels_eigenvectors():
 
     model, point = linearised(network.forward, anchor), anchor
     for _ in range(steps):
-        point = sgd_step(point, model.gradient(point, inputs, labels, mean_squared_error), learning_rate)
+        point = sgd_step(point, gradient_of(model, point, inputs, labels, mean_squared_error), learning_rate)
 
     decay = (1 - learning_rate * values / SAMPLES) ** steps
     initial = (network.forward(anchor, inputs) - targets).flatten()
@@ -249,6 +250,6 @@ def test_a_step_never_waits_for_a_tensors_value(name, loss):
         batch = torch.empty(8, dtype=torch.int64)
         model, point = linearised(network.forward, anchor), anchor
         for _ in range(2):
-            point = sgd_step(point, model.gradient(point, images[batch], labels[batch], loss), 0.1)
+            point = sgd_step(point, gradient_of(model, point, images[batch], labels[batch], loss), 0.1)
         with pytest.raises(DataDependentOutputException):
             float(point["readout.bias"][0])

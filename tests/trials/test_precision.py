@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.trials.slopes import gradient_of
 from trials.core.context import TrialContext
 from trials.core.data.examples import DataKnobs
 from trials.core.linearisation import linearised
@@ -53,7 +54,7 @@ def test_gradients_are_those_of_float32_within_rounding(
     (inputs, labels), anchor = examples(shape), network.initial(generator(0, "initialisation"))
     half, whole = (linearised(in_precision(network, name).forward, anchor) for name in (HALF, "float32"))
     for point in (anchor, displaced(anchor)):
-        gradient, expected = (model.gradient(point, inputs, labels, LOSS) for model in (half, whole))
+        gradient, expected = (gradient_of(model, point, inputs, labels, LOSS) for model in (half, whole))
         assert {value.dtype for value in gradient.values()} == {torch.float32}
         assert 0 < distance(gradient, expected) < tolerance
 
@@ -64,7 +65,7 @@ def test_the_first_step_of_a_round_is_a_plain_one(network: Network, shape: tuple
     forward = in_precision(network, HALF).forward
     leaves = {name: value.clone().requires_grad_() for name, value in anchor.items()}
     plain = torch.autograd.grad(LOSS(forward(leaves, inputs), labels), list(leaves.values()))
-    gradient = linearised(forward, anchor).gradient(anchor, inputs, labels, LOSS)
+    gradient = gradient_of(linearised(forward, anchor), anchor, inputs, labels, LOSS)
     assert all(torch.equal(value, other) for value, other in zip(gradient.values(), plain, strict=True))
 
 
@@ -140,5 +141,5 @@ def test_gradients_by_tf32_are_those_of_float32_within_rounding(
     gradients = {}
     for precision in (TENSOR_FLOAT, "float32"):
         with products_in(precision, device):
-            gradients[precision] = linearised(network.forward, anchor).gradient(point, inputs, labels, LOSS)
+            gradients[precision] = gradient_of(linearised(network.forward, anchor), point, inputs, labels, LOSS)
     assert 0 < distance(gradients[TENSOR_FLOAT], gradients["float32"]) < tolerance / 8

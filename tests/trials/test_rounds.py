@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.trials.conftest import small_arrays
+from tests.trials.slopes import gradient_of
 from tests.trials.test_checkpoints import Memory, rows_until_broken
 from trials.core.context import TrialContext
 from trials.core.data.examples import DataKnobs, Examples
@@ -21,10 +22,15 @@ from trials.core.networks.resnet import resnet18
 from trials.core.optimisers.rules import RULES
 from trials.core.parameters import moved_to
 from trials.core.rounds.choice import METHODS, chosen_methods
-from trials.core.rounds.round import Place, Problem, gradient_norm
-from trials.core.rounds.training import Calendar, Descent
+from trials.core.rounds.round import Problem, RoundLoss, formed, gradient_norm
+from trials.core.rounds.training import Calendar
 from trials.core.rows import checked
 from trials.core.streams import batch_indices, generator
+from trials.core.training.batches import Batch
+from trials.core.training.descent import Descent
+from trials.core.training.places import Place
+from trials.core.training.plain import PlainLoss
+from trials.core.training.slopes import Told
 from trials.k_phase_diagram import MEASUREMENTS, KPhaseKnobs, run
 
 CPU = torch.device("cpu")
@@ -53,8 +59,8 @@ def _trained(method, problem, anchor, descent, memory, steps=30):
     round_ = METHODS[method](problem, linearised(problem.network.forward, anchor), Place(anchor, memory))
     place = round_.start
     for step in range(steps):
-        batch = batch_indices(0, step, SAMPLES, 8)
-        place = descent.step(place, round_.gradient(place.point, batch))
+        batch = Batch(batch_indices(0, step, SAMPLES, 8), formed(problem.train))
+        place, _ = descent(RoundLoss(round_, batch), place, step)
     return place.each(round_.parameters)
 
 
@@ -74,7 +80,7 @@ def test_every_two_methods_agree(pair, network, loss, dtype, tolerance):
     problem, anchor = _problem(network, dtype, loss), _anchor(network, dtype)
     random = generator(1, "velocity")
     velocity = {name: 0.01 * torch.randn(value.shape, generator=random).to(dtype) for name, value in anchor.items()}
-    descent = Descent(rule=RULES["momentum"](0.9), learning_rate=0.02, weight_decay=0.01, forgets=False)
+    descent = Descent(rule=RULES["momentum"](0.9), rate=lambda step: 0.02, weight_decay=0.01)
     ends = [_trained(method, problem, anchor, descent, {"velocity": velocity}) for method in pair]
     assert _largest_relative_difference(ends[0].point, ends[1].point, anchor) < tolerance
     assert _largest_relative_difference(ends[0].memory["velocity"], ends[1].memory["velocity"], velocity) < tolerance
@@ -83,7 +89,7 @@ def test_every_two_methods_agree(pair, network, loss, dtype, tolerance):
 @pytest.mark.parametrize("network", BUILT)
 def test_keeping_activations_serves_adam_as_well(network):
     problem, anchor = _problem(network), _anchor(network)
-    descent = Descent(rule=RULES["adam"](0.9), learning_rate=0.01, weight_decay=0.01, forgets=False)
+    descent = Descent(rule=RULES["adam"](0.9), rate=lambda step: 0.01, weight_decay=0.01)
     memory = descent.rule.beginning(anchor)
     ends = [_trained(method, problem, anchor, descent, memory) for method in ("jvp", "cached")]
     assert _largest_relative_difference(ends[0].point, ends[1].point, anchor) < 1e-10
@@ -94,7 +100,7 @@ def test_the_norm_of_the_training_gradient_is_that_of_all_samples_at_once(method
     problem, anchor = _problem("cnn_s"), _anchor("cnn_s")
     round_ = METHODS[method](problem, linearised(problem.network.forward, anchor), Place(anchor, {}))
     train = problem.train
-    whole = round_.model.gradient(anchor, train.inputs, train.labels, problem.loss)
+    whole = gradient_of(round_.model, anchor, train.inputs, train.labels, problem.loss)
     expected = math.sqrt(sum(float(value.square().sum()) for value in whole.values()))
     assert float(gradient_norm(round_, round_.start.point, SAMPLES, CPU)) == pytest.approx(expected, rel=1e-10)
 
@@ -108,11 +114,18 @@ def test_rules_are_those_of_pytorch(rule, theirs, weight_decay):
     settings = {"momentum": 0.8} if rule == "momentum" else {}
     leaf = start["a"].clone().requires_grad_()
     optimiser = theirs([leaf], lr=0.1, weight_decay=weight_decay, **settings)
-    descent = Descent(rule=RULES[rule](0.8), learning_rate=0.1, weight_decay=weight_decay, forgets=False)
+    slope = {}
+    descent = Descent(
+        rule=RULES[rule](0.8),
+        rate=lambda step: 0.1,
+        weight_decay=weight_decay,
+        direction=lambda loss, point, step: Told(dict(slope)),
+    )
     place = Place(start, descent.rule.beginning(start))
     for step in range(20):
         leaf.grad = torch.randn(3, 2, generator=generator(step, "g"), dtype=torch.float64)
-        place = descent.step(place, {"a": leaf.grad.clone()})
+        slope["a"] = leaf.grad.clone()
+        place, _ = descent(PlainLoss(None, None, None), place, step)
         optimiser.step()
     torch.testing.assert_close(place.point["a"], leaf.detach(), rtol=0, atol=1e-10)
 

@@ -9,7 +9,7 @@ import pytest
 from trials.core.data.examples import DataKnobs
 from trials.core.losses.classification import LOSSES
 from trials.core.rows import Diverged, checked
-from trials.k_phase_diagram import MEASUREMENTS, KPhaseKnobs, prepared, run
+from trials.k_phase_diagram import MEASUREMENTS, KPhaseKnobs, _lane, run
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -23,7 +23,7 @@ def test_the_stability_ratio_is_of_the_linearisation_of_the_rows_round(context, 
     assert [len(ratios) for ratios in by_round.values()] == [1, 1, 1]
     assert len(set.union(*by_round.values())) == 3
     (first,) = by_round[0]
-    instruments, _ = prepared(knobs, context)
+    instruments = _lane(0, knobs, context).instruments
     assert [first] == instruments.gauges.stability(instruments.initial)
     twice = KPhaseKnobs(**changes, learning_rate=0.2, probe_size=40, data=DataKnobs(train_size=40))
     assert next(run(twice, context))["lr_stability_ratio"] == pytest.approx(2 * first)

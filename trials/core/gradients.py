@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from trials.core.losses.classification import SLOPES
 from trials.core.networks.chain import Chain, Opened
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
     from torch import Tensor
 
-    from trials.core.losses.classification import Loss
+    from trials.core.losses.loss import Form
     from trials.core.networks.network import Network
     from trials.core.parameters import Parameters
 
@@ -29,7 +28,7 @@ def linearised_gradient(
     displacement: Parameters | None,
     samples: Float[Tensor, "batch ..."] | Opened,
     labels: Int64[Tensor, " batch"],
-    loss: Loss,
+    slope: Form,
 ) -> Parameters:
     """Return the gradient of a loss of f(anchor) + J(anchor) displacement: J^T times its derivative in the outputs.
 
@@ -39,10 +38,10 @@ def linearised_gradient(
         displacement: From there to where the gradient is taken; None if that is the anchor itself.
         samples: Inputs, which are passed through the network at the anchor, or that pass where it has been made.
         labels: Of the samples.
-        loss: What is differentiated, one of `LOSSES`; of several trainings that of each, whose own gradient it gets.
+        slope: Its derivative in the outputs; of several trainings that of each, whose own gradient it gets.
     """
     way = _compiled() if chain.compiled else _gradient
-    return way(chain, anchor, displacement, samples, labels, SLOPES[loss])
+    return way(chain, anchor, displacement, samples, labels, slope)
 
 
 def compiled_network(network: Network, *, wanted: bool) -> Network:
@@ -68,7 +67,7 @@ def _gradient(
     displacement: Parameters | None,
     samples: Tensor | Opened,
     labels: Tensor,
-    slope: Loss,
+    slope: Form,
 ) -> Parameters:
     with torch.no_grad():
         opened = samples if isinstance(samples, Opened) else chain.opened(anchor, samples)

@@ -14,13 +14,15 @@ from torch.autograd import forward_ad
 from trials.core.gradients import linearised_gradient
 from trials.core.networks.chain import Chain
 from trials.core.parameters import Parameters, difference
+from trials.core.training.slopes import Told, taped
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int64
+    from jaxtyping import Float
     from torch import Tensor
 
-    from trials.core.losses.classification import Loss
+    from trials.core.losses.loss import Loss
     from trials.core.networks.network import Forward
+    from trials.core.training.batches import Batch
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,8 @@ class Linearised:
             return partial(forward.expanded, self.anchor, displacement, parameters)
         return lambda inputs: (self._displaced(displacement, inputs), self.forward(parameters, inputs))
 
-    def gradient(
-        self, parameters: Parameters, inputs: Float[Tensor, "batch ..."], labels: Int64[Tensor, " batch"], loss: Loss
-    ) -> Parameters:
-        """Return the gradient of `loss(f_lin(inputs), labels)` in the parameters: J^T times the residual at f_lin.
+    def slope(self, parameters: Parameters, batch: Batch, loss: Loss, weights: Tensor | None = None) -> Told:
+        """Return the gradient of the loss of f_lin on a batch: J^T times the residual at f_lin.
 
         The displacement enters as the tangent of a forward pass, and the reverse pass runs through that tangent alone.
         The two share one pass at the anchor: five matrix products a layer against the three of a plain step.
@@ -64,11 +64,12 @@ class Linearised:
         at_anchor = parameters is self.anchor
         displacement = None if at_anchor else difference(parameters, self.anchor)
         if isinstance(self.forward, Chain):
-            return linearised_gradient(self.forward, self.anchor, displacement, inputs, labels, loss)
-        leaves = {name: value.detach().requires_grad_() for name, value in (displacement or parameters).items()}
-        outputs = self.forward(leaves, inputs) if at_anchor else self._displaced(leaves, inputs)
-        gradients = torch.autograd.grad(loss(outputs, labels), list(leaves.values()))
-        return dict(zip(leaves, gradients, strict=True))
+            inputs, targets = batch.shown
+            of_outputs = (
+                partial(loss.sensitivity, weights=weights) if weights is not None else loss.slope or loss.sensitivity
+            )
+            return Told(linearised_gradient(self.forward, self.anchor, displacement, inputs, targets, of_outputs))
+        return taped(self.forward if at_anchor else self._displaced, displacement or parameters, batch, loss, weights)
 
     def _displaced(
         self, displacement: Parameters, inputs: Float[Tensor, "batch ..."]

@@ -171,11 +171,16 @@ class SetsAbreast:
 
 
 def abreast(sets: Sequence[TrainingSet]) -> SetsAbreast:
-    """Return sets that have the same samples and, where they transform them, the same transform."""
+    """Return sets of one size that have the same samples, and the same transform where they transform them; or others."""
     length = len(sets[0])
     begins = torch.arange(len(sets), device=sets[0].labels.device) * length
     if not any(isinstance(each, FilledSet) for each in sets):
-        return SetsAbreast(rows=sets[0], begins=torch.zeros_like(begins), length=length)
+        if all(_are_the_same(sets[0], each) for each in sets[1:]):
+            return SetsAbreast(rows=sets[0], begins=torch.zeros_like(begins), length=length)
+        inputs, labels = (
+            torch.cat(parts) for parts in zip(*((each.inputs, each.labels) for each in sets), strict=True)
+        )
+        return SetsAbreast(rows=replace(sets[0], inputs=inputs, labels=labels), begins=begins, length=length)
     filled = [_filled(each) for each in sets]
     return SetsAbreast(
         rows=FilledSet(
@@ -188,6 +193,11 @@ def abreast(sets: Sequence[TrainingSet]) -> SetsAbreast:
         begins=begins,
         length=length,
     )
+
+
+def _are_the_same(one: Examples, other: Examples) -> bool:
+    """Return whether two sets show the same; behind frozen parts, inputs are of the seed."""
+    return one.inputs is other.inputs or torch.equal(one.inputs, other.inputs)
 
 
 def _filled(train: TrainingSet) -> FilledSet:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Batches = Callable[["Tensor"], "Tensor"]
 """Numbers of images -> what training sees of them."""
+Augmentation = Callable[["Tensor", int, int], Batches]
+"""(images, seed, visit) -> what a batch of that visit shows."""
 
 
 def _unchanged(inputs: Shaped[Tensor, "images ..."], seed: int, visit: int) -> Batches:
@@ -27,7 +29,5 @@ def _cropped(images: Shaped[Tensor, "images channels height width"], seed: int, 
     return lambda rows: resized(images[rows], crops.of(rows))
 
 
-AUGMENTATIONS: Mapping[str, Callable[[Tensor, int, int], Batches]] = MappingProxyType(
-    {NONE: _unchanged, "flip+resized_crop": _cropped}
-)
+AUGMENTATIONS: Mapping[str, Augmentation] = MappingProxyType({NONE: _unchanged, "flip+resized_crop": _cropped})
 """Name -> (images, seed, visit) -> what a batch of that visit shows. All but `none` show other images at each visit."""

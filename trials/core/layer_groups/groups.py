@@ -48,9 +48,9 @@ class LayerGroups(nn.Module):
         """The last part, whatever its name."""
         return self.get_submodule(self.names[-1])
 
-    def forward(self, inputs: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch outputs"]:
-        """Return the outputs of all parts, one after the other."""
-        return self.forward_range(inputs)
+    def forward(self, inputs: Float[Tensor, "batch ..."], start: int = 0) -> Float[Tensor, "batch outputs"]:
+        """Return the outputs of all parts from `start` on, one after the other."""
+        return self.forward_range(inputs, start)
 
     def forward_range(
         self, hidden: Float[Tensor, "batch ..."], start: int = 0, stop: int | None = None

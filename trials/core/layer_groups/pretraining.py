@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from trials.core.context import TrialContext
+from trials.core.layer_groups.forward import of_groups
 from trials.core.layer_groups.schedules import cosine
-from trials.core.layer_groups.training import Descent, optimiser_of, train_step
-from trials.core.streams import batch_indices, batches_an_epoch
+from trials.core.layer_groups.training import descent
+from trials.core.losses.classification import cross_entropy
+from trials.core.streams import batches_an_epoch
+from trials.core.training.batches import epochs, seen_anew
+from trials.core.training.course import course
 
 if TYPE_CHECKING:
     from jaxtyping import Int64
@@ -64,16 +69,19 @@ def pretrain(
     """
     epoch_steps = batches_an_epoch(how.samples, how.batch_size)
     steps = how.epochs * epoch_steps
-    descent = Descent(
+    step = descent(
         learning_rate=how.learning_rate,
         schedule=cosine(steps),
         momentum=how.momentum,
         weight_decay=how.weight_decay,
     )
-    optimiser = optimiser_of(groups, descent)
-    for step in range(steps):
-        samples = batch_indices(how.seed, step, how.samples, how.batch_size, device, stream=how.stream)
-        train_step(groups, optimiser, descent, step, batch(step // epoch_steps, samples))
+    draw = epochs(how.seed, how.samples, how.batch_size, device, stream=how.stream)
+    sees = seen_anew(lambda number, rows: batch(number // epoch_steps, rows), draw)
+    begun = of_groups(groups, cross_entropy, step.rule)
+    for _ in course(
+        begun, step, sees, steps=steps, rows_at=lambda now: False, context=TrialContext(device=device), past=None
+    ):
+        pass
 
 
 def kept(groups: LayerGroups, accuracy: float) -> Mapping[str, np.ndarray]:

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from trials.core.losses.loss import Loss
+
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
 
-Loss = Callable[[Tensor, Tensor], Tensor]
 
-
-def cross_entropy(
+def mean_cross_entropy(
     outputs: Float[Tensor, "*trainings batch classes"], labels: Int64[Tensor, "*trainings batch"]
 ) -> Float[Tensor, "*trainings"]:
     """Return the mean of -log softmax(outputs) at the label, in nats."""
@@ -28,7 +28,7 @@ def cross_entropy(
     return functional.cross_entropy(outputs.mT.contiguous(), labels, reduction="none").mean(-1)
 
 
-def mean_squared_error(
+def mean_of_squares(
     outputs: Float[Tensor, "*trainings batch classes"], labels: Int64[Tensor, "*trainings batch"]
 ) -> Float[Tensor, "*trainings"]:
     """Return the mean over samples of half the squared distance to the one-hot label, summed over the outputs.
@@ -63,11 +63,29 @@ def accuracy(
     return (outputs.argmax(-1) == labels).to(outputs.dtype).mean(-1)
 
 
+def each_cross_entropy(
+    outputs: Float[Tensor, "batch classes"], labels: Int64[Tensor, " batch"]
+) -> Float[Tensor, " batch"]:
+    """Return -log softmax(outputs) at the label of every sample, in nats."""
+    return functional.cross_entropy(outputs, labels, reduction="none")
+
+
+def each_square(outputs: Float[Tensor, "batch classes"], labels: Int64[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+    """Return half the squared distance to the one-hot label of every sample."""
+    return (outputs - functional.one_hot(labels, outputs.shape[-1])).square().sum(-1) / 2
+
+
+cross_entropy = Loss(mean_cross_entropy, each_cross_entropy, cross_entropy_slope)
+mean_squared_error = Loss(mean_of_squares, each_square, mean_squared_error_slope)
 LOSSES: Mapping[str, Loss] = MappingProxyType({"cross_entropy": cross_entropy, "mse": mean_squared_error})
-SLOPES: Mapping[Loss, Loss] = MappingProxyType(
-    {cross_entropy: cross_entropy_slope, mean_squared_error: mean_squared_error_slope}
-)
-"""Loss -> its derivative in the outputs, a function of outputs and labels too."""
+
+
+def label_smoothed(share: float) -> Loss:
+    """Return cross-entropy against labels of which `share` is spread evenly over the classes."""
+    return Loss(
+        lambda outputs, labels: functional.cross_entropy(outputs, labels, label_smoothing=share),
+        lambda outputs, labels: functional.cross_entropy(outputs, labels, label_smoothing=share, reduction="none"),
+    )
 
 
 def cross_entropy_curvature(outputs: Float[Tensor, "*batch classes"]) -> Float[Tensor, "*batch classes classes"]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
-
-import torch
+from typing import TYPE_CHECKING
 
 from trials.core.probes.tangent_kernel import kernel_distance
 
@@ -13,7 +11,6 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from trials.core.checkpoints import State
     from trials.core.rows import Value
 
 
@@ -74,23 +71,3 @@ class FeatureHistory:
         return replace(
             history, round_kernel=kernel, moves=(total + moved, squares + moved**2), updates=self.updates + 1
         )
-
-    def state(self) -> State:
-        """Return the history as tensors by name."""
-        kernels = {"row_kernel": self.row_kernel, "round_kernel": self.round_kernel}
-        return {
-            "numbers": torch.tensor([self.row_step, *self.moves, self.updates], dtype=torch.float64),
-            **{name: kernel for name, kernel in kernels.items() if kernel is not None},
-        }
-
-
-def history_from(state: Any) -> FeatureHistory:
-    """Return the history that a state tells of."""
-    row_step, total, squares, updates = state["numbers"].tolist()
-    return FeatureHistory(
-        row_kernel=state.get("row_kernel"),
-        row_step=int(row_step),
-        round_kernel=state.get("round_kernel"),
-        moves=(total, squares),
-        updates=int(updates),
-    )

@@ -6,12 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -31,13 +27,3 @@ class Selected:
     def after(self, score: float, epoch: int, values: Sequence[float]) -> Selected:
         """Return the selection after another epoch."""
         return Selected(score, epoch, tuple(values)) if score > self.score else self
-
-    def state(self) -> Tensor:
-        """Return the selection as a tensor, for checkpoints."""
-        return torch.tensor([self.score, self.epoch, *self.values], dtype=torch.float64)
-
-
-def selected_again(state: Tensor) -> Selected:
-    """Return the selection that `state` turned into a tensor."""
-    score, epoch, *values = state.tolist()
-    return Selected(score, int(epoch), tuple(values))

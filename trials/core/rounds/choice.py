@@ -25,7 +25,8 @@ from trials.core.rounds.function_space import (
     refuse_large_kernel,
 )
 from trials.core.rounds.parameter_space import CachedRound, TangentRound
-from trials.core.rounds.round import Place, Problem, Round
+from trials.core.rounds.round import Problem, Round
+from trials.core.training.places import Place
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,6 +45,11 @@ class Switch(NamedTuple):
     from_step: int
     method: str
     reason: str
+
+    @property
+    def is_dual(self) -> bool:
+        """Whether its coordinates are those of function space."""
+        return self.method == "function_space"
 
 
 @dataclass(frozen=True)

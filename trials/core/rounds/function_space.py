@@ -22,17 +22,19 @@ import torch
 from torch import Tensor
 
 from trials.core.linearisation import Linearised
-from trials.core.losses.classification import SLOPES
 from trials.core.networks.chain import Opened
 from trials.core.parameters import Parameters, difference
 from trials.core.probes.tangent_kernel import tangent_kernel
 from trials.core.rounds.parameter_space import chain_of, opened_everywhere
-from trials.core.rounds.round import Place, Problem, Vector
+from trials.core.rounds.round import Problem
+from trials.core.training.places import Place, Vector
+from trials.core.training.slopes import Told
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int64
+    from jaxtyping import Float
 
     from trials.core.checkpoints import State
+    from trials.core.training.batches import Batch
 
 LARGEST_KERNEL_BYTES = 2**30
 _GIBIBYTE = 2**30
@@ -61,26 +63,34 @@ class FunctionSpaceRound:
         problem: What is trained on what.
         model: The linearisation.
         begun: Where the coordinates begin, in parameter space: its vectors are the basis.
+        damped: Whether something draws the parameters to the anchor, which is then a vector of the basis.
     """
 
     problem: Problem
     model: Linearised
     begun: Place
+    damped: bool = False
 
     @property
     def start(self) -> Place:
         """The basis vectors themselves."""
         return Place(self._unit(0), {name: self._unit(index) for index, name in enumerate(self.begun.memory, start=1)})
 
-    def gradient(self, point: Vector, batch: Int64[Tensor, " batch"]) -> Vector:
+    @cached_property
+    def anchor(self) -> Vector:
+        """The anchor: the last vector of a damped round's basis."""
+        return self._unit(len(self._basis) - 1)
+
+    def slope(self, point: Vector, batch: Batch, weights: Tensor | None = None) -> Told:
         """Return the gradient on a batch: its residuals, over the size of the batch, as dual weights."""
-        train = self.problem.train
+        train, rows = self.problem.train, batch.rows
         moved = point["basis"] - self.start.point["basis"]
-        by_kernel = (self._kernel[batch].flatten(0, 1) @ point["dual"].flatten()).view(len(batch), -1)
-        by_basis = torch.tensordot(moved, self._pushed[:, batch], 1)
-        residuals = SLOPES[self.problem.loss](self._outputs[batch] + by_kernel + by_basis, train.labels[batch])
-        dual = torch.zeros_like(point["dual"]).index_copy_(0, batch, residuals)
-        return {"basis": torch.zeros_like(moved), "dual": dual}
+        by_kernel = (self._kernel[rows].flatten(0, 1) @ point["dual"].flatten()).view(len(rows), -1)
+        by_basis = torch.tensordot(moved, self._pushed[:, rows], 1)
+        outputs = self._outputs[rows] + by_kernel + by_basis
+        residuals = self.problem.loss.sensitivity(outputs, train.labels[rows], weights)
+        dual = torch.zeros_like(point["dual"]).index_copy_(0, rows, residuals)
+        return Told({"basis": torch.zeros_like(moved), "dual": dual})
 
     def parameters(self, vector: Vector) -> Parameters:
         """Return a theta_b + b v_b + J^T w, by one reverse pass over the training samples."""
@@ -92,13 +102,13 @@ class FunctionSpaceRound:
         """Return the basis."""
         return self.begun.state()
 
-    @property
+    @cached_property
     def _basis(self) -> tuple[Parameters, ...]:
-        return (self.begun.point, *self.begun.memory.values())
+        return (self.begun.point, *self.begun.memory.values(), *([self.model.anchor] if self.damped else []))
 
     def _unit(self, index: int) -> Vector:
         train, first = self.problem.train, next(iter(self.begun.point.values()))
-        basis = first.new_zeros(1 + len(self.begun.memory))
+        basis = first.new_zeros(len(self._basis))
         basis[index] = 1
         return {"basis": basis, "dual": first.new_zeros(len(train), train.classes)}
 

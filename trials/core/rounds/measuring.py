@@ -7,27 +7,27 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from trials.core.augmentation.fixed_set import abreast
 from trials.core.divergence import refuse_divergence
 from trials.core.parameters import stacked
-from trials.core.probes.feature_history import FeatureHistory, history_from
+from trials.core.probes.feature_history import FeatureHistory
 from trials.core.probes.features import FeatureProbe, probes_abreast
 from trials.core.rounds.reading import Gauges, Reading
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trials.core.checkpoints import State
     from trials.core.data.examples import Examples
     from trials.core.parameters import Parameters
     from trials.core.rounds.choice import Switch
     from trials.core.rounds.round import Problem
-    from trials.core.rounds.training import Training
+    from trials.core.rounds.training import InRounds
     from trials.core.rows import Row
+    from trials.core.training.course import Moment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,27 +37,18 @@ class Past:
     Attributes:
         training_losses: The loss that is being minimised, of every row.
         features: Kernels of earlier rows.
-        stability: Number of the latest linearisation and its stability ratio. It is not saved: a trial that goes on
-            from a checkpoint finds it anew, from the same anchor.
+        stability: Stability ratio of the linearisation `told_of`.
+        told_of: Number of the latest linearisation whose stability ratio is known; 0 before the first.
     """
 
     training_losses: tuple[float, ...] = ()
     features: FeatureHistory = field(default_factory=FeatureHistory)
-    stability: tuple[int, float | None] | None = None
-
-    def state(self) -> State:
-        """Return the past as tensors by name."""
-        losses = torch.tensor(self.training_losses, dtype=torch.float64)
-        return {"training_losses": losses, "features": self.features.state()}
-
-
-def past_from(state: Any) -> Past:
-    """Return the past that a state tells of."""
-    return Past(training_losses=tuple(state["training_losses"].tolist()), features=history_from(state["features"]))
+    stability: float | None = None
+    told_of: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moment:
+class Stand:
     """Where a training stands among its rounds when a row is taken.
 
     Attributes:
@@ -100,6 +91,8 @@ class Instruments:
         reach: How far a gradient moves the parameters in the end, over itself: the rate, by momentum over what it does
             not keep; None where that depends on other gradients.
         measured_steps: Steps that have a row, whatever the rounds.
+        measured_rounds: Rounds, the first ones, that have a row at their end.
+        damping: What draws the parameters to the anchor.
     """
 
     problem: Problem
@@ -110,6 +103,8 @@ class Instruments:
     learning_rate: float
     reach: float | None
     measured_steps: AbstractSet[int]
+    measured_rounds: int = 0
+    damping: float = 0.0
 
     @cached_property
     def gauges(self) -> Gauges:
@@ -124,42 +119,39 @@ class Instruments:
             learning_rate=self.learning_rate,
         )
 
-    def row(
-        self, step: int, training: Training, past: Past, *, converged: bool | None, begins: bool, last: bool
-    ) -> tuple[Row, Past]:
-        """Return the row before `step` and the past that includes it.
+    def is_measured(self, now: Moment[InRounds, Past]) -> bool:
+        """Return whether a moment has a row: by its step, or as the end of one of the first rounds."""
+        if now.step in self.measured_steps:
+            return True
+        return now.trained.linearisations <= self.measured_rounds and now.standing.ends
 
-        Args:
-            step: Steps done.
-            training: Where training is.
-            past: What earlier rows left.
-            converged: Whether the round has reached the tolerance; None if there is none.
-            begins: Whether the next round begins here.
-            last: Whether training ends here.
+    def row(self, now: Moment[InRounds, Past]) -> tuple[Row, Past]:
+        """Return the row of a moment and the past that includes it.
 
         Raises:
             Diverged: A measurement is not finite, or the training loss stays far above its initial value.
         """
-        moment = Moment(
-            step=step,
-            linearisations=training.linearisations,
-            begun=training.begun,
-            longest=training.longest,
-            method=training.method,
-            converged=converged,
-            begins=begins,
-            last=last,
+        trained = now.trained
+        stand = Stand(
+            step=now.step,
+            linearisations=trained.linearisations,
+            begun=trained.begun,
+            longest=trained.longest,
+            method=trained.method,
+            converged=now.standing.converged,
+            begins=now.standing.ends,
+            last=now.last,
         )
-        model = training.round.model
-        (reading,) = self.gauges.read(model, training.parameters, training.path, begins=begins)
-        stability = self.gauges.stability(model.anchor)[0] if self.lacks_stability(moment, past) else None
-        return self.told(moment, past, reading, stability)
+        model = trained.round.model
+        (reading,) = self.gauges.read(model, now.parameters, trained.path, begins=stand.begins)
+        stability = self.gauges.stability(model.anchor)[0] if self.lacks_stability(stand, now.past) else None
+        return self.told(stand, now.past, reading, stability)
 
-    def lacks_stability(self, moment: Moment, past: Past) -> bool:
+    def lacks_stability(self, moment: Stand, past: Past) -> bool:
         """Return whether no earlier row has told the stability ratio of the present linearisation."""
-        return self.probe is not None and (past.stability is None or past.stability[0] != moment.number)
+        return self.probe is not None and past.told_of != moment.number
 
-    def told(self, moment: Moment, past: Past, reading: Reading, stability: float | None) -> tuple[Row, Past]:
+    def told(self, moment: Stand, past: Past, reading: Reading, stability: float | None) -> tuple[Row, Past]:
         """Return the row of what has been read, and the past that includes it.
 
         Args:
@@ -174,8 +166,8 @@ class Instruments:
         step, updates = moment.step, moment.number - 1
         losses = (*past.training_losses, reading.fits["train_loss_lin"])
         refuse_divergence({"step": step, **reading.fits, **reading.moved}, losses, last=moment.last)
-        if past.stability is not None and past.stability[0] == moment.number:
-            stability = past.stability[1]
+        if past.told_of == moment.number:
+            stability = past.stability
         history, of_history = past.features, {}
         if reading.kernel is not None:
             of_history = history.columns(reading.kernel, step, updates)
@@ -198,16 +190,18 @@ class Instruments:
             "round_converged": converged,
             "status": "budget" if converged is None else "converged" if converged else "unconverged",
         }
-        known = (moment.linearisations + 1, reading.next_stability) if moment.begins else (moment.number, stability)
-        return row, Past(training_losses=losses, features=history, stability=known)
+        told_of, known = (
+            (moment.linearisations + 1, reading.next_stability) if moment.begins else (moment.number, stability)
+        )
+        return row, Past(training_losses=losses, features=history, stability=known, told_of=told_of)
 
-    def _effective_damping(self, moment: Moment) -> float | None:
+    def _effective_damping(self, moment: Stand) -> float | None:
         """Return 1 / (reach k): k gradient steps on squared error filter a kernel's modes about as damping by it does.
 
         Source: Ali, Kolter, Tibshirani, arXiv 1810.10082, section 2 (gradient flow for time t and ridge 1 / t).
         """
         longest = max(moment.longest, moment.step - moment.begun)
-        return 1 / (self.reach * longest) if longest and self.reach else None
+        return self.damping + 1 / (self.reach * longest) if longest and self.reach else None
 
 
 def gauges_abreast(instruments: Sequence[Instruments]) -> Gauges:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,14 +12,16 @@ from trials.core.gradients import linearised_gradient
 from trials.core.linearisation import Linearised
 from trials.core.networks.chain import Chain, Opened, joined
 from trials.core.parameters import Parameters, difference
-from trials.core.rounds.round import Place, Problem
+from trials.core.rounds.round import Problem
+from trials.core.training.places import Place
+from trials.core.training.slopes import Told
 
 if TYPE_CHECKING:
-    from jaxtyping import Int64
     from torch import Tensor
 
     from trials.core.checkpoints import State
     from trials.core.data.examples import TrainingSet
+    from trials.core.training.batches import Batch
 
 _CHUNK = 128
 
@@ -32,10 +34,14 @@ class TangentRound:
     model: Linearised
     start: Place
 
-    def gradient(self, point: Parameters, batch: Int64[Tensor, " batch"]) -> Parameters:
+    @property
+    def anchor(self) -> Parameters:
+        """The anchor, which is its own coordinates."""
+        return self.model.anchor
+
+    def slope(self, point: Parameters, batch: Batch, weights: Tensor | None = None) -> Told:
         """Return the gradient on a batch; at the anchor itself it is that of the network, at its price."""
-        shown = self.problem.train.at(batch)
-        return self.model.gradient(point, shown.inputs, shown.labels, self.problem.loss)
+        return self.model.slope(point, batch, self.problem.loss, weights)
 
     def parameters(self, vector: Parameters) -> Parameters:
         """Return the vector, which is its own coordinates."""
@@ -58,15 +64,22 @@ class CachedRound:
     model: Linearised
     start: Place
 
-    def gradient(self, point: Parameters, batch: Int64[Tensor, " batch"]) -> Parameters:
+    @property
+    def anchor(self) -> Parameters:
+        """The anchor, which is its own coordinates."""
+        return self.model.anchor
+
+    def slope(self, point: Parameters, batch: Batch, weights: Tensor | None = None) -> Told:
         """Return the gradient on a batch."""
-        train, loss = self.problem.train, self.problem.loss
-        if point is self.model.anchor:
-            shown = train.at(batch)
-            return self.model.gradient(point, shown.inputs, shown.labels, loss)
-        anchor, opened = self.model.anchor, self._opened.at(batch)
-        displacement = difference(point, anchor)
-        return linearised_gradient(chain_of(self.model), anchor, displacement, opened, train.labels[batch], loss)
+        train, loss, anchor = self.problem.train, self.problem.loss, self.model.anchor
+        if point is anchor:
+            return self.model.slope(point, batch, loss, weights)
+        of_outputs = (
+            partial(loss.sensitivity, weights=weights) if weights is not None else loss.slope or loss.sensitivity
+        )
+        opened, displacement = self._opened.at(batch.rows), difference(point, anchor)
+        labels = train.labels[batch.rows]
+        return Told(linearised_gradient(chain_of(self.model), anchor, displacement, opened, labels, of_outputs))
 
     def parameters(self, vector: Parameters) -> Parameters:
         """Return the vector, which is its own coordinates."""

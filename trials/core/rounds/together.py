@@ -11,7 +11,7 @@ twin as far as from its companions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING
@@ -23,20 +23,18 @@ from trials.core.linearisation import Linearised, linearised
 from trials.core.networks.chain import Chain
 from trials.core.networks.fixed_layers import Flatten, Relu
 from trials.core.networks.layers import Linear
-from trials.core.rounds.measuring import Moment, Past, gauges_abreast
+from trials.core.rounds.measuring import Past, Stand, gauges_abreast
 from trials.core.rounds.parameter_space import chain_of
 from trials.core.rounds.stack import Stack, stack_of
 from trials.core.rows import Diverged, Row
 
 if TYPE_CHECKING:
-    from jaxtyping import Int64
-    from torch import Tensor
-
     from trials.core.probes.features import FeatureProbe
-    from trials.core.rounds.choice import Methods
     from trials.core.rounds.measuring import Instruments
     from trials.core.rounds.reading import Gauges
-    from trials.core.rounds.training import Calendar, Descent
+    from trials.core.rounds.training import Rounds
+    from trials.core.training.batches import Draw
+    from trials.core.training.descent import Descent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,22 +44,18 @@ class Lane:
     Attributes:
         index: Its place among those that were asked for.
         instruments: What its rows are measured with.
-        calendar: When its rounds end; by their length alone.
+        rounds: When they end, by their length alone, and how steps would be computed if it trained by itself.
         descent: How its steps follow from gradients.
-        methods: How its steps would be computed if it trained by itself.
         steps: Its last step.
-        measured_rounds: Rounds that have a row at their end.
-        batch: Step -> its batch of training samples.
+        draw: Step -> its training samples.
     """
 
     index: int
     instruments: Instruments
-    calendar: Calendar
+    rounds: Rounds
     descent: Descent
-    methods: Methods
     steps: int
-    measured_rounds: int
-    batch: Callable[[int], Int64[Tensor, " batch"]]
+    draw: Draw
 
 
 @dataclass(frozen=True)
@@ -75,19 +69,19 @@ class _Counts:
     longest: int = 0
 
     def is_over(self, step: int) -> bool:
-        return self.lane.calendar.is_over(step, self.begun)
+        return self.lane.rounds.calendar.is_over(step, self.begun)
 
     def is_measured(self, step: int) -> bool:
-        of_round = self.linearisations <= self.lane.measured_rounds and self.is_over(step)
+        of_round = self.linearisations <= self.lane.instruments.measured_rounds and self.is_over(step)
         return of_round or step in self.lane.instruments.measured_steps
 
-    def moment(self, step: int) -> Moment:
-        return Moment(
+    def moment(self, step: int) -> Stand:
+        return Stand(
             step=step,
             linearisations=self.linearisations,
             begun=self.begun,
             longest=self.longest,
-            method=self.lane.methods.at(max(0, step - 1 - self.begun)),
+            method=self.lane.rounds.methods.at(max(0, step - 1 - self.begun)),
             converged=None,
             begins=self.is_over(step),
             last=step == self.lane.steps,
@@ -113,8 +107,12 @@ def trained_together(lanes: Sequence[Lane]) -> Iterator[tuple[int, Row | Diverge
     problem, descent = lanes[0].instruments.problem, lanes[0].descent
     chain = _of_several(linearised(problem.network.forward, {}))
     train = abreast([lane.instruments.problem.train for lane in lanes])
-    initial, rates = [lane.instruments.initial for lane in lanes], [lane.descent.learning_rate for lane in lanes]
-    counts, stack = [_Counts(lane, Past()) for lane in lanes], stack_of(initial, rates, descent.rule)
+    initial, rates = [lane.instruments.initial for lane in lanes], [float(lane.descent.rate(0)) for lane in lanes]
+    dampings = [lane.rounds.damping for lane in lanes]
+    counts, stack = (
+        [_Counts(lane, Past()) for lane in lanes],
+        stack_of(initial, rates, dampings, descent.rule.beginning),
+    )
     for step in count():
         measured = [place for place, each in enumerate(counts) if each.is_measured(step)]
         lost = set[int]()
@@ -134,7 +132,7 @@ def trained_together(lanes: Sequence[Lane]) -> Iterator[tuple[int, Row | Diverge
             stack = stack.linearised_anew(due)
             for place in due:
                 counts[place] = _begun(counts[place], step)
-        batch = torch.stack([each.lane.batch(step) for each in counts])
+        batch = torch.stack([each.lane.draw(step) for each in counts])
         stack = stack.stepped(chain, descent, problem.loss, train.at(batch))
 
 

@@ -1,25 +1,31 @@
-"""Training as a sequence of rounds: where it is, how a step moves it on, and what of it a checkpoint holds."""
+"""Training in rounds: the network's linearisation, renewed every K steps, as what is trained."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
 from trials.core.linearisation import linearised
-from trials.core.optimisers.sgd import sgd_step
 from trials.core.parameters import Parameters, difference
 from trials.core.probes.movement import PARTS, lengths
 from trials.core.rounds.choice import METHODS, Methods, Switch
-from trials.core.rounds.round import Place, Problem, Round, gradient_norm
+from trials.core.rounds.round import Problem, Round, RoundLoss, gradient_norm
+from trials.core.training.places import Place
+from trials.core.training.plain import Plain
 
 if TYPE_CHECKING:
-    from jaxtyping import Float64, Int64
+    from jaxtyping import Float64
     from torch import Tensor
 
     from trials.core.checkpoints import State
-    from trials.core.optimisers.rules import Memory, Rule
+    from trials.core.linearisation import Linearised
+    from trials.core.networks.network import Forward
+    from trials.core.optimisers.rules import Memory
+    from trials.core.training.batches import Batch
+    from trials.core.training.places import Vector
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +40,9 @@ class Calendar:
     """
 
     interval: int
-    warm_steps: int
-    tolerance: float
-    check_every: int
+    warm_steps: int = 0
+    tolerance: float = 0.0
+    check_every: int = 1
 
     def is_over(self, step: int, begun: int) -> bool:
         """Return whether the round that began at step `begun` ends at `step` by its length."""
@@ -57,129 +63,183 @@ def unified_lengths(interval: float, steps: float, warm_steps: float) -> tuple[f
 
 
 @dataclass(frozen=True, kw_only=True)
-class Descent:
-    """How a step follows from a gradient.
+class Rounds:
+    """What all rounds of a training have in common.
 
     Attributes:
-        rule: The optimiser's rule.
-        learning_rate: Length of a step along the rule's direction.
-        weight_decay: Multiple of the parameters added to the gradient.
-        forgets: Whether the rule begins anew with each round.
+        problem: What is trained on what.
+        calendar: When a round ends.
+        methods: How its steps are computed as it grows older.
+        damping: lambda of lambda / 2 ||theta - anchor||^2, which a round minimises beside the loss.
+        forgotten: Parameters -> the memory with which each round begins anew; None where it is kept.
     """
 
-    rule: Rule
-    learning_rate: float
-    weight_decay: float
-    forgets: bool
+    problem: Problem
+    calendar: Calendar
+    methods: Methods
+    damping: float = 0.0
+    forgotten: Callable[[Parameters], Memory] | None = None
 
-    def step(self, place: Place, gradient: Parameters) -> Place:
-        """Return the place after one step."""
-        direction, memory = self.direction(place.point, gradient, place.memory)
-        return Place(sgd_step(place.point, direction, self.learning_rate), memory)
-
-    def direction(self, point: Parameters, gradient: Parameters, memory: Memory) -> tuple[Parameters, Memory]:
-        """Return the direction of a step, against which it goes, and what the rule remembers of it."""
-        if self.weight_decay:
-            gradient = {
-                name: torch.add(value, point[name], alpha=self.weight_decay) for name, value in gradient.items()
-            }
-        return self.rule.direction(gradient, memory)
+    def round(self, method: Switch, model: Linearised, place: Place) -> Round:
+        """Return a round, or the rest of one, that begins at a place of parameter space."""
+        begin = METHODS[method.method]
+        return (
+            begin(self.problem, model, place, damped=True)
+            if self.damping and method.is_dual
+            else begin(self.problem, model, place)
+        )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """Where a training is at the beginning of a step.
+class Standing:
+    """Where a training stands in its round at the beginning of a step.
 
     Attributes:
+        ends: Whether the next round begins here.
+    """
+
+    __slots__ = ("_converged", "_in_rounds", "_place", "ends")
+
+    def __init__(self, in_rounds: InRounds, step: int, place: Place) -> None:
+        calendar, begun = in_rounds.rounds.calendar, in_rounds.begun
+        self._in_rounds, self._place = in_rounds, place
+        self._converged: bool | None = None
+        self.ends = calendar.is_over(step, begun) or (calendar.is_checked(step, begun) and bool(self.converged))
+
+    @property
+    def converged(self) -> bool | None:
+        """Whether the gradient of what the round minimises is within the tolerance; None if there is none.
+
+        It takes a pass through the training set, when it is first asked for.
+        """
+        rounds, point = self._in_rounds.rounds, self._place.point
+        if self._converged is None and rounds.calendar.tolerance > 0:
+            samples, device = len(rounds.problem.train), self._in_rounds.path.device
+            norm = gradient_norm(self._in_rounds.round, point, samples, device, rounds.damping)
+            self._converged = bool(norm <= rounds.calendar.tolerance)
+        return self._converged
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class InRounds:
+    """The linearisation that is trained, and how it came about.
+
+    Attributes:
+        rounds: What all rounds have in common.
         method: How the steps of the round are computed.
         round: The round that the last step belonged to.
-        place: Where training is, in the round's coordinates.
         linearisations: How often the network was linearised so far; 0 before the first step.
         begun: Step at which the round began.
         longest: Steps of the longest of the earlier rounds.
         path: Lengths that the earlier rounds covered, added up; see `lengths`.
     """
 
+    rounds: Rounds
     method: Switch
     round: Round
-    place: Place
     linearisations: int
     begun: int
     longest: int
     path: Float64[Tensor, " parts"]
 
     @property
-    def parameters(self) -> Parameters:
-        """The parameters."""
-        return self.round.parameters(self.place.point)
+    def forward(self) -> Forward:
+        """The network."""
+        return self.rounds.problem.network.forward
 
-    def stepped(self, descent: Descent, batch: Int64[Tensor, " batch"]) -> Training:
-        """Return the training after a step on a batch."""
-        gradient = self.round.gradient(self.place.point, batch)
-        return replace(self, place=descent.step(self.place, gradient))
+    def parameters(self, point: Vector) -> Parameters:
+        """Return the parameters at a point of the round's coordinates."""
+        return self.round.parameters(point)
 
-    def converged(self, tolerance: float, samples: int) -> bool:
-        """Return whether the training gradient of the round's linearisation is at most `tolerance`."""
-        return bool(gradient_norm(self.round, self.place.point, samples, self.path.device) <= tolerance)
+    def on(self, batch: Batch) -> RoundLoss:
+        """Return the loss of a batch."""
+        return RoundLoss(self.round, batch, self.rounds.damping)
 
-    def linearised_anew(self, problem: Problem, descent: Descent, method: Switch, step: int) -> Training:
-        """Return the training at the beginning of a round that starts where the last one ended."""
-        place = self.place.each(self.round.parameters)
-        if descent.forgets:
-            place = Place(place.point, descent.rule.beginning(place.point))
-        round_ = METHODS[method.method](problem, linearised(problem.network.forward, place.point), place)
-        path = self.path + lengths(difference(place.point, self.round.model.anchor))
-        return Training(
+    def standing(self, step: int, place: Place) -> Standing:
+        """Return where the round stands before a step."""
+        return Standing(self, step, place)
+
+    def renewed(self, step: int, place: Place, standing: Standing) -> tuple[Self, Place]:
+        """Return what a step trains and where it begins: the round, a new one, or the same by another method."""
+        if standing.ends:
+            return self._linearised_anew(step, place)
+        method = self.rounds.methods.at(step - self.begun)
+        return (self, place) if method == self.method else self._carried_on(method, place)
+
+    def _linearised_anew(self, step: int, place: Place) -> tuple[Self, Place]:
+        place, rounds = place.each(self.round.parameters), self.rounds
+        if rounds.forgotten:
+            place = Place(place.point, rounds.forgotten(place.point))
+        method = rounds.methods.at(0)
+        round_ = rounds.round(method, linearised(self.forward, place.point), place)
+        renewed = InRounds(
+            rounds=rounds,
             method=method,
             round=round_,
-            place=round_.start,
             linearisations=self.linearisations + 1,
             begun=step,
             longest=max(self.longest, step - self.begun),
-            path=path,
+            path=self.path + lengths(difference(place.point, self.round.model.anchor)),
         )
+        return renewed, round_.start
 
-    def carried_on(self, problem: Problem, method: Switch) -> Training:
-        """Return the training with the rest of its round computed by another method."""
-        place = self.place.each(self.round.parameters)
-        round_ = METHODS[method.method](problem, self.round.model, place)
-        return replace(self, method=method, round=round_, place=round_.start)
+    def _carried_on(self, method: Switch, place: Place) -> tuple[Self, Place]:
+        """Return the rest of the round computed by another method."""
+        round_ = self.rounds.round(method, self.round.model, place.each(self.round.parameters))
+        return replace(self, method=method, round=round_), round_.start
 
-    def state(self) -> State:
+    def state(self, place: Place) -> State:
         """Return all that the steps to come depend on. Without the anchor a resumed trial would re-linearise."""
         counts = {"linearisations": self.linearisations, "begun": self.begun, "longest": self.longest}
         return {
             "anchor": self.round.model.anchor,
             "basis": self.round.state(),
-            "now": self.place.state(),
+            "now": place.state(),
             "path": self.path,
             **{name: torch.tensor(count) for name, count in counts.items()},
         }
 
+    def restored(self, place: Place, state: Any, step: int) -> tuple[Self, Place]:
+        """Return what is trained, and where it is, as a state of the beginning of `step` tells."""
+        begun = int(state["begun"])
+        # At its first step a round's method has not been asked yet: the state is still the last round's.
+        method = self.rounds.methods.at(max(0, step - 1 - begun))
+        model = linearised(self.forward, state["anchor"])
+        restored = InRounds(
+            rounds=self.rounds,
+            method=method,
+            round=self.rounds.round(method, model, _place(state.get("basis") or state["now"])),
+            linearisations=int(state["linearisations"]),
+            begun=begun,
+            longest=int(state["longest"]),
+            path=state["path"],
+        )
+        return restored, _place(state["now"])
 
-def at_initialisation(problem: Problem, initial: Parameters, descent: Descent, methods: Methods) -> Training:
-    """Return the training before its first step."""
-    place, method = Place(initial, descent.rule.beginning(initial)), methods.at(0)
-    round_ = METHODS[method.method](problem, linearised(problem.network.forward, initial), place)
+
+def in_rounds(rounds: Rounds, place: Place) -> tuple[InRounds, Place]:
+    """Return what is trained before the first step, and where it is."""
+    method, initial = rounds.methods.at(0), place.point
+    round_ = rounds.round(method, linearised(rounds.problem.network.forward, initial), place)
     path = torch.zeros(len(PARTS), dtype=torch.float64, device=next(iter(initial.values())).device)
-    return Training(method=method, round=round_, place=round_.start, linearisations=0, begun=0, longest=0, path=path)
+    return InRounds(
+        rounds=rounds, method=method, round=round_, linearisations=0, begun=0, longest=0, path=path
+    ), round_.start
 
 
-def restored(problem: Problem, state: State, methods: Methods, step: int) -> Training:
-    """Return the training that a state of the beginning of `step` tells of."""
-    saved: Any = state
-    begun = int(saved["begun"])
-    # At its first step a round's method has not been asked yet: the state is still the last round's.
-    method = methods.at(max(0, step - 1 - begun))
-    start = saved.get("basis") or saved["now"]
-    return Training(
-        method=method,
-        round=METHODS[method.method](problem, linearised(problem.network.forward, saved["anchor"]), _place(start)),
-        place=_place(saved["now"]),
-        linearisations=int(saved["linearisations"]),
-        begun=begun,
-        longest=int(saved["longest"]),
-        path=saved["path"],
+def renewed_every(
+    interval: int, problem: Problem, place: Place, *, damping: float = 0.0
+) -> tuple[Plain | InRounds, Place]:
+    """Return the network itself for an interval of 1, else its linearisation renewed every `interval` steps.
+
+    The two are one training where a step asks for the slope at its beginning alone. A direction that asks elsewhere, as
+    sharpness-aware ones do, is told of the linearisation there, whose features do not move: at an interval of 1 it is
+    the network that they are to be told of.
+    """
+    if interval == 1:
+        return Plain(problem.network.forward, problem.loss), place
+    methods = Methods((Switch(0, "jvp", "one method serves every network"),))
+    return in_rounds(
+        Rounds(problem=problem, calendar=Calendar(interval=interval), methods=methods, damping=damping), place
     )
 
 

@@ -5,25 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
-
-import torch
+from typing import TYPE_CHECKING
 
 from trials.core.layer_groups.drift import relative_drifts
+from trials.core.layer_groups.forward import network_at
 from trials.core.layer_groups.residual import PARTS
 from trials.core.layer_groups.sensitivity import sensitivities
-from trials.core.layer_groups.training import measured, nothing_seen, restore, seen_fit, state_of
+from trials.core.layer_groups.training import measured, seen_fit
 from trials.core.rows import Measurement, Value
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trials.core.checkpoints import State
-    from trials.core.context import TrialContext
     from trials.core.layer_groups.freezing import Freezing
     from trials.core.layer_groups.groups import LayerGroups
-    from trials.core.layer_groups.training import Optimiser
     from trials.core.spurious.image_sets import Views
+    from trials.core.training.course import Moment
 
 LOST_BELOW = 0.6
 """Accuracy on clean images below which the right features count as lost."""
@@ -84,10 +81,11 @@ class Instruments:
     views: Views
     inputs: Views
 
-    def row(self, seen: Tensor, *, first: bool, last: bool) -> dict[str, Value]:
-        """Return what is measured; `seen` is what the steps since the last row add up to."""
-        train = seen_fit(seen) if not first else None
-        ends = self._sensitivities() if first or last else {}
+    def row(self, now: Moment) -> dict[str, Value]:
+        """Return what is measured at a moment."""
+        network_at(now)
+        train = None if now.seen is None else seen_fit(now.seen)
+        ends = self._sensitivities() if now.step == 0 or now.last else {}
         return {
             "train_loss": train and train.loss,
             "train_acc": train and train.accuracy,
@@ -97,7 +95,7 @@ class Instruments:
             "num_frozen": self.freezing.num_frozen,
             "prefix_cached": self.start > 0,
             **ends,
-            **(self._drifts() if last else {}),
+            **(self._drifts() if now.last else {}),
         }
 
     def _accuracies(self) -> dict[str, Value]:
@@ -119,29 +117,6 @@ class Instruments:
 
 @dataclass(frozen=True, kw_only=True)
 class Past:
-    """What rows to come depend on beside the network.
+    """What earlier rows leave for later ones: epochs at the first row below `LOST_BELOW`; None if there was none."""
 
-    Attributes:
-        seen: What the steps since the last row add up to.
-        lost: Epochs at the first row below `LOST_BELOW`; None if there was none.
-    """
-
-    seen: Tensor
     lost: float | None = None
-
-
-def beginning(groups: LayerGroups, optimiser: Optimiser, context: TrialContext) -> tuple[int, Past]:
-    """Return the step to begin with and the past, and put the network and its optimiser where they were then."""
-    found = context.checkpoints.restored(context.device)
-    if found is None:
-        return 0, Past(seen=nothing_seen(context.device))
-    state: Any = found.state
-    restore(groups, optimiser, state["training"])
-    lost = float(state["lost"])
-    return found.step, Past(seen=state["seen"], lost=None if lost < 0 else lost)
-
-
-def saved(groups: LayerGroups, optimiser: Optimiser, past: Past) -> State:
-    """Return all that the steps and rows to come depend on."""
-    lost = torch.tensor(-1.0 if past.lost is None else past.lost, dtype=torch.float64)
-    return {"training": state_of(groups, optimiser), "seen": past.seen, "lost": lost}

@@ -1,0 +1,96 @@
+"""Layer groups as a function of the parameters that train, for training cores that know no modules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from trials.core.networks.network import Network
+from trials.core.rounds.round import Problem
+from trials.core.rounds.training import renewed_every
+from trials.core.training.places import Place
+from trials.core.training.plain import Plain
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trials.core.layer_groups.groups import LayerGroups
+    from trials.core.losses.loss import Loss
+    from trials.core.optimisers.rules import Rule
+    from trials.core.parameters import Parameters
+    from trials.core.training.course import Moment, Trained
+
+
+@dataclass(frozen=True, eq=False)
+class GroupsForward:
+    """A network in training mode as a function of its trained parameters, of activations after the first `start` parts.
+
+    At its own parameters, the very same mapping, the network itself runs, and its running statistics move. Anywhere
+    else (up a slope, on a linearisation) they are read and stay.
+
+    Attributes:
+        groups: The network.
+        own: Its parameters that train, which a step changes in place.
+        start: How many parts inputs have passed already.
+    """
+
+    groups: LayerGroups
+    own: Parameters
+    start: int = 0
+
+    def __call__(self, parameters: Parameters, inputs: Tensor) -> Tensor:
+        if not self.groups.training:
+            self.groups.train()
+        if parameters is self.own:
+            return self.groups(inputs, self.start)
+        buffers = {name: value.clone() for name, value in self.groups.named_buffers()}
+        return functional_call(self.groups, {**parameters, **buffers}, (inputs, self.start))
+
+    @property
+    def couples_samples(self) -> bool:
+        """Whether the outputs of a sample in training depend on its batch, so that it has no linearisation."""
+        self.groups.train()
+        return any(isinstance(module, _BatchNorm) and module.training for module in self.groups.modules())
+
+
+def network_at(now: Moment[Any, Any]) -> LayerGroups:
+    """Return the network of a training of layer groups where it is, for whoever measures modules."""
+    forward, parameters = now.trained.forward, now.parameters
+    if parameters is not forward.own:
+        with torch.no_grad():
+            for name, value in forward.own.items():
+                value.copy_(parameters[name])
+    return forward.groups
+
+
+def of_groups(
+    groups: LayerGroups, loss: Loss, rule: Rule, *, start: int = 0, interval: int = 1, damping: float = 0.0
+) -> tuple[Trained, Place]:
+    """Return what of a network is not frozen as what is trained, and where it is: in place, or on its linearisation.
+
+    Args:
+        groups: The network.
+        loss: What is minimised.
+        rule: What remembers something from step to step.
+        start: How many parts inputs have passed already.
+        interval: Steps between its linearisations; 1 trains the network itself.
+        damping: What draws the parameters to where it was linearised.
+
+    Raises:
+        ValueError: Batch normalisation makes the linearisation of a sample depend on its batch.
+    """
+    own = {name: each for name, each in groups.named_parameters() if each.requires_grad}
+    forward = GroupsForward(groups, own, start)
+    values = {name: value.detach().clone() for name, value in own.items()}
+    memory = rule.beginning(values)
+    if interval == 1:
+        return Plain(forward, loss, dict(groups.named_buffers())), Place(own, memory)
+    if forward.couples_samples:
+        raise ValueError("batch normalisation by batches leaves no linearisation of a sample: keep its statistics")
+    network = Network(shapes={name: tuple(value.shape) for name, value in own.items()}, forward=forward)
+    problem = Problem(network=network, train=None, loss=loss)
+    return renewed_every(interval, problem, Place(values, memory), damping=damping)

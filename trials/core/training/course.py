@@ -1,0 +1,170 @@
+"""The course of a training: its steps, and the moments between them at which rows are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
+
+from trials.core.training.states import as_state, from_state
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trials.core.checkpoints import State
+    from trials.core.context import TrialContext
+    from trials.core.training.batches import Batch, Sees
+    from trials.core.training.descent import Step
+    from trials.core.training.places import Place, Vector
+    from trials.core.training.slopes import BatchLoss, Forward, Told
+
+Tally = Callable[["Batch", "Told"], "Tensor"]
+"""What a step adds to the sums that the next row reads: (what it saw, what that told before it) -> numbers."""
+Note = Callable[["Told"], "Tensor"]
+"""What a row reads of the last step alone; asked only where there is a row, or a checkpoint."""
+Noted = Callable[[], "Tensor | None"]
+
+
+class Trained(Protocol):
+    """What is trained, which only a renewal changes: the network itself, its linearisation, any function of a point."""
+
+    @property
+    def forward(self) -> Forward:
+        """The network, as a function of what trains."""
+
+    def parameters(self, point: Vector) -> Vector:
+        """Return what trains at a point of the coordinates in which steps are taken."""
+
+    def on(self, batch: Batch) -> BatchLoss:
+        """Return the loss of a batch as a function of the point."""
+
+    def standing(self, step: int, place: Place) -> Any:
+        """Return where training stands before a step: whether what is trained is renewed there."""
+
+    def renewed(self, step: int, place: Place, standing: Any) -> tuple[Self, Place]:
+        """Return what a step trains, and where it begins."""
+
+    def state(self, place: Place) -> State:
+        """Return all that the steps to come depend on."""
+
+    def restored(self, place: Place, state: Any, step: int) -> tuple[Self, Place]:
+        """Return what is trained, and where it is, as a state of the beginning of `step` tells."""
+
+
+T = TypeVar("T", bound=Trained)
+P = TypeVar("P")
+
+
+class Moment(Generic[T, P]):
+    """The beginning of a step at which a row may be measured.
+
+    Attributes:
+        step: Steps done.
+        last: Whether training ends here.
+        trained: What the last step trained.
+        place: Where it led.
+        seen: What the steps since the sums began anew add up to; None before the first of them.
+        noted: Returns what is noted of the last step alone; None before the first.
+        past: What earlier rows left for later ones. A recipe puts there what this row leaves.
+    """
+
+    __slots__ = ("_standing", "last", "noted", "past", "place", "seen", "step", "trained")
+
+    def __init__(
+        self, step: int, begun: tuple[T, Place], seen: Tensor | None, noted: Noted, past: P, *, last: bool
+    ) -> None:
+        self.step, self.last, self.seen, self.noted, self.past = step, last, seen, noted, past
+        self.trained, self.place = begun
+        self._standing: Any = _UNKNOWN
+
+    @property
+    def standing(self) -> Any:
+        """See `Trained.standing`."""
+        if self._standing is _UNKNOWN:
+            self._standing = self.trained.standing(self.step, self.place)
+        return self._standing
+
+    @property
+    def parameters(self) -> Vector:
+        """What trains, where it is."""
+        return self.trained.parameters(self.place.point)
+
+
+_UNKNOWN = object()
+
+
+def course(
+    begun: tuple[T, Place],
+    step: Step,
+    sees: Sees,
+    *,
+    steps: int,
+    rows_at: Callable[[Moment[T, P]], bool],
+    context: TrialContext,
+    past: P,
+    tally: Tally | None = None,
+    note: Note | None = None,
+    sums_at: Callable[[int], bool] | None = None,
+    ends_at: Callable[[Moment[T, P]], bool] | None = None,
+) -> Iterator[Moment[T, P]]:
+    """Train, and yield the moments at which rows are measured; from a checkpoint where there is one.
+
+    What a moment gives is what the last step trained, before anything is renewed. Whatever decides a row is a function
+    of the step and of the state that a checkpoint keeps, so that rows are the same wherever a training is broken off.
+
+    Args:
+        begun: What is trained and where it is, before the first step.
+        step: How it is moved by the loss of a batch.
+        sees: Step -> what it sees.
+        steps: The last step.
+        rows_at: Whether a row is measured at a moment.
+        context: Where checkpoints are kept.
+        past: What rows leave for later ones, before the first: a frozen dataclass of numbers and tensors.
+        tally: What a step adds to `Moment.seen`; None for nothing.
+        note: What `Moment.noted` returns of the last step; None for nothing.
+        sums_at: Whether these sums begin anew after a step's row, if it has one; None wherever there was a row.
+        ends_at: Whether training ends at a moment before `steps`; asked before its row.
+    """
+    start, begun, seen, noted, past = _beginning(begun, past, context)
+    for number in range(start, steps + 1):
+        now = Moment(number, begun, seen, noted, past, last=number == steps)
+        if ends_at is not None and not now.last:
+            now.last = ends_at(now)
+        context.checkpoints.offer(number, partial(_saved, now), last=now.last)
+        shown = rows_at(now)
+        if shown:
+            yield now
+            past = now.past
+        if now.last:
+            return
+        if shown if sums_at is None else sums_at(number):
+            seen = None
+        trained, place = now.trained.renewed(number, now.place, now.standing)
+        batch = sees(number)
+        place, told = step(trained.on(batch), place, number)
+        begun = trained, place
+        if note is not None:
+            noted = partial(note, told)
+        if tally is not None:
+            seen = tally(batch, told) if seen is None else seen + tally(batch, told)
+
+
+def _saved(now: Moment[T, P]) -> State:
+    beside = {"seen": now.seen, "noted": now.noted()}
+    kept = {name: value for name, value in beside.items() if value is not None}
+    return {"training": now.trained.state(now.place), "past": as_state(now.past), **kept}
+
+
+def _beginning(
+    begun: tuple[T, Place], past: P, context: TrialContext
+) -> tuple[int, tuple[T, Place], Tensor | None, Noted, P]:
+    found = context.checkpoints.restored(context.device)
+    if found is None:
+        return 0, begun, None, _nothing, past
+    state: Any = found.state
+    restored, noted = begun[0].restored(begun[1], state["training"], found.step), state.get("noted")
+    return found.step, restored, state.get("seen"), lambda: noted, from_state(past, state.get("past", {}))
+
+
+def _nothing() -> None:
+    return None
