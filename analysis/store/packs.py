@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from analysis.core import layout
-from analysis.core.common_columns import OUTCOMES, TIME
-from analysis.core.errors import CorruptedPart, KeyAbsent
-from analysis.core.parquet import decoded, encoded_pack
-from analysis.core.schema import StudySchema
-from analysis.core.storage import Storage
+from analysis.store import layout
+from analysis.store.common_columns import OUTCOMES, TIME
+from analysis.store.errors import CorruptedPart, KeyAbsent
+from analysis.store.parquet import decoded, encoded_pack
+from analysis.store.schema import StudySchema
+from analysis.store.storage import Storage
 
 Row = Mapping[str, Any]
 

@@ -11,20 +11,20 @@ from typing import Any, Self, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.core import packs, sql, stages, sweeps
-from analysis.core.check import Finding, findings
-from analysis.core.checkpoints import Checkpoints
-from analysis.core.compaction import Compaction, compact, remove
-from analysis.core.declarations import declare
-from analysis.core.errors import StoreMissing, StoreWarning
-from analysis.core.frames import Frame, as_frame
-from analysis.core.packs import Row
-from analysis.core.schema import StudySchema, checked_name
-from analysis.core.snapshot import StudyReader, consistently
-from analysis.core.stages import Arrays, Stage
-from analysis.core.storage import open_storage
-from analysis.core.sweeps import Sweep
-from analysis.core.tables import joined_with_knobs, measurements_table, trials_table
+from analysis.store import packs, sql, stages, sweeps
+from analysis.store.check import Finding, findings
+from analysis.store.checkpoints import Checkpoints
+from analysis.store.compaction import Compaction, compact, remove
+from analysis.store.declarations import declare
+from analysis.store.errors import StoreMissing, StoreWarning
+from analysis.store.frames import Frame, as_frame
+from analysis.store.packs import Row
+from analysis.store.schema import StudySchema, checked_name
+from analysis.store.snapshot import StudyReader, consistently
+from analysis.store.stages import Arrays, Stage
+from analysis.store.storage import open_storage
+from analysis.store.sweeps import Sweep
+from analysis.store.tables import joined_with_knobs, measurements_table, trials_table
 
 Stored = TypeVar("Stored")
 

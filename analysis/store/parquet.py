@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from analysis.core.errors import CorruptedPart
+from analysis.store.errors import CorruptedPart
 
 _ROW_GROUP = 262_144  # rows, so that readers can share out a part and skip what they filter
 _PASSING: dict[str, Any] = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from analysis.core.errors import QueryRefused
+from analysis.store.errors import QueryRefused
 
 _SEALED: dict[str, Any] = {
     "enable_external_access": "false",

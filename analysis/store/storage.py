@@ -85,11 +85,11 @@ def open_storage(root: str | os.PathLike[str]) -> Storage:
     """
     text = os.fspath(root)
     if text.startswith("s3://"):
-        from analysis.core.s3 import S3Storage
+        from analysis.store.s3 import S3Storage
 
         return S3Storage(text)
     if "://" in text:
         raise ValueError(f"results root {text.split('://')[0]}://... is neither s3://bucket/prefix nor a local folder")
-    from analysis.core.local_disk import LocalDisk
+    from analysis.store.local_disk import LocalDisk
 
     return LocalDisk(text)

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from analysis.core import layout
-from analysis.core.errors import CorruptedPart, KeyAbsent
-from analysis.core.storage import Storage, stored_first
+from analysis.store import layout
+from analysis.store.errors import CorruptedPart, KeyAbsent
+from analysis.store.storage import Storage, stored_first
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 

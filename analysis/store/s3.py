@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from analysis.core.errors import AccessDenied, KeyAbsent, StoreError, StoreMissing, StoreUnreachable
+from analysis.store.errors import AccessDenied, KeyAbsent, StoreError, StoreMissing, StoreUnreachable
 
 _ABSENT = {"NoSuchKey", "404", "NotFound"}
 _DENIED = {"AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AuthFailure"}

@@ -6,9 +6,9 @@ import json
 import uuid
 from dataclasses import asdict, dataclass, field
 
-from analysis.core import layout
-from analysis.core.errors import CorruptedPart
-from analysis.core.storage import Storage, stored_first
+from analysis.store import layout
+from analysis.store.errors import CorruptedPart
+from analysis.store.storage import Storage, stored_first
 
 
 @dataclass(frozen=True, kw_only=True)

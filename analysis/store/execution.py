@@ -7,16 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.core import layout
-from analysis.core.declarations import stored_schemas
-from analysis.core.errors import KeyAbsent
-from analysis.core.journal import Journal, Plan
-from analysis.core.packs import Pack, stored
-from analysis.core.parallel import in_parallel
-from analysis.core.parquet import conformed, decoded, encoded
-from analysis.core.schema import StudySchema, unified
-from analysis.core.snapshot import concatenated, consistently, files
-from analysis.core.storage import Storage
+from analysis.store import layout
+from analysis.store.declarations import stored_schemas
+from analysis.store.errors import KeyAbsent
+from analysis.store.journal import Journal, Plan
+from analysis.store.packs import Pack, stored
+from analysis.store.parallel import in_parallel
+from analysis.store.parquet import conformed, decoded, encoded
+from analysis.store.schema import StudySchema, unified
+from analysis.store.snapshot import concatenated, consistently, files
+from analysis.store.storage import Storage
 
 
 def execute(storage: Storage, study: str, plan: Plan) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from analysis.core import layout
-from analysis.core.declarations import stored_schemas
-from analysis.core.execution import execute
-from analysis.core.journal import Journal, Plan
-from analysis.core.parallel import in_parallel
-from analysis.core.snapshot import RANKING, Files, Source, StudyReader, consistently, files, winners
+from analysis.store import layout
+from analysis.store.declarations import stored_schemas
+from analysis.store.execution import execute
+from analysis.store.journal import Journal, Plan
+from analysis.store.parallel import in_parallel
+from analysis.store.snapshot import RANKING, Files, Source, StudyReader, consistently, files, winners
 
 _BATCH_BYTES = 256 * 2**20
 

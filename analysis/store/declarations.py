@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from analysis.core import layout
-from analysis.core.errors import CorruptedPart
-from analysis.core.parallel import in_parallel
-from analysis.core.schema import StudySchema, refuse_type_changes
-from analysis.core.storage import Storage
+from analysis.store import layout
+from analysis.store.errors import CorruptedPart
+from analysis.store.parallel import in_parallel
+from analysis.store.schema import StudySchema, refuse_type_changes
+from analysis.store.storage import Storage
 
 
 def declare(storage: Storage, schema: StudySchema) -> None:

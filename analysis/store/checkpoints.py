@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from analysis.core import layout
-from analysis.core.errors import KeyAbsent, StoreWarning
-from analysis.core.storage import Storage
+from analysis.store import layout
+from analysis.store.errors import KeyAbsent, StoreWarning
+from analysis.store.storage import Storage
 
 _HEADER_LENGTH_BYTES = 8
 

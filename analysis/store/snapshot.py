@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.core import layout
-from analysis.core.declarations import stored_schemas
-from analysis.core.errors import CorruptedPart, KeyAbsent, StoreError, StoreWarning
-from analysis.core.parallel import in_parallel
-from analysis.core.parquet import conformed, decoded
-from analysis.core.schema import StudySchema, unified
-from analysis.core.storage import Storage
+from analysis.store import layout
+from analysis.store.declarations import stored_schemas
+from analysis.store.errors import CorruptedPart, KeyAbsent, StoreError, StoreWarning
+from analysis.store.parallel import in_parallel
+from analysis.store.parquet import conformed, decoded
+from analysis.store.schema import StudySchema, unified
+from analysis.store.storage import Storage
 
 Answer = TypeVar("Answer")
 

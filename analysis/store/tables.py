@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.core.errors import StoreMissing
-from analysis.core.parallel import in_parallel
-from analysis.core.schema import StudySchema
-from analysis.core.snapshot import RANKING, Source, StudyReader, are_distinct, concatenated, of_trials, taken, winners
+from analysis.store.errors import StoreMissing
+from analysis.store.parallel import in_parallel
+from analysis.store.schema import StudySchema
+from analysis.store.snapshot import RANKING, Source, StudyReader, are_distinct, concatenated, of_trials, taken, winners
 
 
 def trials_table(

@@ -10,16 +10,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from analysis.core import layout
-from analysis.core.common_columns import OUTCOMES
-from analysis.core.errors import CorruptedPart, KeyAbsent
-from analysis.core.journal import Journal
-from analysis.core.parallel import in_parallel
-from analysis.core.parquet import decoded
-from analysis.core.schema import StudySchema
-from analysis.core.snapshot import Source, StudyReader, files
-from analysis.core.stages import read_stage
-from analysis.core.sweeps import recorded_sweeps
+from analysis.store import layout
+from analysis.store.common_columns import OUTCOMES
+from analysis.store.errors import CorruptedPart, KeyAbsent
+from analysis.store.journal import Journal
+from analysis.store.parallel import in_parallel
+from analysis.store.parquet import decoded
+from analysis.store.schema import StudySchema
+from analysis.store.snapshot import Source, StudyReader, files
+from analysis.store.stages import read_stage
+from analysis.store.sweeps import recorded_sweeps
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.core import layout
-from analysis.core.errors import CorruptedPart
-from analysis.core.parallel import in_parallel
-from analysis.core.storage import Storage, stored_first
+from analysis.store import layout
+from analysis.store.errors import CorruptedPart
+from analysis.store.parallel import in_parallel
+from analysis.store.storage import Storage, stored_first
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from analysis.core.common_columns import COMMON
-from analysis.core.errors import SchemaConflict
+from analysis.store.common_columns import COMMON
+from analysis.store.errors import SchemaConflict
 
 Value = bool | int | float | str | None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from analysis.core.errors import KeyAbsent, StoreError, StoreFull, StoreUnwritable
+from analysis.store.errors import KeyAbsent, StoreError, StoreFull, StoreUnwritable
 
 _INCOMING = ".incoming"
 _ABANDONED_AFTER_SECONDS = 86_400.0
