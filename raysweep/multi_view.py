@@ -5,7 +5,8 @@ from __future__ import annotations
 from analysis.multi_view import draw
 from raysweep.service.command import main
 from raysweep.service.study import Study
-from trials.multi_view import MEASUREMENTS, TOGETHER, run
+from trials.multi_view.measurements import MEASUREMENTS
+from trials.multi_view.recipe import TOGETHER, run
 
 STUDY = Study(
     name="multi_view",
