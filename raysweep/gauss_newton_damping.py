@@ -5,7 +5,8 @@ from __future__ import annotations
 from analysis.gauss_newton_damping import draw
 from raysweep.service.command import main
 from raysweep.service.study import Study
-from trials.gauss_newton_damping import MEASUREMENTS, run
+from trials.gauss_newton_damping.measurements import MEASUREMENTS
+from trials.gauss_newton_damping.recipe import run
 
 STUDY = Study(
     name="gauss_newton_damping",

@@ -6,8 +6,8 @@ import pytest
 
 from raysweep.gauss_newton_damping import STUDY
 from tests.studies import sweep_of
-from tests.trials.damped import rows_of
-from trials.core.curvature.objective import Objective
+from tests.trials.gauss_newton_damping.damped import rows_of
+from trials.gauss_newton_damping.objective import Objective
 
 
 @pytest.mark.parametrize(

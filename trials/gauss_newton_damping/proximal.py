@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from trials.core.curvature.quadratic import newton_model
-from trials.core.curvature.solvers import QUADRATIC_SOLVERS, InnerSettings, Memory, Solution, Solve
+from trials.gauss_newton_damping.quadratic import newton_model
+from trials.gauss_newton_damping.solvers import QUADRATIC_SOLVERS, InnerMemory, InnerSettings, Solution, Solve
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from trials.core.curvature.quadratic import QuadraticModel
+    from trials.gauss_newton_damping.quadratic import QuadraticModel
 
 
 _NEWTON_ITERATIONS = 50
@@ -36,15 +36,15 @@ class Move(NamedTuple):
     """What an inner step subtracts, and what it remembers for the next."""
 
     displacement: Float[Tensor, " p"]
-    memory: Memory
+    memory: InnerMemory
 
 
-def gradient_move(slope: Float[Tensor, " p"], memory: Memory, iteration: int, settings: InnerSettings) -> Move:
+def gradient_move(slope: Float[Tensor, " p"], memory: InnerMemory, iteration: int, settings: InnerSettings) -> Move:
     """Return a step of gradient descent, which remembers nothing."""
     return Move(settings.learning_rate * slope, memory)
 
 
-def adam_move(slope: Float[Tensor, " p"], memory: Memory, iteration: int, settings: InnerSettings) -> Move:
+def adam_move(slope: Float[Tensor, " p"], memory: InnerMemory, iteration: int, settings: InnerSettings) -> Move:
     """Return a step of Adam whose rate falls to 0 by a cosine over the round; it counts its moves over all rounds.
 
     Source: Kingma and Ba, arXiv 1412.6980, algorithm 1, with its default decay rates.
@@ -58,7 +58,7 @@ def adam_move(slope: Float[Tensor, " p"], memory: Memory, iteration: int, settin
     return Move(rate * mean / (1 - 0.9**moves) / scale, remembered)
 
 
-DESCENTS: Mapping[str, Callable[[Tensor, Memory, int, InnerSettings], Move]] = MappingProxyType(
+MOVES: Mapping[str, Callable[[Tensor, InnerMemory, int, InnerSettings], Move]] = MappingProxyType(
     {"gradient_descent": gradient_move, "adam": adam_move}
 )
 
@@ -67,9 +67,11 @@ def gauss_newton_solve(
     model: QuadraticModel, targets: Float[Tensor, "n c"], solver: str, settings: InnerSettings
 ) -> Solve:
     """Return what minimises the quadratic model of the loss, for a damping."""
-    if solver not in DESCENTS:
+    if solver not in MOVES:
         return QUADRATIC_SOLVERS[solver](model, settings)
-    return _descent(model, lambda moved: model.residual + model.loss.hessian(model.point, moved), solver, settings)
+    return _descent(
+        model, lambda moved: model.residual + model.loss.curved.hessian(model.point, moved), solver, settings
+    )
 
 
 def prox_linear_solve(
@@ -84,8 +86,8 @@ def prox_linear_solve(
         settings: For solvers that iterate.
     """
     jacobian, loss = model.jacobian, model.loss
-    if solver in DESCENTS:
-        return _descent(model, lambda moved: loss.gradient(model.point + moved, targets), solver, settings)
+    if solver in MOVES:
+        return _descent(model, lambda moved: loss.curved.gradient(model.point + moved, targets), solver, settings)
 
     def solve(damping: float) -> Solution:
         def objective(displacement: Tensor) -> float:
@@ -148,7 +150,7 @@ def _descent(
             first = first or norm
             if iteration == settings.steps or norm <= settings.tolerance * first:
                 return Solution(point, iteration, norm / first if first else 0.0, memory)
-            move, memory = DESCENTS[solver](slope, memory, iteration, settings)
+            move, memory = MOVES[solver](slope, memory, iteration, settings)
             point = point - move
             iteration += 1
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from trials.core.curvature.quadratic import QuadraticModel
+    from trials.gauss_newton_damping.quadratic import QuadraticModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ def spectrum(model: QuadraticModel) -> Spectrum:
 
         def from_samples(coordinates: Tensor) -> Tensor:
             dual = (vectors @ coordinates).view_as(whitened)
-            return -model.jacobian.transposed_times(model.loss.root(model.point, dual))
+            return -model.jacobian.transposed_times(model.loss.curved.root(model.point, dual))
 
         return Spectrum(values.clamp_min(0), vectors.T @ whitened.flatten(), from_samples, samples)
     values, vectors = torch.linalg.eigh(model.curvature())

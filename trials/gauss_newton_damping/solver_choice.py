@@ -16,7 +16,7 @@ _GIB = 2.0**30
 _DOUBLE = 8
 
 
-class Sizes(NamedTuple):
+class SystemSize(NamedTuple):
     """What a step's cost depends on.
 
     Attributes:
@@ -44,9 +44,9 @@ class Choice(NamedTuple):
     reason: str
 
 
-def jacobian_gibibytes(sizes: Sizes) -> float:
+def jacobian_gibibytes(size: SystemSize) -> float:
     """Return the memory in GiB that the Jacobian takes as a matrix in float64."""
-    return _numbers(sizes) * _DOUBLE / _GIB
+    return _numbers(size) * _DOUBLE / _GIB
 
 
 class _Cost(NamedTuple):
@@ -54,34 +54,34 @@ class _Cost(NamedTuple):
     numbers: float
 
 
-def _parameter(sizes: Sizes) -> _Cost:
-    square = sizes.parameters**2
-    products = sizes.samples * square if sizes.units else 2 * sizes.rows * square
-    return _Cost(products + square * sizes.parameters / 3, 3 * square + (0 if sizes.units else 2 * _numbers(sizes)))
+def _parameter(size: SystemSize) -> _Cost:
+    square = size.parameters**2
+    products = size.samples * square if size.units else 2 * size.rows * square
+    return _Cost(products + square * size.parameters / 3, 3 * square + (0 if size.units else 2 * _numbers(size)))
 
 
-def _sample(sizes: Sizes) -> _Cost:
-    products = 2 * sizes.rows**2 * (sizes.units or sizes.parameters)
-    return _Cost(products + sizes.rows**3 / 3, 5 * sizes.rows**2 + (0 if sizes.units else _numbers(sizes)))
+def _sample(size: SystemSize) -> _Cost:
+    products = 2 * size.rows**2 * (size.units or size.parameters)
+    return _Cost(products + size.rows**3 / 3, 5 * size.rows**2 + (0 if size.units else _numbers(size)))
 
 
-def _numbers(sizes: Sizes) -> int:
+def _numbers(size: SystemSize) -> int:
     """Return how many numbers a Jacobian has."""
-    return sizes.rows * sizes.parameters
+    return size.rows * size.parameters
 
 
-def _sample_unwhitened(sizes: Sizes) -> _Cost:
-    return _Cost(_sample(sizes).flops + sizes.rows**3 / 3, _sample(sizes).numbers)
+def _sample_unwhitened(size: SystemSize) -> _Cost:
+    return _Cost(_sample(size).flops + size.rows**3 / 3, _sample(size).numbers)
 
 
-def _spectral(sizes: Sizes) -> _Cost:
+def _spectral(size: SystemSize) -> _Cost:
     # An eigendecomposition takes some thirty times the arithmetic of a Cholesky factorisation.
-    smaller = min(sizes.rows, sizes.parameters)
-    through = _sample(sizes) if sizes.rows <= sizes.parameters else _parameter(sizes)
+    smaller = min(size.rows, size.parameters)
+    through = _sample(size) if size.rows <= size.parameters else _parameter(size)
     return _Cost(through.flops + 9 * smaller**3, through.numbers + 2 * smaller**2)
 
 
-_COSTS: Mapping[str, Callable[[Sizes], _Cost]] = MappingProxyType(
+_COSTS: Mapping[str, Callable[[SystemSize], _Cost]] = MappingProxyType(
     {
         "parameter": _parameter,
         "sample": _sample,
@@ -90,18 +90,19 @@ _COSTS: Mapping[str, Callable[[Sizes], _Cost]] = MappingProxyType(
         "gradient_descent_spectral": _spectral,
     }
 )
-MATRIX_FREE = ("cg", "gradient_descent", "adam")
+DESCENTS = ("gradient_descent", "adam")
+MATRIX_FREE = ("cg", *DESCENTS)
 SOLVERS = ("auto", *_COSTS, *MATRIX_FREE)
 DEFINITE = ("parameter", "sample", "sample_unwhitened")
 """The solvers of a system that a damping above 0 makes definite."""
 
 
-def choose_solver(asked: str, sizes: Sizes, *, direct: bool, spectral: bool) -> Choice:
+def choose_solver(asked: str, size: SystemSize, *, direct: bool, spectral: bool) -> Choice:
     """Return the solver to use.
 
     Args:
         asked: One of `SOLVERS`; `auto` leaves the choice to sizes.
-        sizes: The problem's.
+        size: The system's.
         direct: Whether a direct solver may be chosen: in float32 none should.
         spectral: Whether a spectrum is wanted: a damping of 0 needs a pseudo-inverse, and many dampings share it.
 
@@ -109,29 +110,29 @@ def choose_solver(asked: str, sizes: Sizes, *, direct: bool, spectral: bool) -> 
         ValueError: The solver asked for needs more memory than `MEMORY_LIMIT_GIB`.
     """
     if asked != "auto":
-        if asked in _COSTS and gibibytes(asked, sizes) > MEMORY_LIMIT_GIB:
-            raise ValueError(_too_large(asked, sizes))
+        if asked in _COSTS and gibibytes(asked, size) > MEMORY_LIMIT_GIB:
+            raise ValueError(_too_large(asked, size))
         return Choice(asked, "asked for")
     if not direct:
         return Choice("cg", "float32 is too coarse for the direct solvers")
     candidates = ("spectral",) if spectral else ("sample", "parameter")
-    fitting = [name for name in candidates if gibibytes(name, sizes) <= MEMORY_LIMIT_GIB]
+    fitting = [name for name in candidates if gibibytes(name, size) <= MEMORY_LIMIT_GIB]
     if not fitting:
-        least = min(candidates, key=lambda name: gibibytes(name, sizes))
-        return Choice("cg", f"{least} would take {gibibytes(least, sizes):.3g} GiB")
-    best = min(fitting, key=lambda name: _COSTS[name](sizes).flops)
-    compared = ", ".join(f"{name} {_COSTS[name](sizes).flops / 1e9:.3g}" for name in fitting)
+        least = min(candidates, key=lambda name: gibibytes(name, size))
+        return Choice("cg", f"{least} would take {gibibytes(least, size):.3g} GiB")
+    best = min(fitting, key=lambda name: _COSTS[name](size).flops)
+    compared = ", ".join(f"{name} {_COSTS[name](size).flops / 1e9:.3g}" for name in fitting)
     return Choice(best, f"Gflop a step: {compared}")
 
 
-def gibibytes(solver: str, sizes: Sizes) -> float:
+def gibibytes(solver: str, size: SystemSize) -> float:
     """Return the memory in GiB that a direct solver's matrices take in float64."""
-    return _COSTS[solver](sizes).numbers * _DOUBLE / _GIB
+    return _COSTS[solver](size).numbers * _DOUBLE / _GIB
 
 
-def _too_large(asked: str, sizes: Sizes) -> str:
-    fits = [name for name in ("sample", "parameter") if gibibytes(name, sizes) <= MEMORY_LIMIT_GIB]
+def _too_large(asked: str, size: SystemSize) -> str:
+    fits = [name for name in ("sample", "parameter") if gibibytes(name, size) <= MEMORY_LIMIT_GIB]
     return (
-        f"solver={asked} would take {gibibytes(asked, sizes):.3g} GiB for {sizes.rows} rows (samples x outputs) and "
-        f"{sizes.parameters} parameters, the limit is {MEMORY_LIMIT_GIB:g}; what fits is {', '.join([*fits, 'cg'])}"
+        f"solver={asked} would take {gibibytes(asked, size):.3g} GiB for {size.rows} rows (samples x outputs) and "
+        f"{size.parameters} parameters, the limit is {MEMORY_LIMIT_GIB:g}; what fits is {', '.join([*fits, 'cg'])}"
     )

@@ -11,19 +11,21 @@ import torch
 
 from raysweep.gauss_newton_damping import STUDY
 from tests.studies import sweep_of
-from tests.trials.damped import knobs, rows_of, two_classes
+from tests.trials.gauss_newton_damping.damped import knobs, rows_of, two_classes
 from trials.core.checkpoints import Saved, as_arrays, as_state
 from trials.core.context import TrialContext
-from trials.core.curvature import damped_training, solver_choice
-from trials.core.curvature.flat import flattened
-from trials.core.curvature.mlp_jacobian import perceptron_jacobian
-from trials.core.curvature.output_losses import CODINGS, OUTPUT_LOSSES
-from trials.core.curvature.quadratic import gauss_newton_model
-from trials.core.curvature.solver_choice import Sizes, choose_solver
-from trials.core.curvature.solvers import QUADRATIC_SOLVERS, InnerSettings
 from trials.core.data import cat_dog, cifar10
+from trials.core.losses.classification import LOSSES
 from trials.core.streams import generator
-from trials.gauss_newton_damping import NETWORKS, run
+from trials.gauss_newton_damping import chosen, solver_choice
+from trials.gauss_newton_damping.chosen import NETWORKS
+from trials.gauss_newton_damping.flat import flattened
+from trials.gauss_newton_damping.mlp_jacobian import perceptron_jacobian
+from trials.gauss_newton_damping.objective import CODINGS
+from trials.gauss_newton_damping.quadratic import gauss_newton_model
+from trials.gauss_newton_damping.recipe import run
+from trials.gauss_newton_damping.solver_choice import SystemSize, choose_solver
+from trials.gauss_newton_damping.solvers import QUADRATIC_SOLVERS, InnerSettings
 
 
 class Memory:
@@ -114,9 +116,9 @@ def test_what_does_not_fit_is_refused_with_its_size_before_training(context, mon
 
 
 def test_the_solver_is_chosen_by_sizes():
-    assert choose_solver("auto", Sizes(300, 10, 2410, 42), direct=True, spectral=False).solver == "parameter"
-    assert choose_solver("auto", Sizes(800, 1, 5377, 129), direct=True, spectral=False).solver == "sample"
-    huge = choose_solver("auto", Sizes(50_000, 10, 467_030), direct=True, spectral=False)
+    assert choose_solver("auto", SystemSize(300, 10, 2410, 42), direct=True, spectral=False).solver == "parameter"
+    assert choose_solver("auto", SystemSize(800, 1, 5377, 129), direct=True, spectral=False).solver == "sample"
+    huge = choose_solver("auto", SystemSize(50_000, 10, 467_030), direct=True, spectral=False)
     assert huge.solver == "cg" and "GiB" in huge.reason
 
 
@@ -126,7 +128,7 @@ def test_sign_coding_wants_two_classes(context):
 
 
 def test_a_probe_that_does_not_fit_is_refused(monkeypatch):
-    monkeypatch.setattr(damped_training, "MEMORY_LIMIT_GIB", 1e-5)
+    monkeypatch.setattr(chosen, "MEMORY_LIMIT_GIB", 1e-5)
     with pytest.raises(ValueError, match=r"probe_size=8 would take .* GiB for .* parameters, the limit is 1e-05"):
         next(run(knobs(network="cnn_xs", solver="cg"), two_classes()))
 
@@ -155,7 +157,7 @@ def test_on_parity_both_spaces_and_conjugate_gradients_agree():
     network = NETWORKS["mlp"]((40,), 1, parity)
     theta = flattened(network.initial(generator(0, "initialisation"))).double()
     targets = CODINGS["sign"](train.labels, train.classes).double()
-    model = gauss_newton_model(perceptron_jacobian(network, theta, train.inputs), OUTPUT_LOSSES["mse"], targets)
+    model = gauss_newton_model(perceptron_jacobian(network, theta, train.inputs), LOSSES["mse"], targets)
     tight = InnerSettings(tolerance=1e-10, steps=2000)
     solves = {solver: QUADRATIC_SOLVERS[solver](model, tight) for solver in ("sample", "parameter", "spectral", "cg")}
     iterations = []

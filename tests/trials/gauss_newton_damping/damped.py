@@ -6,16 +6,19 @@ import torch
 
 from tests.trials.conftest import small_arrays
 from trials.core.context import TrialContext
-from trials.core.curvature.flat import flattened
-from trials.core.curvature.mlp_jacobian import perceptron_jacobian
-from trials.core.curvature.output_losses import OUTPUT_LOSSES, one_hot
-from trials.core.curvature.quadratic import gauss_newton_model
 from trials.core.data.examples import DataKnobs
+from trials.core.losses.classification import LOSSES
 from trials.core.networks.mlp import mlp
 from trials.core.parameters import moved_to
 from trials.core.rows import checked
 from trials.core.streams import generator
-from trials.gauss_newton_damping import MEASUREMENTS, DampingKnobs, run
+from trials.gauss_newton_damping.flat import flattened
+from trials.gauss_newton_damping.knobs import DampingKnobs
+from trials.gauss_newton_damping.measurements import MEASUREMENTS
+from trials.gauss_newton_damping.mlp_jacobian import perceptron_jacobian
+from trials.gauss_newton_damping.objective import one_hot
+from trials.gauss_newton_damping.quadratic import gauss_newton_model
+from trials.gauss_newton_damping.recipe import run
 
 SMALL = {"steps": 6, "width": 7, "probe_size": 8, "loss_tolerance": 1e-12}
 
@@ -44,4 +47,4 @@ def problem(samples=25, classes=4, width=12, depth=2, seed=0):
 
 def model_of(loss, **sizes):
     network, theta, inputs, targets = problem(**sizes)
-    return gauss_newton_model(perceptron_jacobian(network, theta, inputs), OUTPUT_LOSSES[loss], targets)
+    return gauss_newton_model(perceptron_jacobian(network, theta, inputs), LOSSES[loss], targets)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from trials.core.curvature.solvers import Solution
-    from trials.core.curvature.surroundings import Surroundings
+    from trials.gauss_newton_damping.solvers import Solution
+    from trials.gauss_newton_damping.surroundings import Surroundings
 
 _ARMIJO = 1e-4
 _SMALLEST_ALPHA = 2.0**-40

@@ -16,7 +16,8 @@ from tests.studies import sweep_of
 from trials.core.context import TrialContext
 from trials.core.data.arrays import load_arrays
 from trials.core.rows import checked
-from trials.gauss_newton_damping import MEASUREMENTS, run
+from trials.gauss_newton_damping.measurements import MEASUREMENTS
+from trials.gauss_newton_damping.recipe import run
 
 REAL = os.environ.get("RAYSWEEP_TEST_DATA", "")
 

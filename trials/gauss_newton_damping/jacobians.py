@@ -14,8 +14,8 @@ import torch
 from torch.autograd import forward_ad
 from torch.func import jacrev, vmap
 
-from trials.core.curvature.flat import Shapes, unflattened
 from trials.core.linearisation import load_forward_mode
+from trials.gauss_newton_damping.flat import Shapes, unflattened
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -6,17 +6,17 @@ import pytest
 import torch
 from torch.func import grad, jacrev
 
-from tests.trials.damped import model_of, problem
-from trials.core.curvature.mlp_jacobian import perceptron_jacobian
-from trials.core.curvature.output_losses import OUTPUT_LOSSES
-from trials.core.curvature.proximal import gauss_newton_solve, prox_linear_solve
-from trials.core.curvature.quadratic import gauss_newton_model, largest_curvature
-from trials.core.curvature.solvers import QUADRATIC_SOLVERS, InnerSettings
-from trials.core.curvature.spectrum import spectrum
+from tests.trials.gauss_newton_damping.damped import model_of, problem
+from trials.core.losses.classification import LOSSES
+from trials.gauss_newton_damping.mlp_jacobian import perceptron_jacobian
+from trials.gauss_newton_damping.proximal import gauss_newton_solve, prox_linear_solve
+from trials.gauss_newton_damping.quadratic import gauss_newton_model, largest_curvature
+from trials.gauss_newton_damping.solvers import QUADRATIC_SOLVERS, InnerSettings
+from trials.gauss_newton_damping.spectrum import spectrum
 
 DAMPINGS = (1e-6, 1e-4, 1e-2, 1.0, 1e2)
 TIGHT = InnerSettings(tolerance=1e-10, steps=2000)
-LOSSES = pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+EACH_LOSS = pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
 
 
 def solve_kind(kind, jacobian, loss, targets, solver, settings):
@@ -31,13 +31,13 @@ def dense_step(model, damping):
     """Solve for the step with J and the block-diagonal H written out."""
     samples, outputs = model.point.shape
     basis = torch.eye(outputs, dtype=torch.float64)
-    blocks = [model.loss.hessian(point[None], basis[:, None])[:, 0] for point in model.point]
+    blocks = [model.loss.curved.hessian(point[None], basis[:, None])[:, 0] for point in model.point]
     jacobian, hessian = model.jacobian.matrix(), torch.block_diag(*blocks)
     matrix = jacobian.T @ hessian @ jacobian / samples + damping * torch.eye(jacobian.shape[1], dtype=torch.float64)
     return -torch.linalg.solve(matrix, jacobian.T @ model.residual.flatten() / samples)
 
 
-@LOSSES
+@EACH_LOSS
 @pytest.mark.parametrize("damping", DAMPINGS)
 @pytest.mark.parametrize("solver", ["parameter", "sample", "sample_unwhitened", "spectral", "cg"])
 def test_every_solver_gives_the_dense_step(loss, damping, solver):
@@ -46,7 +46,7 @@ def test_every_solver_gives_the_dense_step(loss, damping, solver):
     assert difference(step, dense_step(model, damping)) < (1e-7 if solver == "cg" or loss == "cross_entropy" else 1e-8)
 
 
-@LOSSES
+@EACH_LOSS
 @pytest.mark.parametrize("sizes", [{"samples": 25, "width": 12}, {"samples": 60, "width": 3, "depth": 1}])
 def test_one_decomposition_serves_every_damping_in_either_space(loss, sizes):
     """In parameter space the damped matrix's rounding is that part of a step which its condition number says."""
@@ -70,7 +70,7 @@ def test_conjugate_gradients_say_how_far_they_came():
     assert cut.relative_residual > 1e-3
 
 
-@LOSSES
+@EACH_LOSS
 def test_a_large_damping_is_a_gradient_step(loss):
     model = model_of(loss)
     largest, damping = largest_curvature(model, 100), 100.0
@@ -88,7 +88,7 @@ def test_without_damping_the_spectrum_gives_the_shortest_solution():
 @pytest.mark.parametrize(("descent", "rate"), [("adam", 0.02), ("gradient_descent", 0.3)])
 def test_training_the_linearised_network_with_a_pull_back_ends_at_the_damped_step(descent, rate):
     network, theta, inputs, targets = problem(samples=12, classes=2, width=6, depth=1)
-    jacobian, loss = perceptron_jacobian(network, theta, inputs), OUTPUT_LOSSES["mse"]
+    jacobian, loss = perceptron_jacobian(network, theta, inputs), LOSSES["mse"]
     settings = InnerSettings(tolerance=1e-9, steps=6000, learning_rate=rate)
     for damping in (0.1, 0.01):
         exact = solve_kind(gauss_newton_solve, jacobian, loss, targets, "sample", TIGHT)(damping)
@@ -99,7 +99,7 @@ def test_training_the_linearised_network_with_a_pull_back_ends_at_the_damped_ste
 @pytest.mark.parametrize("damping", [0.0, 0.05])
 def test_the_filter_of_gradient_descent_is_what_500_steps_do(damping):
     network, theta, inputs, targets = problem()
-    jacobian, loss = perceptron_jacobian(network, theta, inputs), OUTPUT_LOSSES["mse"]
+    jacobian, loss = perceptron_jacobian(network, theta, inputs), LOSSES["mse"]
     settings = InnerSettings(tolerance=0, steps=500, learning_rate=0.2)
     stepped, filtered = (
         solve_kind(gauss_newton_solve, jacobian, loss, targets, solver, settings)(damping)
@@ -131,7 +131,7 @@ def test_a_descent_of_a_spectrum_tends_to_gradient_flow():
 
 def test_the_first_newton_iterate_of_the_proximal_problem_is_the_gauss_newton_step():
     network, theta, inputs, targets = problem()
-    jacobian, loss = perceptron_jacobian(network, theta, inputs), OUTPUT_LOSSES["cross_entropy"]
+    jacobian, loss = perceptron_jacobian(network, theta, inputs), LOSSES["cross_entropy"]
     origin = torch.zeros_like(theta)
     for damping in DAMPINGS:
 
@@ -147,12 +147,12 @@ def test_the_first_newton_iterate_of_the_proximal_problem_is_the_gauss_newton_st
 
 def test_with_cross_entropy_the_proximal_step_is_another_one_until_damping_is_large():
     network, theta, inputs, targets = problem()
-    jacobian, loss = perceptron_jacobian(network, theta, inputs), OUTPUT_LOSSES["cross_entropy"]
+    jacobian, loss = perceptron_jacobian(network, theta, inputs), LOSSES["cross_entropy"]
     apart = []
     for damping in (1e-4, 0.1, 100.0):
         proximal = solve_kind(prox_linear_solve, jacobian, loss, targets, "sample", TIGHT)(damping).displacement
         outputs = jacobian.outputs + jacobian.times(proximal)
-        slope = jacobian.transposed_times(loss.gradient(outputs, targets)) / len(inputs) + damping * proximal
+        slope = jacobian.transposed_times(loss.curved.gradient(outputs, targets)) / len(inputs) + damping * proximal
         assert float(torch.linalg.vector_norm(slope)) < 1e-9, "it is a minimiser"
         apart.append(
             difference(
@@ -164,7 +164,7 @@ def test_with_cross_entropy_the_proximal_step_is_another_one_until_damping_is_la
 
 def test_with_the_squared_error_the_proximal_step_is_the_gauss_newton_step():
     network, theta, inputs, targets = problem()
-    jacobian, loss = perceptron_jacobian(network, theta, inputs), OUTPUT_LOSSES["mse"]
+    jacobian, loss = perceptron_jacobian(network, theta, inputs), LOSSES["mse"]
     solved = [
         solve_kind(kind, jacobian, loss, targets, "sample", TIGHT)(0.01)
         for kind in (prox_linear_solve, gauss_newton_solve)
@@ -175,7 +175,7 @@ def test_with_the_squared_error_the_proximal_step_is_the_gauss_newton_step():
 def test_where_a_probability_vanishes_the_step_is_found_without_whitening():
     network, theta, inputs, targets = problem()
     jacobian = perceptron_jacobian(network, theta * 40, inputs)
-    model = gauss_newton_model(jacobian, OUTPUT_LOSSES["cross_entropy"], targets)
+    model = gauss_newton_model(jacobian, LOSSES["cross_entropy"], targets)
     assert model.whitened is None, "the problem must be one where q is out of reach"
     step = QUADRATIC_SOLVERS["sample"](model, TIGHT)(0.1).displacement
     assert difference(step, dense_step(model, 0.1)) < 1e-7

@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from trials.core.curvature.conjugate_gradient import conjugate_gradient
-from trials.core.curvature.spectrum import spectrum
+from trials.gauss_newton_damping.conjugate_gradient import conjugate_gradient
+from trials.gauss_newton_damping.spectrum import spectrum
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from trials.core.curvature.quadratic import QuadraticModel
+    from trials.gauss_newton_damping.quadratic import QuadraticModel
 
-Memory = Mapping[str, "Tensor"]
+InnerMemory = Mapping[str, "Tensor"]
 """What an optimiser remembers from one inner step to the next, by name."""
 
-NOTHING: Memory = MappingProxyType({})
+NOTHING: InnerMemory = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class Solution:
     displacement: Float[Tensor, " p"]
     iterations: int | None = None
     relative_residual: float | None = None
-    memory: Memory = field(default_factory=dict)
+    memory: InnerMemory = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class InnerSettings:
     tolerance: float = 1e-6
     steps: int = 1000
     learning_rate: float = 0.1
-    memory: Memory = field(default_factory=dict)
+    memory: InnerMemory = field(default_factory=dict)
 
 
 Solve = Callable[[float], Solution]
@@ -89,7 +89,7 @@ def solve_in_samples(model: QuadraticModel, settings: InnerSettings) -> Solve:
 
     def solve(damping: float) -> Solution:
         dual = _solved(kernel, model.samples * damping, whitened.flatten()).view_as(whitened)
-        return Solution(-model.jacobian.transposed_times(model.loss.root(model.point, dual)))
+        return Solution(-model.jacobian.transposed_times(model.loss.curved.root(model.point, dual)))
 
     return solve
 
@@ -97,7 +97,7 @@ def solve_in_samples(model: QuadraticModel, settings: InnerSettings) -> Solve:
 def solve_in_samples_unwhitened(model: QuadraticModel, settings: InnerSettings) -> Solve:
     """Factorise the nC x nC matrix H J J^T + n damping, which is not symmetric but needs r alone."""
     kernel = model.jacobian.kernel()
-    curved = model.loss.hessian(model.point, kernel.view(-1, *model.point.shape)).flatten(1).T
+    curved = model.loss.curved.hessian(model.point, kernel.view(-1, *model.point.shape)).flatten(1).T
     identity = torch.eye(len(curved), dtype=curved.dtype, device=curved.device)
 
     def solve(damping: float) -> Solution:

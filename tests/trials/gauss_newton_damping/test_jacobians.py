@@ -1,23 +1,23 @@
-"""Jacobians, losses and kernels against what autograd and dense algebra give, in float64."""
+"""Jacobians and kernels against what autograd and dense algebra give, in float64."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from tests.trials.damped import model_of, problem
-from trials.core.curvature import mlp_jacobian
-from trials.core.curvature.flat import flattened
-from trials.core.curvature.jacobians import dense_jacobian, matrix_free_jacobian
-from trials.core.curvature.mlp_jacobian import perceptron_jacobian
-from trials.core.curvature.output_losses import OUTPUT_LOSSES, one_hot
-from trials.core.curvature.quadratic import gauss_newton_model
+from tests.trials.gauss_newton_damping.damped import model_of, problem
+from trials.core.losses.classification import LOSSES
 from trials.core.networks.cnn import cnn_small
 from trials.core.networks.mlp import mlp
 from trials.core.probes.tangent_kernel import trace_kernel
 from trials.core.streams import generator
+from trials.gauss_newton_damping import mlp_jacobian
+from trials.gauss_newton_damping.flat import flattened
+from trials.gauss_newton_damping.jacobians import dense_jacobian, matrix_free_jacobian
+from trials.gauss_newton_damping.mlp_jacobian import perceptron_jacobian
+from trials.gauss_newton_damping.quadratic import gauss_newton_model
 
-LOSSES = pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+EACH_LOSS = pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
 
 
 @pytest.mark.parametrize("depth", [0, 1, 3])
@@ -29,13 +29,13 @@ def test_the_closed_form_of_a_perceptron_is_what_autograd_computes(depth):
     torch.testing.assert_close(by_hand.outputs, by_vmap.outputs, rtol=0, atol=1e-14)
 
 
-@LOSSES
+@EACH_LOSS
 @pytest.mark.parametrize("depth", [0, 1, 3])
 def test_the_curvature_of_a_perceptron_is_that_of_its_dense_jacobian(loss, depth, monkeypatch):
     monkeypatch.setattr(mlp_jacobian, "_MOST_PRODUCTS", 1000)  # several chunks of samples
     network, theta, inputs, targets = problem(depth=depth)
     by_layers, dense = (
-        gauss_newton_model(build(network, theta, inputs), OUTPUT_LOSSES[loss], targets).curvature()
+        gauss_newton_model(build(network, theta, inputs), LOSSES[loss], targets).curvature()
         for build in (perceptron_jacobian, dense_jacobian)
     )
     torch.testing.assert_close(by_layers, dense, rtol=1e-12, atol=1e-12)
@@ -58,31 +58,6 @@ def test_products_with_the_jacobian_need_no_matrix(network):
         expected = dense.matrix().T @ cotangents.flatten()
         torch.testing.assert_close(jacobian.transposed_times(cotangents), expected, rtol=1e-12, atol=1e-12)
         torch.testing.assert_close(jacobian.kernel(), dense.kernel(), rtol=1e-11, atol=1e-12)
-
-
-@LOSSES
-def test_gradient_and_hessian_are_the_derivatives_of_the_loss(loss):
-    loss, random = OUTPUT_LOSSES[loss], generator(2, "problem")
-    outputs = torch.randn(1, 5, generator=random, dtype=torch.float64)
-    targets = one_hot(torch.tensor([3]), 5)
-    gradient = torch.func.grad(loss.mean)(outputs, targets)
-    torch.testing.assert_close(loss.gradient(outputs, targets), gradient, rtol=0, atol=1e-15)
-    hessian = torch.func.jacrev(torch.func.jacrev(loss.mean))(outputs, targets)[0, :, 0]
-    basis = torch.eye(5, dtype=torch.float64)[:, None]
-    torch.testing.assert_close(loss.hessian(outputs, basis)[:, 0], hessian, rtol=0, atol=1e-15)
-
-
-@LOSSES
-def test_the_root_of_the_hessian_is_one_and_whitens_the_gradient(loss):
-    loss, random = OUTPUT_LOSSES[loss], generator(3, "problem")
-    outputs = 4 * torch.randn(1, 5, generator=random, dtype=torch.float64)
-    targets = one_hot(torch.tensor([0]), 5)
-    basis = torch.eye(5, dtype=torch.float64)[:, None]
-    root = loss.root(outputs, basis)[:, 0].T
-    torch.testing.assert_close(loss.root_transposed(outputs, basis)[:, 0], root, rtol=0, atol=1e-15)
-    torch.testing.assert_close(root @ root.T, loss.hessian(outputs, basis)[:, 0], rtol=0, atol=1e-12)
-    whitened = loss.whitened_gradient(outputs, targets)
-    torch.testing.assert_close(loss.root(outputs, whitened), loss.gradient(outputs, targets), rtol=0, atol=1e-12)
 
 
 def test_the_kernel_of_samples_is_the_mean_over_outputs():

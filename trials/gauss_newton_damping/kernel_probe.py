@@ -6,19 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trials.core.probes.tangent_kernel import centred_alignment, kernel_distance, trace_kernel
-from trials.core.rows import Measurement
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from trials.core.curvature.objective import Objective, Split
-
-
-KERNEL_MEASUREMENTS = {
-    "ntk_distance": Measurement(meaning="1 - cosine of the tangent kernels now and at initialisation, on the probe"),
-    "ntk_cka_target": Measurement(meaning="cosine of the centred tangent kernel and that of the targets, on the probe"),
-}
+    from trials.gauss_newton_damping.objective import CodedExamples, Objective
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +19,7 @@ class KernelProbe:
     """The inputs that a kernel is measured on, and their kernel at initialisation."""
 
     objective: Objective
-    examples: Split
+    examples: CodedExamples
     initial: Float[Tensor, "mc mc"]
 
     def measured(self, theta: Float[Tensor, " p"]) -> dict[str, float]:
@@ -40,10 +33,10 @@ class KernelProbe:
         }
 
 
-def kernel_probe(objective: Objective, initial: Float[Tensor, " p"], examples: Split) -> KernelProbe:
+def kernel_probe(objective: Objective, initial: Float[Tensor, " p"], examples: CodedExamples) -> KernelProbe:
     """Return the probe that measures movement from `initial`."""
     return KernelProbe(objective, examples, _kernel(objective, initial, examples))
 
 
-def _kernel(objective: Objective, theta: Tensor, examples: Split) -> Float[Tensor, "mc mc"]:
+def _kernel(objective: Objective, theta: Tensor, examples: CodedExamples) -> Float[Tensor, "mc mc"]:
     return objective.probed(theta, examples.inputs).kernel()

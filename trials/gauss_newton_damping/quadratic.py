@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from trials.core.curvature.jacobians import Jacobian
-    from trials.core.curvature.output_losses import OutputLoss
+    from trials.core.losses.loss import Loss
+    from trials.gauss_newton_damping.jacobians import Jacobian
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class QuadraticModel:
     """
 
     jacobian: Jacobian
-    loss: OutputLoss
+    loss: Loss
     point: Float[Tensor, "n c"]
     residual: Float[Tensor, "n c"]
     whitened: Float[Tensor, "n c"] | None
@@ -46,33 +46,33 @@ class QuadraticModel:
 
     def curvature_times(self, displacement: Float[Tensor, " p"]) -> Float[Tensor, " p"]:
         """Return J^T H J v / n."""
-        curved = self.loss.hessian(self.point, self.jacobian.times(displacement))
+        curved = self.loss.curved.hessian(self.point, self.jacobian.times(displacement))
         return self.jacobian.transposed_times(curved) / self.samples
 
     def curvature(self) -> Float[Tensor, "p p"]:
         """Return J^T H J."""
-        return self.jacobian.curvature(lambda vectors: self.loss.hessian(self.point, vectors))
+        return self.jacobian.curvature(lambda vectors: self.loss.curved.hessian(self.point, vectors))
 
     def kernel(self) -> Float[Tensor, "nc nc"]:
         """Return A A^T = S^T J J^T S, which must not be changed in place."""
         kernel = self.jacobian.kernel()
         # A row times S is S^T times that row; the transpose in between turns the second product to the other side.
-        half = self.loss.root_transposed(self.point, kernel.view(-1, *self.point.shape)).flatten(1)
-        return self.loss.root_transposed(self.point, half.T.reshape(-1, *self.point.shape)).flatten(1)
+        half = self.loss.curved.root_transposed(self.point, kernel.view(-1, *self.point.shape)).flatten(1)
+        return self.loss.curved.root_transposed(self.point, half.T.reshape(-1, *self.point.shape)).flatten(1)
 
     def change(self, moved: Float[Tensor, "n c"]) -> Float[Tensor, ""]:
         """Return the model's change where the linearised outputs move by J delta = `moved`."""
-        curved = self.loss.hessian(self.point, moved)
+        curved = self.loss.curved.hessian(self.point, moved)
         return (moved * (self.residual + curved / 2)).sum() / self.samples
 
 
-def gauss_newton_model(jacobian: Jacobian, loss: OutputLoss, targets: Float[Tensor, "n c"]) -> QuadraticModel:
+def gauss_newton_model(jacobian: Jacobian, loss: Loss, targets: Float[Tensor, "n c"]) -> QuadraticModel:
     """Return the generalised Gauss-Newton model at the network's own outputs."""
     return newton_model(jacobian, loss, targets, torch.zeros_like(jacobian.outputs))
 
 
 def newton_model(
-    jacobian: Jacobian, loss: OutputLoss, targets: Float[Tensor, "n c"], moved: Float[Tensor, "n c"]
+    jacobian: Jacobian, loss: Loss, targets: Float[Tensor, "n c"], moved: Float[Tensor, "n c"]
 ) -> QuadraticModel:
     """Return the loss of the linearised network to second order around a displacement with J delta = `moved`.
 
@@ -80,10 +80,10 @@ def newton_model(
     with a damping again and again is Newton's method on the damped loss of the linearised network.
     """
     point = jacobian.outputs + moved
-    whitened = None
-    if loss.whitens(point, targets):
-        whitened = loss.whitened_gradient(point, targets) - loss.root_transposed(point, moved)
-    residual = loss.gradient(point, targets) - loss.hessian(point, moved)
+    curved, whitened = loss.curved, None
+    if curved.whitens(point, targets):
+        whitened = curved.whitened_gradient(point, targets) - curved.root_transposed(point, moved)
+    residual = curved.gradient(point, targets) - curved.hessian(point, moved)
     return QuadraticModel(jacobian, loss, point, residual, whitened)
 
 

@@ -6,15 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trials.core.curvature.proximal import STEP_KINDS
-from trials.core.curvature.quadratic import QuadraticModel, gauss_newton_model, largest_curvature
+from trials.gauss_newton_damping.objective import CodedExamples
+from trials.gauss_newton_damping.proximal import STEP_KINDS
+from trials.gauss_newton_damping.quadratic import QuadraticModel, gauss_newton_model, largest_curvature
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from trials.core.curvature.objective import Objective, Split
-    from trials.core.curvature.solvers import InnerSettings, Solve
+    from trials.gauss_newton_damping.objective import Objective
+    from trials.gauss_newton_damping.solvers import InnerSettings, Solve
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +66,17 @@ class Surroundings:
 
 
 def surroundings(
-    objective: Objective, theta: Float[Tensor, " p"], batch: Split, settings: StepSettings
+    objective: Objective,
+    theta: Float[Tensor, " p"],
+    shown: CodedExamples | tuple[Tensor, Tensor],
+    settings: StepSettings,
 ) -> Surroundings:
     """Return the surroundings of a point, on one batch.
 
     Raises:
         torch.linalg.LinAlgError: A decomposition does not converge.
     """
+    batch = CodedExamples(*shown)
     jacobian = objective.jacobian(objective.network, theta, batch.inputs)
     model = gauss_newton_model(jacobian, objective.loss, batch.targets)
     kind = STEP_KINDS[settings.kind]
