@@ -11,7 +11,7 @@ import torch
 
 from tests.trials.conftest import small_arrays
 from tests.trials.test_checkpoints import BrokenOff, Memory
-from trials.augmentation_ratio.recipe import AugmentationKnobs
+from trials.augmentation_ratio.knobs import AugmentationKnobs
 from trials.augmentation_ratio.recipe import run as run_ratio
 from trials.core.augmentation.fixed_set import FixedSetKnobs
 from trials.core.context import TrialContext

@@ -26,7 +26,7 @@ class RoundsKnobs(TrialKnobs):
         if self.feature_update_interval == 1:
             object.__setattr__(self, "damping", 0.0)
 
-    def refuse_rounds(self, *, statistics_move: bool, keep: str, precision: str = "float32") -> None:
+    def refuse_rounds(self, *, statistics_move: bool = False, keep: str = "", precision: str = "float32") -> None:
         """Compare the interval with what has no exact linearisation of a sample.
 
         Args:
