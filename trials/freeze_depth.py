@@ -32,12 +32,12 @@ from trials.core.knobs import NONE, TrialKnobs, knob
 from trials.core.layer_groups.forward import of_groups
 from trials.core.layer_groups.freezing import Freezing, freeze
 from trials.core.layer_groups.part_norms import PART_MEASUREMENTS, gradients_squared, part_rows
-from trials.core.layer_groups.schedules import cosine
 from trials.core.layer_groups.training import descent, fitted, seen_fit
 from trials.core.losses.classification import cross_entropy
 from trials.core.rows import Measurement, Row
 from trials.core.training.course import course
 from trials.core.training.descent import within
+from trials.core.training.schedules import cosine
 
 if TYPE_CHECKING:
     from trials.core.birds.groups import Birds

@@ -24,7 +24,6 @@ from trials.core.layer_groups.forward import of_groups
 from trials.core.layer_groups.freezing import freeze, refuse_depth
 from trials.core.layer_groups.prefix import prefix_activations
 from trials.core.layer_groups.residual import PARTS
-from trials.core.layer_groups.schedules import SCHEDULES
 from trials.core.layer_groups.training import descent, fitted
 from trials.core.losses.classification import cross_entropy
 from trials.core.rows import Row, Value
@@ -46,6 +45,7 @@ from trials.core.spurious.pretraining import (
 from trials.core.streams import batches_an_epoch, drawn_from
 from trials.core.training import batches
 from trials.core.training.course import course
+from trials.core.training.schedules import SCHEDULES
 
 if TYPE_CHECKING:
     from torch import Tensor

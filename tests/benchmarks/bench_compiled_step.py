@@ -28,7 +28,6 @@ from trials.core.networks.chain import Chain
 from trials.core.networks.cnn import cnn_large, cnn_small
 from trials.core.networks.mlp import mlp
 from trials.core.networks.network import Network
-from trials.core.optimisers.sgd import sgd_step
 from trials.core.parameters import Parameters, difference, moved_to
 from trials.core.streams import generator
 

@@ -30,7 +30,6 @@ from trials.core.losses.classification import cross_entropy
 from trials.core.networks.cnn import cnn_large, cnn_small
 from trials.core.networks.mlp import mlp
 from trials.core.networks.network import Network
-from trials.core.optimisers.sgd import sgd_step
 from trials.core.parameters import Parameters
 from trials.core.rounds.choice import METHODS
 from trials.core.rounds.round import Place, Problem

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from trials.core.losses.loss import Loss
     from trials.core.networks.chain import Chain
-    from trials.core.optimisers.rules import Memory
     from trials.core.training.descent import Descent
+    from trials.core.training.rules import Memory
 
 
 class StackLoss(NamedTuple):

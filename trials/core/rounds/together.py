@@ -30,9 +30,9 @@ from trials.core.rows import Diverged, Row
 
 if TYPE_CHECKING:
     from trials.core.probes.features import FeatureProbe
+    from trials.core.rounds.in_rounds import Rounds
     from trials.core.rounds.measuring import Instruments
     from trials.core.rounds.reading import Gauges
-    from trials.core.rounds.training import Rounds
     from trials.core.training.batches import Draw
     from trials.core.training.descent import Descent
 
@@ -106,7 +106,7 @@ def trained_together(lanes: Sequence[Lane]) -> Iterator[tuple[int, Row | Diverge
     """
     problem, descent = lanes[0].instruments.problem, lanes[0].descent
     chain = _of_several(linearised(problem.network.forward, {}))
-    train = abreast([lane.instruments.problem.train for lane in lanes])
+    train = abreast([lane.instruments.problem.rows for lane in lanes])
     initial, rates = [lane.instruments.initial for lane in lanes], [float(lane.descent.rate(0)) for lane in lanes]
     dampings = [lane.rounds.damping for lane in lanes]
     counts, stack = (
