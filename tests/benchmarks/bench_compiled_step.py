@@ -74,7 +74,7 @@ def _step(network: Network, shape: tuple[int, ...], batch: int) -> Callable[[], 
     labels = torch.randint(10, (batch,), generator=generator(0, "labels")).to(DEVICE)
 
     def step() -> Parameters:
-        return sgd_step(
+        return moved(
             point, linearised_gradient(chain, anchor, difference(point, anchor), inputs, labels, cross_entropy), 0.1
         )
 
