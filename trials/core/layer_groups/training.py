@@ -57,7 +57,7 @@ def descent(
 
 
 def fitted(loss: Loss) -> Callable[[Batch, Told], Float[Tensor, " 3"]]:
-    """Return what tells of a step the sum of its losses, its right answers and its samples, without waiting for the device."""
+    """Return what tells of a step the sums of losses, right answers and samples, without waiting for the device."""
 
     def tally(batch: Batch, told: Told) -> Tensor:
         right, samples = loss.right(told.outputs, batch.shown[1]).sum(), told.value.new_full((), len(batch))
