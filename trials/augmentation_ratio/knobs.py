@@ -13,8 +13,8 @@ from trials.core.data.examples import DataKnobs
 from trials.core.knobs import knob
 from trials.core.layer_groups.freezing import refuse_depth
 from trials.core.layer_groups.knobs import RoundsKnobs
-from trials.core.layer_groups.schedules import SCHEDULES
 from trials.core.layer_groups.training import OPTIMISERS
+from trials.core.training.schedules import SCHEDULES
 
 BORDERS = ("black", "grey")
 PRECISIONS = ("float32", "bfloat16")

@@ -11,7 +11,7 @@ from trials.core.data.examples import DataKnobs
 from trials.core.knobs import Knobs, knob
 from trials.core.layer_groups.freezing import refuse_depth
 from trials.core.layer_groups.knobs import RESIDUAL_PARTS, RoundsKnobs
-from trials.core.layer_groups.schedules import SCHEDULES
+from trials.core.training.schedules import SCHEDULES
 from trials.spurious_cat_dog.arms import ARMS
 
 PATTERNS = ("none", "same", "different")

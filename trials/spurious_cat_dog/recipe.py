@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from trials.core.context import TrialContext
 from trials.core.divergence import refuse_divergence
 from trials.core.layer_groups.forward import of_groups
-from trials.core.layer_groups.schedules import SCHEDULES
 from trials.core.layer_groups.training import descent, fitted
 from trials.core.losses.classification import cross_entropy
 from trials.core.rows import Row
 from trials.core.training.course import course
+from trials.core.training.schedules import SCHEDULES
 from trials.spurious_cat_dog.knobs import CatDogKnobs
 from trials.spurious_cat_dog.measuring import Lost
 from trials.spurious_cat_dog.preparation import prepared

@@ -10,8 +10,8 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from trials.core.networks.network import Network
+from trials.core.rounds.in_rounds import renewed_every
 from trials.core.rounds.round import Problem
-from trials.core.rounds.training import renewed_every
 from trials.core.training.places import Place
 from trials.core.training.plain import Plain
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from trials.core.layer_groups.groups import LayerGroups
     from trials.core.losses.loss import Loss
-    from trials.core.optimisers.rules import Rule
     from trials.core.parameters import Parameters
     from trials.core.training.course import Moment, Trained
+    from trials.core.training.rules import Rule
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,5 +88,5 @@ def of_groups(
     if groups.train().statistics_move:
         raise ValueError("batch normalisation by batches leaves no linearisation of a sample: keep its statistics")
     network = Network(shapes={name: tuple(value.shape) for name, value in own.items()}, forward=forward)
-    problem = Problem(network=network, train=None, loss=loss)
+    problem = Problem(network=network, loss=loss)
     return renewed_every(interval, problem, Place(values, memory), damping=damping)
