@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from analysis.augmentation_ratio import draw
-from raysweep.service.command import main
+from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
-from trials.augmentation_ratio import MEASUREMENTS, run
+from trials.augmentation_ratio.measurements import MEASUREMENTS
+from trials.augmentation_ratio.recipe import run
 
 STUDY = Study(
     name="augmentation_ratio",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from analysis.spurious_cat_dog import draw
-from raysweep.service.command import main
+from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
-from trials.spurious_cat_dog import MEASUREMENTS, run, shared_work
+from trials.spurious_cat_dog.knobs import shared_work
+from trials.spurious_cat_dog.measurements import MEASUREMENTS
+from trials.spurious_cat_dog.recipe import run
 
 STUDY = Study(
     name="spurious_cat_dog",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -109,6 +110,10 @@ class Loss:
             TypeError: The loss couples its samples.
         """
         return self.mean(outputs, targets) if weights is None else (weights * self._apart(outputs, targets)).sum()
+
+    def derivative(self, weights: Float[Tensor, " batch"] | None = None) -> Form:
+        """Return (outputs, targets) -> the derivative in the outputs of `weighted`, written out if it can be."""
+        return partial(self.sensitivity, weights=weights) if weights is not None else self.slope or self.sensitivity
 
     def sensitivity(self, outputs: Tensor, targets: Tensor, weights: Float[Tensor, " batch"] | None = None) -> Tensor:
         """Return the derivative in the outputs of `weighted`.
