@@ -13,17 +13,18 @@ from trials.core.data.examples import DataKnobs
 from trials.core.losses.classification import LOSSES
 from trials.core.losses.contrastive import spectral
 from trials.core.networks.mlp import mlp
-from trials.core.optimisers.rules import RULES
 from trials.core.parameters import moved_to
+from trials.core.rounds.calendar import Calendar
 from trials.core.rounds.choice import chosen_methods
-from trials.core.rounds.round import Problem, formed
-from trials.core.rounds.training import Calendar, Rounds, in_rounds
+from trials.core.rounds.in_rounds import Rounds, in_rounds
+from trials.core.rounds.round import Problem
 from trials.core.streams import batch_indices, generator
-from trials.core.training.batches import everything, seen
+from trials.core.training.batches import everything, formed, seen
 from trials.core.training.course import course
 from trials.core.training.descent import Descent
 from trials.core.training.parts import behind, passed
 from trials.core.training.places import Place
+from trials.core.training.rules import RULES
 from trials.gauss_newton_damping.damped_training import damped_training
 from trials.gauss_newton_damping.flat import flattened
 from trials.gauss_newton_damping.mlp_jacobian import perceptron_jacobian
@@ -83,12 +84,13 @@ def test_a_damped_round_solved_on_full_batches_is_the_damped_gauss_newton_step(m
     model = gauss_newton_model(jacobian, LOSSES["mse"], one_hot(digits.labels, 10))
     exact = QUADRATIC_SOLVERS["parameter"](model, InnerSettings())(damping).displacement
     of_rounds = Problem(network=network, train=rows, loss=LOSSES["mse"])
-    methods = chosen_methods(method, of_rounds, 60, "sgd")
-    rounds = Rounds(problem=of_rounds, calendar=Calendar(interval=10**9), methods=methods, damping=damping)
     # A rate of 0.3 contracts by 1 - 0.3 x damping a step along the flattest direction.
+    descent = Descent(rule=RULES["sgd"](0.0), rate=lambda step: 0.3)
+    methods = chosen_methods(method, of_rounds, 60, descent)
+    rounds = Rounds(problem=of_rounds, calendar=Calendar(interval=10**9), methods=methods, damping=damping)
     *_, last = course(
         in_rounds(rounds, Place(start, {})),
-        Descent(rule=RULES["sgd"](0.0), rate=lambda step: 0.3),
+        descent,
         seen(formed(rows), everything(60)),
         steps=600 if damping == 0.1 else 60,
         rows_at=lambda now: now.last,
