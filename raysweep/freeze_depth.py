@@ -6,13 +6,14 @@ from analysis.freeze_depth import draw
 from raysweep.service.command import main
 from raysweep.service.study import Study
 from trials.core.birds.networks import shared_pretraining
-from trials.freeze_depth import MEASUREMENTS, run
+from trials.freeze_depth import MEASUREMENTS, FreezeDepthKnobs
 
 STUDY = Study(
     name="freeze_depth",
     question="Does freezing more of a pretrained network help to predict the bird, the background, or both?",
-    trial=run,
+    knobs=FreezeDepthKnobs,
     measurements=MEASUREMENTS,
+    recipe="trials.freeze_depth",
     draw=draw,
     across="freeze_depth",
     headline="final_selected_test_worst_group_acc",

@@ -5,13 +5,14 @@ from __future__ import annotations
 from analysis.spurious_cat_dog import draw
 from raysweep.service.command import main
 from raysweep.service.study import Study
-from trials.spurious_cat_dog import MEASUREMENTS, run, shared_work
+from trials.spurious_cat_dog import MEASUREMENTS, CatDogKnobs, shared_work
 
 STUDY = Study(
     name="spurious_cat_dog",
     question="Does freezing what was pretrained, or augmentation, keep a network from a patch that tells the class?",
-    trial=run,
+    knobs=CatDogKnobs,
     measurements=MEASUREMENTS,
+    recipe="trials.spurious_cat_dog",
     draw=draw,
     across="freeze_depth",
     headline="final_acc_clean",

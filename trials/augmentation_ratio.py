@@ -21,11 +21,12 @@ import torch
 
 from trials.core.augmentation.arms import ARMS, augmented
 from trials.core.augmentation.epochs import EPOCH_MEASUREMENTS, Past, epoch_row
+from trials.core.augmentation.knobs import refuse_mirrored_signs
 from trials.core.augmentation.mixing import MIXINGS
 from trials.core.augmentation.outcome import OUTCOME_MEASUREMENTS, outcome
-from trials.core.augmentation.transforms import TRANSFORMS, on_grey, refuse_mirrored_signs
-from trials.core.data.examples import DataKnobs
+from trials.core.augmentation.transforms import TRANSFORMS, on_grey
 from trials.core.data.images import prepared_images
+from trials.core.data.knobs import DataKnobs
 from trials.core.divergence import refuse_divergence
 from trials.core.knobs import TrialKnobs, knob
 from trials.core.layer_groups.forward import of_groups

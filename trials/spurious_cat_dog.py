@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from trials.core.augmentation.transforms import TRANSFORMS
-from trials.core.data.examples import DataKnobs
+from trials.core.data.knobs import DataKnobs
 from trials.core.divergence import refuse_divergence
 from trials.core.knobs import TrialKnobs, knob
 from trials.core.layer_groups.forward import of_groups

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -18,13 +19,15 @@ from raysweep.service.errors import UsageError
 from raysweep.service.messages import PlannedTrial, TrialReport, Work, work_of
 from raysweep.service.plan import Plan, planned, resumed
 from raysweep.service.progress import ProgressDisplay
-from raysweep.service.serial import Executor, SerialExecutor
 from raysweep.service.study import Study
 from raysweep.service.supply import AskedTrials, ListedTrials, Supply
 from raysweep.service.upkeep import Upkeep
 from search_spaces.core.planner import GridPlanner
 from trials.core.data.arrays import Arrays, ChoosesData, load_arrays
 from trials.core.fingerprints import fingerprint
+
+if TYPE_CHECKING:
+    from raysweep.service.serial import Executor
 
 
 @dataclass(frozen=True)
@@ -152,8 +155,11 @@ def _executed(
 
 
 def _executor(settings: Settings) -> Executor:
+    # Torch and Ray take seconds to import: not for --help, a plan or a figure.
     if settings.executor == "serial":
+        from raysweep.service.serial import SerialExecutor
+
         return SerialExecutor()
-    from raysweep.service.tune import TuneExecutor  # Ray takes seconds to import: not for --help, a plan or a figure
+    from raysweep.service.tune import TuneExecutor
 
     return TuneExecutor(settings.address)

@@ -21,7 +21,7 @@ from raysweep.service.memory import failure, is_out_of_memory
 from raysweep.service.messages import PlannedTrial
 from raysweep.service.serial import SerialExecutor
 from raysweep.service.shares import Measured, described, measured, resources_of, shapes
-from raysweep.service.study import Resources, Study
+from raysweep.service.study import Recipe, Resources, Study
 from raysweep.service.supply import AHEAD, AskedTrials, ListedTrials
 from raysweep.service.tune import connected  # before anything of Ray's that reads its environment
 
@@ -95,13 +95,13 @@ def rowless(knobs: WalkKnobs, context: TrialContext) -> Iterator[Row]:
 
 def test_only_the_beginning_is_trained(tmp_path: Path) -> None:
     yielded.clear()
-    peak_mib(replace(WALK, trial=endless), tmp_path, planned(walks()))
+    peak_mib(replace(WALK, recipe=Recipe(run=endless)), tmp_path, planned(walks()))
     assert yielded == [0, 1, 2]
 
 
 def test_a_trial_without_rows_ends_at_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shares, "SECONDS_A_SHAPE", 0.05)
-    assert peak_mib(replace(WALK, trial=rowless), tmp_path, planned(walks())) < 1
+    assert peak_mib(replace(WALK, recipe=Recipe(run=rowless)), tmp_path, planned(walks())) < 1
 
 
 def test_shapes_without_time_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,10 +12,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from trials.augmentation_ratio import AugmentationKnobs
 from trials.augmentation_ratio import prepared as prepared_ratio
-from trials.core.augmentation.fixed_set import FilledSet, FixedSetKnobs
+from trials.core.augmentation.fixed_set import FilledSet
+from trials.core.augmentation.knobs import FixedSetKnobs
 from trials.core.context import TrialContext
 from trials.core.data.arrays import Arrays
-from trials.core.data.examples import DataKnobs, Examples, TrainingSet
+from trials.core.data.examples import Examples, TrainingSet
+from trials.core.data.knobs import DataKnobs
 from trials.core.rounds.choice import METHODS
 from trials.core.rounds.round import formed as form_of
 from trials.core.rounds.training import in_rounds

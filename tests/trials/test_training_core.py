@@ -13,14 +13,15 @@ from tests.trials.conftest import small_arrays
 from tests.trials.test_checkpoints import BrokenOff, Memory
 from trials.augmentation_ratio import AugmentationKnobs
 from trials.augmentation_ratio import run as run_ratio
-from trials.core.augmentation.fixed_set import FixedSetKnobs
+from trials.core.augmentation.knobs import FixedSetKnobs
 from trials.core.context import TrialContext
 from trials.core.curvature.flat import flattened, unflattened
 from trials.core.curvature.mlp_jacobian import perceptron_jacobian
 from trials.core.curvature.output_losses import OUTPUT_LOSSES, one_hot
 from trials.core.curvature.quadratic import gauss_newton_model
 from trials.core.curvature.solvers import QUADRATIC_SOLVERS, InnerSettings
-from trials.core.data.examples import DataKnobs, Examples
+from trials.core.data.examples import Examples
+from trials.core.data.knobs import DataKnobs
 from trials.core.layer_groups.forward import of_groups
 from trials.core.layer_groups.freezing import freeze
 from trials.core.layer_groups.residual import residual_groups
@@ -201,7 +202,7 @@ def _cats(**changes):
 
 
 def test_a_module_on_its_linearisation_agrees_with_itself_at_an_interval_of_one():
-    """The first row after one round of one step, by functional calls and in place; and K times depth run with a damping."""
+    """The first row after one round of one step, by functional calls and in place; K times depth runs with a damping."""
     torch.manual_seed(0)
     groups = residual_groups(1, 2, width=4, blocks=1)
     inputs, labels = torch.randn(12, 1, 8, 8), torch.arange(12) % 2
@@ -551,7 +552,7 @@ def test_a_damped_gauss_newton_training_is_a_step_on_the_same_course(changes):
 
 
 def test_sam_at_an_interval_of_one_is_told_of_the_network_and_not_of_its_linearisation():
-    """A direction that asks elsewhere than at the anchor makes rounds of one step another training than the network's."""
+    """A direction that asks elsewhere than at the anchor makes rounds of one step another training than K = 1."""
     problem, start = _problem()
     step = Descent(rule=RULES["sgd"](0), rate=lambda step: 0.1, direction=SharpnessAware(0.5))
     batch = Batch(torch.arange(8), formed(problem.train))

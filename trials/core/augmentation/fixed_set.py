@@ -12,44 +12,16 @@ import torch
 from trials.core.augmentation.arms import ARMS, row_numbers
 from trials.core.augmentation.draws import LANES
 from trials.core.augmentation.rows import distinct_count, filled_rows
-from trials.core.augmentation.transforms import TRANSFORMS, refuse_mirrored_signs
-from trials.core.data.examples import black
-from trials.core.knobs import Knobs, knob
+from trials.core.augmentation.transforms import TRANSFORMS
+from trials.core.data.records import DATA_SETS
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float32, Int64
     from torch import Tensor
 
-    from trials.core.data.examples import DataKnobs, Examples, TrainingSet
-
-_FIXED = ("copies", "fixed_aug")
-_USUAL = "crop2"
-_OF_NUMBERS = tuple(name for name, transform in TRANSFORMS.items() if not transform.of_bytes)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FixedSetKnobs(Knobs):
-    """What fills the rows of a training set; with all samples distinct, `fixed_aug` is recorded as `copies`."""
-
-    ratio: float = knob("share of the training rows that are distinct samples", 1.0, above=0, at_most=1)
-    aug_arm: str = knob("what the other rows are", "copies", choices=_FIXED)
-    transform: str = knob("how fixed_aug transforms them", _USUAL, choices=_OF_NUMBERS)
-
-    def __post_init__(self) -> None:
-        if self.ratio == 1:
-            object.__setattr__(self, "aug_arm", "copies")
-        super().__post_init__()
-        if not ARMS[self.aug_arm].copies:
-            object.__setattr__(self, "transform", _USUAL)  # the same training, one id
-
-    def refuse_data(self, name: str) -> None:
-        """Compare these knobs with the data set.
-
-        Raises:
-            ValueError: Transforms would make other signs of its images.
-        """
-        if ARMS[self.aug_arm].copies:
-            refuse_mirrored_signs(self.transform, name)
+    from trials.core.augmentation.knobs import FixedSetKnobs
+    from trials.core.data.examples import Examples, TrainingSet
+    from trials.core.data.knobs import DataKnobs
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,7 +85,7 @@ def fixed_set(train: Examples, knobs: FixedSetKnobs, data: DataKnobs, seed: int)
     transforms = ARMS[knobs.aug_arm].copies
     if transforms and train.inputs.ndim != 4:
         raise ValueError(f"aug_arm={knobs.aug_arm!r} needs images, and {data.name} has vectors")
-    border, transform = black(data.name), TRANSFORMS[knobs.transform]
+    border, transform = DATA_SETS[data.name].black, TRANSFORMS[knobs.transform]
     return FilledSet(
         samples=train,
         sources=rows.sources.to(device),
@@ -171,7 +143,7 @@ class SetsAbreast:
 
 
 def abreast(sets: Sequence[TrainingSet]) -> SetsAbreast:
-    """Return sets of one size that have the same samples, and the same transform where they transform them; or others."""
+    """Return sets of one size: over the same samples, transformed alike where they are transformed; or any others."""
     length = len(sets[0])
     begins = torch.arange(len(sets), device=sets[0].labels.device) * length
     if not any(isinstance(each, FilledSet) for each in sets):

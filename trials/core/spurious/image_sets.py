@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from trials.core.augmentation.transforms import Transform
     from trials.core.context import TrialContext
-    from trials.core.data.examples import DataKnobs
     from trials.core.data.images import Images
+    from trials.core.data.knobs import DataKnobs
     from trials.core.spurious.feature import FeatureKnobs, Planted
 
 

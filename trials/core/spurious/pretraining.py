@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from trials.core.augmentation.transforms import TRANSFORMS
-from trials.core.data.examples import DataKnobs
+from trials.core.data.knobs import DataKnobs
 from trials.core.knobs import Knobs, knob
 from trials.core.layer_groups.pretraining import ACCURACY, Pretraining, kept, pretrain, weights_of
 from trials.core.layer_groups.residual import residual_groups
