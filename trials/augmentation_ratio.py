@@ -25,6 +25,7 @@ from trials.core.augmentation.knobs import refuse_mirrored_signs
 from trials.core.augmentation.mixing import MIXINGS
 from trials.core.augmentation.outcome import OUTCOME_MEASUREMENTS, outcome
 from trials.core.augmentation.transforms import TRANSFORMS, on_grey
+from trials.core.choices import OF_BYTES
 from trials.core.data.images import prepared_images
 from trials.core.data.knobs import DataKnobs
 from trials.core.divergence import refuse_divergence
@@ -103,7 +104,7 @@ class AugmentationKnobs(TrialKnobs):
             object.__setattr__(self, "exclude_identity", False)
         super().__post_init__()
         refuse_mirrored_signs(self.transform, self.data.name)
-        if self.border == "grey" and TRANSFORMS[self.transform].of_bytes:
+        if self.border == "grey" and self.transform in OF_BYTES:
             raise ValueError(
                 f"transform={self.transform!r} computes with bytes, whose border is black; take border=black"
             )

@@ -62,9 +62,8 @@ def test_a_trial_s_peak_is_stored_and_is_of_none_before_it(tmp_path: Path) -> No
         PlannedTrial(trial_id=WALK.trial_id(each), knobs=each)
         for each in (walks(seed=seed, load=load) for seed, load in enumerate((64, 256, 16)))
     ]
-    Worker(work_at(replace(WALK, recipe=Recipe(run=loaded), resources=Resources(gpus=1)), tmp_path, trials)).run_pack(
-        trials
-    )
+    study = replace(WALK, recipe=Recipe(run=loaded), resources=Resources(gpus=1))
+    Worker(work_at(study, tmp_path, trials)).run_pack(trials)
     peaks = Results(tmp_path).trials("walk").set_index("load")["peak_memory_bytes"]
     before = torch.cuda.memory_allocated()
     assert ((peaks - before) / MIB).to_dict() == pytest.approx({64: 64, 256: 256, 16: 16}, abs=1)

@@ -27,9 +27,8 @@ from trials.core.knobs import Knobs
 from trials.core.rows import Row
 from trials.k_phase_diagram import KPhaseKnobs
 
-STUDY = dataclasses.replace(
-    TRAINED_TOGETHER, recipe=Recipe(run=TRAINED_TOGETHER.trial)
-)  # trials that train together leave no checkpoints
+# Trials that train together leave no checkpoints.
+STUDY = dataclasses.replace(TRAINED_TOGETHER, recipe=Recipe(run=TRAINED_TOGETHER.trial))
 SERIAL = ("executor=serial", "space=smoke")
 
 

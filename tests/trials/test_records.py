@@ -43,9 +43,7 @@ def test_black_is_what_a_pixel_of_0_becomes(name):
 
 def test_an_unknown_data_set_is_refused_with_those_that_there_are():
     for refused in (data_set, load_arrays):
-        with pytest.raises(
-            ValueError, match="^unknown data set 'nothing'; it must be one of digits, cifar10, mnist.*$"
-        ):
+        with pytest.raises(ValueError, match=r"^unknown data set 'nothing'; it must be one of digits, cifar10, .*$"):
             refused("nothing")
 
 

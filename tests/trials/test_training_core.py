@@ -202,7 +202,7 @@ def _cats(**changes):
 
 
 def test_a_module_on_its_linearisation_agrees_with_itself_at_an_interval_of_one():
-    """The first row after one round of one step, by functional calls and in place; K times depth runs with a damping."""
+    """The first row after one round of one step, by functional calls and in place; K times depth runs, damped."""
     torch.manual_seed(0)
     groups = residual_groups(1, 2, width=4, blocks=1)
     inputs, labels = torch.randn(12, 1, 8, 8), torch.arange(12) % 2
