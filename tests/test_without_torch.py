@@ -21,7 +21,7 @@ def loaded_by(code: str) -> str:
 
 
 def test_the_service_is_imported_without() -> None:
-    loaded_by("import raysweep.service.command, trials.core.context, trials.core.together, trials.core.data.knobs")
+    loaded_by("import raysweep.service.commands.study_command, trials.core.together, trials.core.data.knobs")
 
 
 @pytest.mark.parametrize("study", PACKAGES)
@@ -34,7 +34,7 @@ def test_help_and_plans_are_made_without(study: str, tmp_path: Path) -> None:
     """A plan of what is missing, and help last, for it ends the process."""
     printed = loaded_by(
         f"from raysweep.{study} import STUDY\n"
-        "from raysweep.service.command import main\n"
+        "from raysweep.service.commands.study_command import main\n"
         f"assert main(STUDY, ['space=smoke', '--dry-run', {f'results={tmp_path}'!r}]) == 0\n"
         "try:\n    main(STUDY, ['--help'])\nexcept SystemExit as ended:\n    assert ended.code == 0"
     )

@@ -7,12 +7,12 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import MISSING, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from analysis.core.schema import Column, StudySchema
+from analysis.store.schema import Column, StudySchema
 from trials.core.fingerprints import fingerprint
 
 if TYPE_CHECKING:
     from analysis.core.figures import Drawing
-    from analysis.core.results import Results
+    from analysis.store.results import Results
     from trials.core.context import TrialContext
     from trials.core.knobs import TrialKnobs
     from trials.core.rows import Measurements, Row

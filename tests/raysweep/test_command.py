@@ -15,9 +15,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY
-from raysweep.service.command import main
+from raysweep.service.commands.study_command import main
 from raysweep.service.study import Recipe
 from trials.core.context import TrialContext
 from trials.core.rows import Row

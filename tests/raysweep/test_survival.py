@@ -10,16 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.core.checkpoints import Checkpoint
-from analysis.core.results import Results
+from analysis.store.checkpoints import Checkpoint
+from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY as TRAINED_TOGETHER
-from raysweep.service import survival
-from raysweep.service.command import main
-from raysweep.service.execution import Worker
+from raysweep.service.commands.study_command import main
+from raysweep.service.driver.packs import resuming
 from raysweep.service.messages import PlannedTrial
-from raysweep.service.packs import resuming
-from raysweep.service.stages import StoredStages
 from raysweep.service.study import Recipe
+from raysweep.service.worker import survival
+from raysweep.service.worker.execution import Worker
+from raysweep.service.worker.stages import StoredStages
 from tests.studies import run_serially, smallest_sweep, work_at
 from trials.core.context import TrialContext
 from trials.core.data.knobs import DataKnobs

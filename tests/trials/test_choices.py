@@ -5,16 +5,13 @@ from __future__ import annotations
 import torch
 
 from trials.core import choices
-from trials.core.augmentation.arms import ARMS
-from trials.core.augmentation.mixing import MIXINGS
 from trials.core.augmentation.transforms import TRANSFORMS
-from trials.core.layer_groups.image_networks import IMAGE_NETWORKS
 from trials.core.layer_groups.training import OPTIMISERS
 from trials.core.losses.classification import LOSSES
 from trials.core.networks.precision import PRECISIONS
-from trials.core.optimisers.rules import REACHES, RULES
 from trials.core.rounds import settings
 from trials.core.rounds.choice import METHODS
+from trials.core.training.rules import REACHES, RULES
 
 
 def test_names_are_those_of_the_tables():
@@ -23,10 +20,7 @@ def test_names_are_those_of_the_tables():
         (choices.OPTIMIZERS, RULES, REACHES),
         (choices.GROUP_OPTIMIZERS, OPTIMISERS),
         (choices.PRECISIONS, PRECISIONS),
-        (choices.IMAGE_NETWORKS, IMAGE_NETWORKS),
         (choices.TRANSFORMS, TRANSFORMS),
-        (choices.ARMS, ARMS),
-        (choices.MIXINGS, MIXINGS),
         (settings.METHODS, METHODS),
     ):
         for table in tables:

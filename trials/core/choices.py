@@ -22,17 +22,12 @@ PRECISIONS: Mapping[str, int] = MappingProxyType({"float32": 4, "float64": 8, HA
 
 CHAINS = ("mlp", "cnn_s", "cnn_l")
 """Networks that are chains of layers."""
-IMAGE_NETWORKS = ("mlp", "cnn3", "resnet18_cifar", "resnet18", "vit_tiny", "cait_xxs36")
-"""Networks of images that train in place, from scratch."""
 
 TRANSFORMS = ("flip+crop4", "flip", "crop1", "crop2", "crop4", "crop8", "cutout8", "rotation10", "advanced")
 MIRRORING = frozenset({"flip+crop4", "flip", "advanced"})
 """Transforms in which left and right may change places, which makes other signs of letters and digits."""
 OF_BYTES = frozenset({"advanced"})
 """Transforms that compute with bytes alone, in whose images black is 0."""
-ARMS = ("copies", "fixed_aug", "fresh_aug", "fixed_aug_all", "subset")
-"""What fills a training set of fixed size whose distinct samples are few."""
-MIXINGS = ("none", "mixup_or_cutmix")
 
 
 def refuse_batch_normalisation(network: str) -> None:

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from trials.core.augmentation.arms import ARMS, row_numbers
 from trials.core.augmentation.draws import LANES
-from trials.core.augmentation.rows import distinct_count, filled_rows
+from trials.core.augmentation.rows import distinct_count, filled_rows, row_numbers
 from trials.core.augmentation.transforms import TRANSFORMS
-from trials.core.data.records import DATA_SETS
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float32, Int64
@@ -82,7 +80,7 @@ def fixed_set(train: Examples, knobs: FixedSetKnobs, data: DataKnobs, seed: int)
         return train
     size, device = len(train), train.labels.device
     rows = filled_rows(size, distinct_count(size, knobs.ratio), seed)
-    transforms = ARMS[knobs.aug_arm].copies
+    transforms = knobs.aug_arm == "fixed_aug"
     if transforms and train.inputs.ndim != 4:
         raise ValueError(f"aug_arm={knobs.aug_arm!r} needs images, and {data.name} has vectors")
     border, transform = DATA_SETS[data.name].black, TRANSFORMS[knobs.transform]
@@ -143,7 +141,7 @@ class SetsAbreast:
 
 
 def abreast(sets: Sequence[TrainingSet]) -> SetsAbreast:
-    """Return sets of one size: over the same samples, transformed alike where they are transformed; or any others."""
+    """Return sets of one size side by side; where they transform samples, these and the transform are the same."""
     length = len(sets[0])
     begins = torch.arange(len(sets), device=sets[0].labels.device) * length
     if not any(isinstance(each, FilledSet) for each in sets):

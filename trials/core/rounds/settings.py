@@ -1,4 +1,4 @@
-"""What is asked of rounds: their lengths and the method of their steps, before anything is computed."""
+"""What is asked of rounds: the method of their steps, before anything is computed."""
 
 from __future__ import annotations
 
@@ -7,15 +7,6 @@ from trials.core.choices import HALF, LINEAR, refuse_no_chain
 METHODS = ("jvp", "cached", "function_space")
 LARGEST_KERNEL_BYTES = 2**30
 _GIBIBYTE = 2**30
-
-
-def unified_lengths(interval: float, steps: float, warm_steps: float) -> tuple[float, float]:
-    """Return one (interval, plain steps before) for all of the same training; what is not allowed stays as it is."""
-    if interval < 1 or warm_steps < 0:
-        return interval, warm_steps
-    if interval == 1 or warm_steps >= steps:
-        return 1, 0
-    return (steps if warm_steps + interval >= steps else interval), warm_steps
 
 
 def refuse_method(asked: str, rule: str, network: str, precision: str) -> None:
