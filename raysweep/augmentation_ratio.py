@@ -5,7 +5,8 @@ from __future__ import annotations
 from analysis.augmentation_ratio import draw
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
-from trials.augmentation_ratio.recipe import MEASUREMENTS, AugmentationKnobs
+from trials.augmentation_ratio.knobs import AugmentationKnobs
+from trials.augmentation_ratio.measurements import MEASUREMENTS
 
 STUDY = Study(
     name="augmentation_ratio",

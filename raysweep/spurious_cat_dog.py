@@ -5,7 +5,8 @@ from __future__ import annotations
 from analysis.spurious_cat_dog import draw
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
-from trials.spurious_cat_dog.recipe import MEASUREMENTS, CatDogKnobs, shared_work
+from trials.spurious_cat_dog.knobs import CatDogKnobs, shared_work
+from trials.spurious_cat_dog.measurements import MEASUREMENTS
 
 STUDY = Study(
     name="spurious_cat_dog",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 from analysis.store.checkpoints import Checkpoint
+from analysis.store.errors import StoreWarning
 from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY as TRAINED_TOGETHER
 from raysweep.service.commands.study_command import main
@@ -21,6 +23,7 @@ from raysweep.service.worker import survival
 from raysweep.service.worker.execution import Worker
 from raysweep.service.worker.stages import StoredStages
 from tests.studies import run_serially, smallest_sweep, work_at
+from trials.core.checkpoints import LAYOUT
 from trials.core.context import TrialContext
 from trials.core.data.knobs import DataKnobs
 from trials.core.knobs import Knobs
@@ -82,6 +85,34 @@ def test_a_checkpoint_that_cannot_be_read_means_starting_over(tmp_path: Path) ->
     with pytest.warns(UserWarning, match="is no checkpoint"):
         (report,) = Worker(work).run_pack([trial])
     assert report.outcome == "finished"
+
+
+def test_a_checkpoint_of_the_former_layout_is_left_aside_and_no_row_doubles(tmp_path: Path) -> None:
+    trials = smallest_sweep(STUDY)[:1]
+    run_serially(STUDY, tmp_path / "undisturbed", trials)
+    work = work_at(STUDY, tmp_path / "disturbed", trials)
+    Worker(work, LeavingAfter(15)).run_pack(trials)
+    checkpoints = Results(work.results).checkpoints(STUDY.name)
+    left = checkpoints.read(trials[0].trial_id)
+    assert left is not None and left.rows and left.layout == LAYOUT
+    _without_a_layout(tmp_path / "disturbed" / STUDY.name / "checkpoints" / f"{trials[0].trial_id}.safetensors")
+    with pytest.warns(StoreWarning, match=f"has layout 1, this version reads {LAYOUT}; it is left aside"):
+        Worker(work).run_pack([resuming(trials[0])])
+    pd.testing.assert_frame_equal(rows(tmp_path / "disturbed"), rows(tmp_path / "undisturbed"))
+    assert not checkpoints.ids(), "it goes when its trial is finished"
+
+
+def _without_a_layout(path: Path) -> None:
+    """Rewrite a checkpoint as versions wrote it that knew no layouts."""
+    content = path.read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    progress = json.loads(header["__metadata__"]["progress"])
+    del progress["layout"]
+    header["__metadata__"]["progress"] = json.dumps(progress)
+    former = json.dumps(header).encode()
+    former += b" " * (-len(former) % 8)
+    path.write_bytes(len(former).to_bytes(8, "little") + former + content[end:])
 
 
 began_at: list[int] = []

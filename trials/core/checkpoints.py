@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 State = Mapping[str, "Tensor | State"]
 """Tensors by name, in any number of levels."""
 
+LAYOUT = 2
+"""Number of how states are named and what they hold. One of another number is left aside: raise it with a change."""
+
 _SEPARATOR = "/"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
     from trials.core.augmentation.knobs import FixedSetKnobs
     from trials.core.data.examples import Examples, TrainingSet
-    from trials.core.data.knobs import DataKnobs
+
+
+class NamedData(Protocol):
+    """What says where samples are from."""
+
+    @property
+    def name(self) -> str:
+        """Name of the data set."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,10 +75,19 @@ class FilledSet:
             yield self.at(torch.arange(start, min(start + size, len(self)), device=self.sources.device)).inputs
 
 
-def fixed_set(train: Examples, knobs: FixedSetKnobs, data: DataKnobs, seed: int) -> TrainingSet:
+def fixed_set(
+    train: Examples, knobs: FixedSetKnobs, data: NamedData, seed: int, *, border: float | None = None
+) -> TrainingSet:
     """Return a set of as many rows as there are samples, of which only a share is distinct.
 
     Samples, copies and their transforms are those of the study of the augmentation ratio at the same seed.
+
+    Args:
+        train: The samples.
+        knobs: What fills the rows.
+        data: Where the samples are from.
+        seed: Seed of the trial.
+        border: What a transform shows beyond an image; None for black in the normalised images of the data set.
 
     Raises:
         ValueError: No sample is left, or what would be transformed is no image.
@@ -83,11 +99,11 @@ def fixed_set(train: Examples, knobs: FixedSetKnobs, data: DataKnobs, seed: int)
     transforms = knobs.aug_arm == "fixed_aug"
     if transforms and train.inputs.ndim != 4:
         raise ValueError(f"aug_arm={knobs.aug_arm!r} needs images, and {data.name} has vectors")
-    border, transform = DATA_SETS[data.name].black, TRANSFORMS[knobs.transform]
+    transform, around = TRANSFORMS[knobs.transform], DATA_SETS[data.name].black if border is None else border
     return FilledSet(
         samples=train,
         sources=rows.sources.to(device),
-        transform=(lambda images, by: transform.apply(images - border, by) + border) if transforms else None,
+        transform=(lambda images, by: transform.apply(images - around, by) + around) if transforms else None,
         numbers=(row_numbers(rows, size, seed) if transforms else torch.zeros(size, LANES)).to(device),
         changed=(rows.copies > 0).to(device) & transforms,
     )

@@ -28,6 +28,15 @@ class FixedSetKnobs(Knobs):
         if self.aug_arm == "copies":
             object.__setattr__(self, "transform", _USUAL)  # the same training, one id
 
+    def refuse_ratio(self, reason: str) -> None:
+        """Refuse copies of what changes by itself, and say why it does.
+
+        Raises:
+            ValueError: Not all rows are distinct samples.
+        """
+        if self.ratio < 1:
+            raise ValueError(f"rows_ratio={self.ratio:g} needs training images that stay as they are: {reason}")
+
     def refuse_data(self, name: str) -> None:
         """Compare these knobs with the data set.
 
