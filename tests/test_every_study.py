@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 from raysweep.service.study import Study
 from tests.studies import assert_group_tells_as_alone, every_study, groups_of, run_serially, smallest_sweep
 from trials.core.context import TrialContext
@@ -44,6 +44,7 @@ def test_knobs_and_the_recipe_travel_to_other_processes(study: Study) -> None:
     knobs = smallest_sweep(study)[0].knobs
     assert pickle.loads(pickle.dumps(knobs)) == knobs
     assert pickle.loads(pickle.dumps(study.trial)) is study.trial
+    assert study.trial.__annotations__["knobs"] == study.knobs.__name__
 
 
 @studies

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from analysis.core.schema import StudySchema
+from analysis.store.schema import StudySchema
 from raysweep.service.provenance import Provenance
 from raysweep.service.study import Resources, Study, Trial
 from search_spaces.core.stopping import Stopping
@@ -19,6 +19,9 @@ from trials.core.together import Together
 
 STOPPED = "stopped"
 """Outcome of a trial that a search ended before its last step."""
+
+TIME = "step"
+"""The column by whose values the rules of early stopping compare trials."""
 
 
 def stopped_id(trial_id: str) -> str:
@@ -107,3 +110,7 @@ def work_of(
         resources=resources,
         together=study.together,
     )
+
+
+class LeavingNodeError(Exception):
+    """Raised by an actor that is handed work while its node is being drained."""

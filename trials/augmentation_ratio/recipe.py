@@ -1,0 +1,81 @@
+"""Is one fixed transformed copy of an image worth a new image?
+
+A training set has always the same number of rows, and only a share of them are distinct images. The others are copies,
+or transforms of the images that are drawn once, before training. If augmentation worked by teaching invariance, so few
+transforms could not do much.
+
+Source: Shen, Bubeck and Gunasekar, arXiv 2203.01572, and the slides to it, for the construction and the transform; what
+they leave open (networks, optimiser, subsets by seed and not by class, epochs that do not depend on the ratio) is
+chosen here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import torch
+
+from trials.augmentation_ratio.knobs import AugmentationKnobs
+from trials.augmentation_ratio.measuring import Best, epoch_row, outcome
+from trials.augmentation_ratio.preparation import prepared, seen_by_steps
+from trials.core.context import TrialContext
+from trials.core.divergence import refuse_divergence
+from trials.core.layer_groups.forward import network_at, of_groups
+from trials.core.layer_groups.training import descent, fitted, measured, seen_fit
+from trials.core.losses.classification import label_smoothed
+from trials.core.rows import Row
+from trials.core.streams import batches_an_epoch
+from trials.core.training.course import Moment, course
+from trials.core.training.descent import Descent, within
+from trials.core.training.schedules import SCHEDULES
+
+
+def run(knobs: AugmentationKnobs, context: TrialContext) -> Iterator[Row]:
+    """Train, and yield a row at the end of each epoch, or of every `row_interval`-th and the last.
+
+    Raises:
+        Diverged: A measurement is not finite.
+        ValueError: The data do not suit the knobs.
+    """
+    groups, train, images = prepared(knobs, context)
+    test, loss = images.examples(), label_smoothed(knobs.label_smoothing)
+    epoch_steps = batches_an_epoch(len(train.images), knobs.batch_size)
+    steps, half = knobs.epochs * epoch_steps, knobs.precision == "bfloat16"
+    precision = partial(torch.autocast, context.device.type, torch.bfloat16, enabled=half)
+    step = _descent(knobs, steps)
+
+    def has_row(now: Moment[Any, Best]) -> bool:
+        epoch, begun = divmod(now.step, epoch_steps)
+        return now.step > 0 and not begun and (now.last or epoch % knobs.row_interval == 0)
+
+    for now in course(
+        of_groups(groups, loss, step.rule, interval=knobs.feature_update_interval, damping=knobs.damping),
+        within(precision, step),
+        seen_by_steps(knobs, train, context.device),
+        steps=steps,
+        rows_at=has_row,
+        tally=fitted(loss),
+        sums_at=lambda number: number % epoch_steps == 0,
+        context=context,
+        past=Best(),
+    ):
+        with precision():
+            tested = measured(network_at(now), test)
+            ends = outcome(groups, train, images, seed=knobs.seed, most=knobs.invariance_size) if now.last else {}
+        row, now.past = epoch_row(now, seen_fit(now.seen), tested, step.rate(now.step - 1), epoch_steps)
+        row["steps"] = steps
+        refuse_divergence(row, [row["train_loss"]], last=now.last)
+        yield row | ends
+
+
+def _descent(knobs: AugmentationKnobs, steps: int) -> Descent:
+    return descent(
+        knobs.optimizer,
+        learning_rate=knobs.learning_rate,
+        schedule=SCHEDULES[knobs.schedule](steps, round(knobs.warm_share * steps)),
+        momentum=knobs.momentum,
+        nesterov=knobs.momentum > 0,
+        weight_decay=knobs.weight_decay,
+    )

@@ -1,0 +1,69 @@
+"""Does augmentation, or freezing what was pretrained, keep a network from an easy feature that is not the right one?
+
+Cats and dogs get a patch. Part A trains from scratch, where the patch is noise that can be memorised, and asks which
+augmentation helps. Part B fine-tunes a network that was pretrained without the patch, where the patch tells the class
+of every image, and asks how many of its layers must be frozen for it to still know cats from dogs.
+
+Source: Shen, Bubeck and Gunasekar, arXiv 2203.01572 (part A); part B and its table are from slides of R. Shen on joint
+work with S. Bubeck, S. Gunasekar and A. Kumar. Networks: He et al., arXiv 1512.03385, section 4.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trials.core.context import TrialContext
+from trials.core.divergence import refuse_divergence
+from trials.core.layer_groups.forward import of_groups
+from trials.core.layer_groups.training import descent, fitted
+from trials.core.losses.classification import cross_entropy
+from trials.core.rows import Row
+from trials.core.training.course import course
+from trials.core.training.schedules import SCHEDULES
+from trials.spurious_cat_dog.knobs import CatDogKnobs
+from trials.spurious_cat_dog.measuring import Lost
+from trials.spurious_cat_dog.preparation import prepared
+
+
+def run(knobs: CatDogKnobs, context: TrialContext) -> Iterator[Row]:
+    """Train with the feature, and yield a row at the beginning and at equal parts of each epoch.
+
+    Raises:
+        Diverged: A measurement is not finite.
+        ValueError: The data do not suit the knobs.
+    """
+    instruments, sees, epoch_steps = prepared(knobs, context)
+    steps = knobs.epochs * epoch_steps
+    step = descent(
+        learning_rate=knobs.learning_rate,
+        schedule=SCHEDULES[knobs.schedule](steps, 0),
+        momentum=knobs.momentum,
+        weight_decay=knobs.weight_decay,
+    )
+    begun = of_groups(
+        instruments.groups,
+        cross_entropy,
+        step.rule,
+        start=instruments.start,
+        interval=knobs.feature_update_interval,
+        damping=knobs.damping,
+    )
+    rows = max(1, round(knobs.epochs * knobs.measurements_per_epoch))
+    measured = {round(row * steps / rows) for row in range(rows + 1)}
+    for now in course(
+        begun,
+        step,
+        sees,
+        steps=steps,
+        rows_at=lambda now: now.step in measured,
+        tally=fitted(cross_entropy),
+        context=context,
+        past=Lost(),
+    ):
+        epoch, row = now.step / epoch_steps, instruments.row(now)
+        now.past = now.past.after(epoch, row)
+        row |= {"step": now.step, "epoch": epoch, "lr": step.rate(now.step)}
+        row |= {"epochs_to_acc_clean_below_0_6": now.past.epochs}
+        # Normalised activations bound the loss: what diverges here is not finite.
+        refuse_divergence(row, [0.0], last=now.last)
+        yield row
