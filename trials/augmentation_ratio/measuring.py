@@ -1,17 +1,15 @@
-"""What a training on few images has led to: how often each was shown, and how invariant the network's answers are."""
+"""Rows at the end of epochs, and what a training on few images has led to: how invariant its answers are."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from trials.augmentation_ratio.invariance import invariance_rate
 from trials.core.augmentation.draws import draws
 from trials.core.layer_groups.training import measured
-from trials.core.rows import Measurement
 
 if TYPE_CHECKING:
     from jaxtyping import Int64
@@ -20,31 +18,46 @@ if TYPE_CHECKING:
     from trials.augmentation_ratio.arms import AugmentedImages
     from trials.core.data.images import Images
     from trials.core.layer_groups.groups import LayerGroups
-    from trials.core.rows import Value
+    from trials.core.probes.fit import Fit
+    from trials.core.rows import Row, Value
+    from trials.core.training.course import Moment
 
-OUTCOME_MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
-    {
-        "train_acc_distinct": Measurement(meaning="accuracy on the distinct training images as they are; at the end"),
-        "num_distinct": Measurement(meaning="distinct training images", unit="images", type=int),
-        "num_rows": Measurement(meaning="rows of the training set", unit="rows", type=int),
-        "num_aug_per_image_min": Measurement(meaning="fewest rows of an image beside its first", type=int),
-        "num_aug_per_image_max": Measurement(meaning="most rows of an image beside its first", type=int),
-        "invariance_rate_train": Measurement(meaning="share of training images that are answered as a transform"),
-        "invariance_rate_train_untransformed": Measurement(
-            meaning="the same of images that have one row, which is not transformed; null where there are none"
-        ),
-        "invariance_rate_test": Measurement(meaning="share of test images that are answered as a transform of them"),
-        "padding_pixel": Measurement(
-            meaning="value beyond a border before images are normalised: 0 is black; null where it is grey", type=int
-        ),
-        "params": Measurement(meaning="parameters of the network", type=int),
-    }
-)
 _TRAINING, _TEST = 0, 1
 
 
+@dataclass(frozen=True)
+class Best:
+    """What earlier rows leave for later ones: the largest test accuracy so far."""
+
+    accuracy: float = 0.0
+
+
+def epoch_row(now: Moment[Any, Best], train: Fit, tested: Fit, rate: float, steps_an_epoch: int) -> tuple[Row, Best]:
+    """Return the row of an epoch that ends at a moment, and what it leaves for later ones.
+
+    Args:
+        now: The moment.
+        train: What the epoch's batches showed.
+        tested: What the test images show.
+        rate: Learning rate of the last step.
+        steps_an_epoch: How many steps are an epoch.
+    """
+    best = max(now.past.accuracy, tested.accuracy)
+    row = {
+        "step": now.step,
+        "epoch": now.step // steps_an_epoch,
+        "lr": rate,
+        "train_loss": train.loss,
+        "train_acc": train.accuracy,
+        "test_loss": tested.loss,
+        "test_acc": tested.accuracy,
+        "test_acc_best": best,
+    }
+    return row, Best(best)
+
+
 def outcome(groups: LayerGroups, train: AugmentedImages, test: Images, *, seed: int, most: int) -> dict[str, Value]:
-    """Return the columns of `OUTCOME_MEASUREMENTS`.
+    """Return the columns of the last row alone.
 
     Every image is compared with one transform of it, the same in all trials of a seed.
 
