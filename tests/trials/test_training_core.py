@@ -13,9 +13,10 @@ from tests.trials.conftest import small_arrays
 from tests.trials.test_checkpoints import BrokenOff, Memory
 from trials.augmentation_ratio.knobs import AugmentationKnobs
 from trials.augmentation_ratio.recipe import run as run_ratio
-from trials.core.augmentation.fixed_set import FixedSetKnobs
+from trials.core.augmentation.knobs import FixedSetKnobs
 from trials.core.context import TrialContext
-from trials.core.data.examples import DataKnobs, Examples
+from trials.core.data.examples import Examples
+from trials.core.data.knobs import DataKnobs
 from trials.core.layer_groups.forward import of_groups
 from trials.core.layer_groups.freezing import freeze
 from trials.core.layer_groups.residual import residual_groups

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from trials.core.data.examples import training_extent
+from trials.core.data.knobs import training_extent
 from trials.core.losses.classification import LOSSES
 from trials.core.networks.cnn import cnn_large, cnn_small
 from trials.core.networks.mlp import mlp

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trials.core.data.examples import DataKnobs
+from trials.core.choices import LOSSES, refuse_batch_normalisation
+from trials.core.data.knobs import DataKnobs
 from trials.core.knobs import TrialKnobs, knob
-from trials.core.networks.network import refuse_batch_normalisation
 from trials.gauss_newton_damping.solver_choice import DEFINITE, DESCENTS, MATRIX_FREE, SOLVERS
 
 if TYPE_CHECKING:
     from trials.core.data.arrays import Arrays
 
 _DATA = DataKnobs(train_size=300)
-STEP_KINDS, LOSSES, CODINGS = ("ggn", "prox_linear"), ("mse", "cross_entropy"), ("one_hot", "sign")
+STEP_KINDS, CODINGS = ("ggn", "prox_linear"), ("one_hot", "sign")
 STEP_RULES = ("full", "line_search", "lm_adaptive", "damping_search")
 NETWORKS, PRECISIONS = ("mlp", "cnn_xs", "cnn_s", "cnn_l"), ("float32", "float64")
 

@@ -20,13 +20,13 @@ from trials.core.training.plain import Plain
 from trials.gauss_newton_damping.damped_training import DampedTraining, damped_training
 from trials.gauss_newton_damping.first_steps import first_steps
 from trials.gauss_newton_damping.flat import flattened
-from trials.gauss_newton_damping.knobs import DampingKnobs
 from trials.gauss_newton_damping.standing import DIVERGED, RUNNING, Reached, counted
 
 if TYPE_CHECKING:
     from trials.core.context import TrialContext
     from trials.core.probes.fit import Fit
     from trials.core.training.batches import Sees
+    from trials.gauss_newton_damping.knobs import DampingKnobs
 
 
 class _Here(NamedTuple):

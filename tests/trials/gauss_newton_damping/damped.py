@@ -6,7 +6,7 @@ import torch
 
 from tests.trials.conftest import small_arrays
 from trials.core.context import TrialContext
-from trials.core.data.examples import DataKnobs
+from trials.core.data.knobs import DataKnobs
 from trials.core.losses.classification import LOSSES
 from trials.core.networks.mlp import mlp
 from trials.core.parameters import moved_to

@@ -9,7 +9,7 @@ import torch
 
 from tests.trials.gauss_newton_damping.damped import knobs, problem, rows_of
 from trials.core.context import TrialContext
-from trials.core.data.examples import DataKnobs
+from trials.core.data.knobs import DataKnobs
 from trials.core.losses.classification import LOSSES
 from trials.core.losses.contrastive import spectral
 from trials.core.networks.mlp import mlp
