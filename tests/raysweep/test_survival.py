@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,22 +12,26 @@ import pandas as pd
 import pytest
 
 from analysis.store.checkpoints import Checkpoint
+from analysis.store.errors import StoreWarning
 from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY as TRAINED_TOGETHER
-from raysweep.service import survival
-from raysweep.service.command import main
-from raysweep.service.execution import Worker
+from raysweep.service.commands.study_command import main
+from raysweep.service.driver.packs import resuming
 from raysweep.service.messages import PlannedTrial
-from raysweep.service.packs import resuming
-from raysweep.service.stages import StoredStages
+from raysweep.service.study import Recipe
+from raysweep.service.worker import survival
+from raysweep.service.worker.execution import Worker
+from raysweep.service.worker.stages import StoredStages
 from tests.studies import run_serially, smallest_sweep, work_at
+from trials.core.checkpoints import LAYOUT
 from trials.core.context import TrialContext
-from trials.core.data.examples import DataKnobs
+from trials.core.data.knobs import DataKnobs
 from trials.core.knobs import Knobs
 from trials.core.rows import Row
 from trials.k_phase_diagram import KPhaseKnobs
 
-STUDY = dataclasses.replace(TRAINED_TOGETHER, together=None)  # trials that train together leave no checkpoints
+# Trials that train together leave no checkpoints.
+STUDY = dataclasses.replace(TRAINED_TOGETHER, recipe=Recipe(run=TRAINED_TOGETHER.trial))
 SERIAL = ("executor=serial", "space=smoke")
 
 
@@ -82,6 +87,34 @@ def test_a_checkpoint_that_cannot_be_read_means_starting_over(tmp_path: Path) ->
     assert report.outcome == "finished"
 
 
+def test_a_checkpoint_of_the_former_layout_is_left_aside_and_no_row_doubles(tmp_path: Path) -> None:
+    trials = smallest_sweep(STUDY)[:1]
+    run_serially(STUDY, tmp_path / "undisturbed", trials)
+    work = work_at(STUDY, tmp_path / "disturbed", trials)
+    Worker(work, LeavingAfter(15)).run_pack(trials)
+    checkpoints = Results(work.results).checkpoints(STUDY.name)
+    left = checkpoints.read(trials[0].trial_id)
+    assert left is not None and left.rows and left.layout == LAYOUT
+    _without_a_layout(tmp_path / "disturbed" / STUDY.name / "checkpoints" / f"{trials[0].trial_id}.safetensors")
+    with pytest.warns(StoreWarning, match=f"has layout 1, this version reads {LAYOUT}; it is left aside"):
+        Worker(work).run_pack([resuming(trials[0])])
+    pd.testing.assert_frame_equal(rows(tmp_path / "disturbed"), rows(tmp_path / "undisturbed"))
+    assert not checkpoints.ids(), "it goes when its trial is finished"
+
+
+def _without_a_layout(path: Path) -> None:
+    """Rewrite a checkpoint as versions wrote it that knew no layouts."""
+    content = path.read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    progress = json.loads(header["__metadata__"]["progress"])
+    del progress["layout"]
+    header["__metadata__"]["progress"] = json.dumps(progress)
+    former = json.dumps(header).encode()
+    former += b" " * (-len(former) % 8)
+    path.write_bytes(len(former).to_bytes(8, "little") + former + content[end:])
+
+
 began_at: list[int] = []
 
 
@@ -96,7 +129,7 @@ def test_twice_the_steps_runs_only_the_second_half(
 ) -> None:
     monkeypatch.setattr(survival, "WORTH_KEEPING_SECONDS", 0.0)
     began_at.clear()
-    study = dataclasses.replace(STUDY, trial=counted)
+    study = dataclasses.replace(STUDY, recipe=Recipe(run=counted))
     assert main(study, [*SERIAL, f"results={tmp_path / 'grown'}", "steps=20"]) == 0
     assert main(study, [*SERIAL, f"results={tmp_path / 'grown'}", "steps=40"]) == 0
     assert began_at == [0] * 6 + [20] * 6
