@@ -87,10 +87,13 @@ def over_intervals(trials: pd.DataFrame) -> Drawing:
                 band = seed_band(of_rho.dropna(subset=[quantity]), INTERVAL, quantity)
                 draw_band(axes, band, INTERVAL, colour=colours[rho], label=_named(rho))
                 numbers.append(band.assign(quantity=quantity, **{RHO: rho}))
-        left.set(yscale="log", ylabel=f"steps to an easy alignment of {MATCHED:g}", title="when the easy one is there")
+        left.set(
+            ylim=(0, None), ylabel=f"steps to an easy alignment of {MATCHED:g}", title="when the easy one is there"
+        )
         right.set(ylabel="difficult alignment, SAM over descent", title="how much of the difficult one by then")
         for axes in (left, right):
             axes.set(xscale="log", xlabel="K, steps between feature updates")
+            axes.set_xticks(sorted(trials[INTERVAL].unique()), labels=sorted(trials[INTERVAL].unique()), minor=False)
             axes.legend(loc="best")
     return Drawing(figure, pd.concat(numbers, ignore_index=True), name="over_k")
 

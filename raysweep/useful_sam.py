@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from analysis.useful_sam import draw
-from raysweep.service.command import main
+from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
-from trials.useful_sam import MEASUREMENTS, run
+from trials.useful_sam import MEASUREMENTS, UsefulKnobs
 
 STUDY = Study(
     name="useful_sam",
     question="Does sharpness-aware minimisation learn easy and difficult features more evenly, and only if they move?",
-    trial=run,
+    knobs=UsefulKnobs,
     measurements=MEASUREMENTS,
+    recipe="trials.useful_sam",
     draw=draw,
     across="sam_rho",
     headline="final_align_hard",

@@ -20,9 +20,9 @@ from trials.core.divergence import Losses, refuse_divergence
 from trials.core.knobs import TrialKnobs, knob
 from trials.core.losses.margins import MARGIN_LOSSES
 from trials.core.networks.network import Network
-from trials.core.optimisers.rules import plain
+from trials.core.training.rules import plain
 from trials.core.rounds.round import Problem
-from trials.core.rounds.training import renewed_every
+from trials.core.rounds.in_rounds import renewed_every
 from trials.core.rows import Measurement, Row
 from trials.core.schedule import logarithmic_steps
 from trials.core.streams import generator
@@ -95,7 +95,7 @@ def run(knobs: UsefulKnobs, context: TrialContext) -> Iterator[Row]:
     begun = Place({name: value.to(context.device) for name, value in start.items()}, {})
     measured = logarithmic_steps(knobs.steps, knobs.measurements_per_decade)
     for now in course(
-        renewed_every(knobs.feature_update_interval, Problem(network=network, train=None, loss=LOGISTIC), begun),
+        renewed_every(knobs.feature_update_interval, Problem(network=network, loss=LOGISTIC), begun),
         Descent(rule=plain(0), rate=lambda step: knobs.learning_rate, direction=SharpnessAware(knobs.sam_rho)),
         seen(lambda rows: (train.inputs[rows], train.labels[rows]), everything(knobs.samples, context.device)),
         steps=knobs.steps,
