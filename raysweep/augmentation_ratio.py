@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.augmentation_ratio import draw
+from analysis.augmentation_ratio.figures import draw
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
 from trials.augmentation_ratio.knobs import AugmentationKnobs

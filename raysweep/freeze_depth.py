@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.freeze_depth import draw
+from analysis.freeze_depth.figures import draw
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
 from trials.freeze_depth.birds.networks import shared_pretraining

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.gauss_newton_damping import draw
+from analysis.gauss_newton_damping.figures import draw
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
 from trials.gauss_newton_damping import MEASUREMENTS, DampingKnobs

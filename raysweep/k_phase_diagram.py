@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.k_phase_diagram import draw
+from analysis.k_phase_diagram.figures import draw
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
 from trials.k_phase_diagram import MEASUREMENTS, KPhaseKnobs

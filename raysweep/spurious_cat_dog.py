@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.spurious_cat_dog import draw
+from analysis.spurious_cat_dog.figures import draw
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
 from trials.spurious_cat_dog.knobs import CatDogKnobs, shared_work

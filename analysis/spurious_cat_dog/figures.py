@@ -12,15 +12,15 @@ from types import MappingProxyType
 import pandas as pd
 from matplotlib.colors import Normalize
 
-from analysis.core.category_cells import draw_cells
 from analysis.core.curves import draw_band, line_entries, seed_band
 from analysis.core.figures import COLOURS, Drawing, ordered_colours
-from analysis.core.frozen_parts import DEPTH, FROZEN, draw_columns, draw_depths, draw_published, name_depths
 from analysis.core.matched_loss import at_matched_loss
 from analysis.core.pages import axes_grid
 from analysis.core.panels import Panels, described, knob_names, subject
 from analysis.core.seed_means import seed_means
 from analysis.core.study_figures import TrialsFigure, carried_figures
+from analysis.spurious_cat_dog.category_cells import draw_cells
+from analysis.spurious_cat_dog.frozen_parts import DEPTH, FROZEN, draw_columns, draw_depths, draw_published, name_depths
 from analysis.store.results import Results
 
 STUDY = "spurious_cat_dog"

@@ -10,10 +10,10 @@ import pandas as pd
 
 from analysis.core.boundary_lines import crossings, draw_measured_boundary, draw_predicted_boundary, label_values
 from analysis.core.diagrams import Labels, draw_diagrams
-from analysis.core.feature_scores import Plane, Ratio
 from analysis.core.figures import Drawing
 from analysis.core.panels import Panel, Panels, knob_names
 from analysis.core.phase_diagram import MARKED, phase_cells
+from analysis.multi_view.feature_scores import Plane, Ratio
 
 FITTED = 0.99  # below this training accuracy a cell may only be undertrained
 _COLOUR, _STYLES = "#EE6677", ("-", "--")

@@ -11,9 +11,9 @@ from matplotlib.lines import Line2D
 
 from analysis.core.curves import diverged_entries, draw_paths
 from analysis.core.figures import COLOURS, Drawing
-from analysis.core.intervals import INTERVAL
 from analysis.core.pages import page_of_measurements
 from analysis.core.panels import Panel, panels, subject
+from analysis.k_phase_diagram.intervals import INTERVAL
 
 ARM, TOLERANCE, OPTIMIZER, RATE = "arm", "round_tolerance", "inner_optimizer", "learning_rate"
 ERROR, _ONE_PERCENT = "test_err_lin", 0.01

@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 
 from analysis.core.curves import draw_interval_band
 from analysis.core.figures import COLOURS, Drawing, ordered_colours
-from analysis.core.freezing import DEPTH, FOREGROUND, INTERVALS, RATE, TASK, at_best_rates, worst
 from analysis.core.pages import axes_grid, titled
 from analysis.core.panels import panels, subject
-from analysis.core.published_fine_tuning import METHODS, RATES
 from analysis.core.seed_means import seed_means
+from analysis.freeze_depth.freezing import DEPTH, FOREGROUND, INTERVALS, RATE, TASK, at_best_rates, worst
+from analysis.freeze_depth.published_fine_tuning import METHODS, RATES
 
 _WORST, _SHOWN = "worst-group accuracy", (-0.02, 1.02)
 _RULE, _DECAY = "optimiser", "weight_decay"

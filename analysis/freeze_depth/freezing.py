@@ -8,8 +8,8 @@ from types import MappingProxyType
 import pandas as pd
 
 from analysis.core.panels import knob_names
-from analysis.core.published_fine_tuning import DEPTHS
 from analysis.core.seed_means import seed_means
+from analysis.freeze_depth.published_fine_tuning import DEPTHS
 
 TASK, DEPTH, RATE, SEED = "task", "freeze_depth", "learning_rate", "seed"
 FOREGROUND, BACKGROUND = "foreground", "background"

@@ -16,8 +16,10 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
-from analysis.core.arm_curves import ARM_COLOURS, MEANS, arm_entries, draw_arms
-from analysis.core.augmentation_levels import levels
+from analysis.augmentation_ratio.arm_curves import ARM_COLOURS, MEANS, arm_entries, draw_arms
+from analysis.augmentation_ratio.augmentation_levels import levels
+from analysis.augmentation_ratio.equal_loss import EQUAL_ACCURACY, EQUAL_LOSS, at_equal_loss
+from analysis.augmentation_ratio.invariance_gains import MARKERS, draw_gains, gains
 from analysis.core.augmentation_worth import (
     ACCURACY,
     ARM,
@@ -30,9 +32,7 @@ from analysis.core.augmentation_worth import (
     worth,
 )
 from analysis.core.boundary_lines import label_values
-from analysis.core.equal_loss import EQUAL_ACCURACY, EQUAL_LOSS, at_equal_loss
 from analysis.core.figures import Drawing, present
-from analysis.core.invariance_gains import MARKERS, draw_gains, gains
 from analysis.core.pages import axes_grid, page_of_measurements, page_of_panels, titled
 from analysis.core.panels import Panel, Panels, panels, subject
 from analysis.core.phase_diagram import COLOUR_MAP

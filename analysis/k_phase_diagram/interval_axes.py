@@ -12,8 +12,8 @@ from matplotlib.lines import Line2D
 
 from analysis.core.curves import draw_band, line_entries, seed_band
 from analysis.core.figures import COLOURS
-from analysis.core.fits import draw_ends
-from analysis.core.intervals import INTERVAL
+from analysis.k_phase_diagram.fits import draw_ends
+from analysis.k_phase_diagram.intervals import INTERVAL
 
 _TIMES_SHOWN = 3
 _PLAIN: Mapping[str, Any] = {"color": "black", "linewidth": 0.9, "linestyle": ":"}

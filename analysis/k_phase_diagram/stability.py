@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 
 from analysis.core.curves import diverged_entries, draw_paths
 from analysis.core.figures import Drawing, ordered_colours, present
-from analysis.core.interval_axes import interval_entries
-from analysis.core.intervals import INTERVAL
 from analysis.core.pages import page_of_panels
 from analysis.core.panels import panels, subject
+from analysis.k_phase_diagram.interval_axes import interval_entries
+from analysis.k_phase_diagram.intervals import INTERVAL
 
 RATE, RATIO = "learning_rate", "lr_stability_ratio"
 # Curvature grows over rounds, and training loses accuracy before the ratio has reached 1.

@@ -13,8 +13,8 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from analysis.core.feature_scores import EXPONENT, NOISE
 from analysis.core.figures import ordered_colours
+from analysis.multi_view.feature_scores import EXPONENT, NOISE
 
 _SHAPES: Mapping[str, str] = MappingProxyType({"view": "o", "noise": "s"})
 _FACES: Mapping[bool, str] = MappingProxyType({True: "", False: "none"})  # by whether it was learned first

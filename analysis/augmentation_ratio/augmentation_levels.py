@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.core.arm_curves import MEANS
+from analysis.augmentation_ratio.arm_curves import MEANS
 from analysis.core.augmentation_worth import ACCURACY, ARM, COPIES, RATIO, TRANSFORM
 from analysis.core.curves import draw_interval_band
 from analysis.core.figures import COLOURS, Drawing

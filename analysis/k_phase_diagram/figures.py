@@ -12,13 +12,18 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.core.converged_rounds import converged_rounds
 from analysis.core.curves import diverged_entries
 from analysis.core.diagrams import Labels, draw_diagrams
 from analysis.core.figures import Drawing, ordered_colours
-from analysis.core.fits import draw_fit, fit_labels, function_entries, loss_unit, page_of_ends
-from analysis.core.fixed_features import fixed_features
-from analysis.core.interval_axes import (
+from analysis.core.matched_loss import loss_levels
+from analysis.core.pages import page_of_measurements, page_of_panels
+from analysis.core.panels import Panel, Panels, knob_names, panels, subject
+from analysis.core.phase_diagram import MARKED
+from analysis.core.study_figures import carried
+from analysis.k_phase_diagram.converged_rounds import converged_rounds
+from analysis.k_phase_diagram.fits import draw_fit, fit_labels, function_entries, loss_unit, page_of_ends
+from analysis.k_phase_diagram.fixed_features import fixed_features
+from analysis.k_phase_diagram.interval_axes import (
     draw_diagonal,
     draw_interval_axis,
     draw_logarithmic_axis,
@@ -28,7 +33,7 @@ from analysis.core.interval_axes import (
     interval_names,
     plain_entry,
 )
-from analysis.core.intervals import (
+from analysis.k_phase_diagram.intervals import (
     INTERVAL,
     at_the_end,
     by_rounds,
@@ -37,14 +42,9 @@ from analysis.core.intervals import (
     matched_cells,
     shared_steps,
 )
-from analysis.core.matched_loss import loss_levels
-from analysis.core.movement import layer_labels, movement_labels
-from analysis.core.pages import page_of_measurements, page_of_panels
-from analysis.core.panels import Panel, Panels, knob_names, panels, subject
-from analysis.core.phase_diagram import MARKED
-from analysis.core.stability import stability
-from analysis.core.study_figures import carried
-from analysis.core.worth_by_interval import worth_by_interval
+from analysis.k_phase_diagram.movement import layer_labels, movement_labels
+from analysis.k_phase_diagram.stability import stability
+from analysis.k_phase_diagram.worth_by_interval import worth_by_interval
 from analysis.store.results import Results
 
 STUDY = "k_phase_diagram"

@@ -11,11 +11,11 @@ from types import MappingProxyType
 import pandas as pd
 
 from analysis.core.figures import Drawing
-from analysis.core.fits import page_of_ends
-from analysis.core.interval_axes import draw_interval_axis
-from analysis.core.intervals import INTERVAL, at_the_end
 from analysis.core.matched_loss import at_matched_loss
 from analysis.core.panels import knob_names, panels, subject
+from analysis.k_phase_diagram.fits import page_of_ends
+from analysis.k_phase_diagram.interval_axes import draw_interval_axis
+from analysis.k_phase_diagram.intervals import INTERVAL, at_the_end
 
 MATCHED, RESPONSE, LOSS, RATE = "test_acc_beside_fixed_features", "test_acc_lin", "train_loss_lin", "learning_rate"
 _MEASURED: Mapping[str, str] = MappingProxyType(

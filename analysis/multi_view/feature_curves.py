@@ -6,9 +6,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.core.curves import draw_band
-from analysis.core.feature_scores import ARM, DRAWS, EXPONENT, LABELS, NOISE
 from analysis.core.figures import COLOURS
 from analysis.core.seed_means import seed_means
+from analysis.multi_view.feature_scores import ARM, DRAWS, EXPONENT, LABELS, NOISE
 
 
 def draw_means(axes: Axes, trials: pd.DataFrame, across: str, response: str, by: str) -> pd.DataFrame:

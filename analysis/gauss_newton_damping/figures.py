@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from analysis.core.bands import PLAIN, Looks, draw_bands, joined, name_curves, panels_of
-from analysis.core.damping_arms import (
+from analysis.core.figures import Drawing, style
+from analysis.core.phase_diagram import common_range, draw_phase_diagram, legend_entries, phase_cells
+from analysis.gauss_newton_damping.bands import PLAIN, Looks, draw_bands, joined, name_curves, panels_of
+from analysis.gauss_newton_damping.damping_arms import (
     ARM,
     ARM_OF_RATES,
     BY_CONJUGATE_GRADIENTS,
@@ -23,8 +25,6 @@ from analysis.core.damping_arms import (
     STEP_DAMPING,
     with_arms,
 )
-from analysis.core.figures import Drawing, style
-from analysis.core.phase_diagram import common_range, draw_phase_diagram, legend_entries, phase_cells
 from analysis.store.results import Results
 
 STUDY = "gauss_newton_damping"

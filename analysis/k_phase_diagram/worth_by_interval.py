@@ -7,9 +7,9 @@ import pandas as pd
 
 from analysis.core.augmentation_worth import ACCURACY, ARM, RATIO, worth
 from analysis.core.figures import Drawing, ordered_colours
-from analysis.core.intervals import INTERVAL
 from analysis.core.pages import axes_grid
 from analysis.core.panels import panels, subject
+from analysis.k_phase_diagram.intervals import INTERVAL
 
 _NAMES = {"rows_ratio": RATIO, "rows_aug_arm": ARM, "final_test_acc_lin": ACCURACY}
 _SUBJECT = ("data_name", "network", "learning_rate", "steps")

@@ -16,9 +16,14 @@ from matplotlib.lines import Line2D
 
 from analysis.core.curves import draw_interval_band
 from analysis.core.figures import COLOURS, Drawing, ordered_colours
-from analysis.core.fine_tuning_methods import by_rate as rate_lines
-from analysis.core.fine_tuning_methods import methods as method_points
-from analysis.core.freezing import (
+from analysis.core.pages import axes_grid, titled
+from analysis.core.panels import described, panels, subject
+from analysis.core.phase_diagram import common_range, draw_phase_diagram, legend_entries, phase_cells
+from analysis.core.seed_means import seed_means
+from analysis.core.study_figures import carried, finished_trials
+from analysis.freeze_depth.fine_tuning_methods import by_rate as rate_lines
+from analysis.freeze_depth.fine_tuning_methods import methods as method_points
+from analysis.freeze_depth.freezing import (
     BACKGROUND,
     DEPTH,
     FOREGROUND,
@@ -31,12 +36,7 @@ from analysis.core.freezing import (
     signatures,
     worst,
 )
-from analysis.core.pages import axes_grid, titled
-from analysis.core.panels import described, panels, subject
-from analysis.core.phase_diagram import common_range, draw_phase_diagram, legend_entries, phase_cells
-from analysis.core.published_fine_tuning import DEPTHS
-from analysis.core.seed_means import seed_means
-from analysis.core.study_figures import carried, finished_trials
+from analysis.freeze_depth.published_fine_tuning import DEPTHS
 from analysis.store.results import Results
 
 STUDY = "freeze_depth"

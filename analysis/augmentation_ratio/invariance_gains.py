@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.core.arm_curves import ARM_COLOURS
+from analysis.augmentation_ratio.arm_curves import ARM_COLOURS
 from analysis.core.augmentation_worth import ACCURACY, ARM, COPIES, DRAWN, INVARIANCES, RATIO
 from analysis.core.panels import Panel
 from analysis.core.seed_means import seed_means

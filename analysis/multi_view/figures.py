@@ -15,9 +15,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from analysis.core.boundary_lines import crossings, label_values, power_law
-from analysis.core.feature_curves import draw_means, noise_of_balance, told_apart
-from analysis.core.feature_diagrams import FITTED, draw_plane, spans
-from analysis.core.feature_scores import (
+from analysis.core.figures import COLOURS, Drawing, ordered_colours
+from analysis.core.pages import axes_grid
+from analysis.core.panels import Panels, panels, spread, subject
+from analysis.core.study_figures import carried_figures
+from analysis.multi_view.feature_curves import draw_means, noise_of_balance, told_apart
+from analysis.multi_view.feature_diagrams import FITTED, draw_plane, spans
+from analysis.multi_view.feature_scores import (
     ARM,
     COMMON,
     COPIES,
@@ -38,11 +42,7 @@ from analysis.core.feature_scores import (
     true_over_noise,
     true_over_spurious,
 )
-from analysis.core.figures import COLOURS, Drawing, ordered_colours
-from analysis.core.learning_times import draw_learning_times, learned_points
-from analysis.core.pages import axes_grid
-from analysis.core.panels import Panels, panels, spread, subject
-from analysis.core.study_figures import carried_figures
+from analysis.multi_view.learning_times import draw_learning_times, learned_points
 from analysis.store.results import Results
 
 STUDY = "multi_view"
