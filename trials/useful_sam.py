@@ -20,9 +20,8 @@ from trials.core.divergence import Losses, refuse_divergence
 from trials.core.knobs import TrialKnobs, knob
 from trials.core.losses.margins import MARGIN_LOSSES
 from trials.core.networks.network import Network
-from trials.core.training.rules import plain
-from trials.core.rounds.round import Problem
 from trials.core.rounds.in_rounds import renewed_every
+from trials.core.rounds.round import Problem
 from trials.core.rows import Measurement, Row
 from trials.core.schedule import logarithmic_steps
 from trials.core.streams import generator
@@ -31,6 +30,7 @@ from trials.core.training.course import course
 from trials.core.training.descent import Descent
 from trials.core.training.directions import SharpnessAware
 from trials.core.training.places import Place
+from trials.core.training.rules import plain
 
 if TYPE_CHECKING:
     from torch import Tensor
