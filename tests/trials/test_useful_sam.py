@@ -96,7 +96,9 @@ def test_a_distance_of_nothing_is_gradient_descent_and_intervals_beyond_the_end_
 def test_every_example_has_its_features_in_patches_of_their_own(patches: int) -> None:
     examples = drawn(UsefulKnobs(patches=patches), "train", CPU)
     along = examples.inputs[..., :2] * examples.labels[:, None, None]
-    assert torch.equal(along.amax(1), torch.stack([examples.easy.double(), torch.full((600,), 0.2, dtype=torch.float64)], 1))
+    assert torch.equal(
+        along.amax(1), torch.stack([examples.easy.double(), torch.full((600,), 0.2, dtype=torch.float64)], 1)
+    )
     assert torch.equal((along != 0).sum((1, 2)), 1 + examples.easy.long())
     featured = (along != 0).any(2)
     assert not bool(examples.inputs[featured][:, 2:].any())

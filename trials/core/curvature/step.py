@@ -1,4 +1,4 @@
-"""The damped Gauss-Newton step as a step of the training core: it takes a point to where a model of the loss is least."""
+"""The damped Gauss-Newton step of the training core: it takes a point to where a model of the loss is least."""
 
 from __future__ import annotations
 
