@@ -12,7 +12,7 @@ from analysis.store.parquet import decoded
 from analysis.store.snapshot import StudyReader
 from analysis.store.storage import Storage
 from analysis.store.tables import measurements_table, trials_table
-from tests.analysis.samples import STUDY
+from tests.analysis.store.samples import STUDY
 
 View = dict[str, tuple[str, list[float]]]
 

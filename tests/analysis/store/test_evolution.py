@@ -17,9 +17,9 @@ from analysis.store.schema import Column, _trials_schema
 from analysis.store.snapshot import StudyReader
 from analysis.store.stages import read_stage, write_stage
 from analysis.store.storage import Storage
-from tests.analysis.memory import Crash, Interrupted, Memory, crash
-from tests.analysis.samples import SCHEMA, STUDY, rows, trial
-from tests.analysis.views import part_schemas, seen, seen_bare
+from tests.analysis.store.memory import Crash, Interrupted, Memory, crash
+from tests.analysis.store.samples import SCHEMA, STUDY, rows, trial
+from tests.analysis.store.views import part_schemas, seen, seen_bare
 
 np = pytest.importorskip("numpy")
 

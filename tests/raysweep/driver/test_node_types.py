@@ -13,7 +13,7 @@ from raysweep.service.driver.node_types import configuration_file, types_in
 from raysweep.service.errors import ClusterError
 from raysweep.service.study import Resources
 
-CLUSTER = Path(__file__).resolve().parents[2] / "cluster"
+CLUSTER = Path(__file__).resolve().parents[3] / "cluster"
 
 
 def of_types(**types: dict[str, Any]) -> dict[str, Any]:

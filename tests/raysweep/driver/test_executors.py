@@ -21,7 +21,7 @@ from raysweep.service.study import Recipe, Study
 from raysweep.service.worker import execution
 from raysweep.service.worker.execution import Worker
 from tests.clusters import free_ports, head_node
-from tests.raysweep.executions import planned, run
+from tests.raysweep.driver.executions import planned, run
 from tests.recipes import WALK, WalkKnobs, walk_many, walking_together, walks
 from tests.studies import work_at
 from trials.core.context import TrialContext

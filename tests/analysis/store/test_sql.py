@@ -8,7 +8,7 @@ import pytest
 
 from analysis.store.errors import QueryRefused
 from analysis.store.results import Results
-from tests.analysis.samples import SCHEMA, STUDY, rows, trial
+from tests.analysis.store.samples import SCHEMA, STUDY, rows, trial
 
 
 @pytest.fixture

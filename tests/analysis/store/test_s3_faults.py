@@ -12,7 +12,7 @@ import pytest
 
 from analysis.store.errors import AccessDenied, StoreError, StoreMissing, StoreUnreachable
 from analysis.store.results import Results
-from tests.analysis.samples import SCHEMA, STUDY, rows, trial
+from tests.analysis.store.samples import SCHEMA, STUDY, rows, trial
 from tests.conftest import Place, Server, bucket_on, free_port
 from tests.fault_proxy import SECRET, FaultProxy, fault_proxy, healthy
 

@@ -16,7 +16,7 @@ import pytest
 from analysis.store.errors import SchemaConflict, StoreMissing, StoreWarning
 from analysis.store.results import Results
 from analysis.store.schema import Column, StudySchema
-from tests.analysis.samples import NOON, SCHEMA, STUDY, rows, trial
+from tests.analysis.store.samples import NOON, SCHEMA, STUDY, rows, trial
 from tests.conftest import Place
 
 

@@ -14,7 +14,7 @@ import pytest
 
 import raysweep
 from raysweep.service.commands.results_command import main
-from tests.analysis.samples import SCHEMA, STUDY, rows, trial
+from tests.analysis.store.samples import SCHEMA, STUDY, rows, trial
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from analysis.store.declarations import declare
 from analysis.store.packs import packed, stored
 from analysis.store.snapshot import StudyReader
 from analysis.store.storage import Storage
-from tests.analysis.memory import Crash, Interrupted, Memory, crash
-from tests.analysis.samples import SCHEMA, STUDY, rows, trial
-from tests.analysis.views import View, part_schemas, seen, seen_bare
+from tests.analysis.store.memory import Crash, Interrupted, Memory, crash
+from tests.analysis.store.samples import SCHEMA, STUDY, rows, trial
+from tests.analysis.store.views import View, part_schemas, seen, seen_bare
 
 NAMES = st.sampled_from(["a", "b", "c"])
 OUTCOMES = st.sampled_from(["finished", "diverged", "failed"])

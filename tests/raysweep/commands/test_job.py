@@ -19,7 +19,7 @@ from raysweep.service import provenance
 from tests.clusters import Head, head_node
 from tests.studies import every_study, run_serially, smallest_sweep
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 LONGEST_SECONDS = 240
 MENU = ", ".join(study.name for study in every_study())
 

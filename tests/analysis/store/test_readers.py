@@ -11,7 +11,7 @@ import pytest
 
 from analysis.store.results import Results
 from analysis.store.schema import Column, StudySchema
-from tests.analysis.samples import SCHEMA, STUDY, rows, trial
+from tests.analysis.store.samples import SCHEMA, STUDY, rows, trial
 
 WIDER = StudySchema(
     study=STUDY,

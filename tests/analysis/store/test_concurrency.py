@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from analysis.store.results import Results
-from tests.analysis.samples import SCHEMA, STUDY, rows, trial
+from tests.analysis.store.samples import SCHEMA, STUDY, rows, trial
 
 TRIALS = 30
 

@@ -13,9 +13,9 @@ from analysis.store.declarations import declare
 from analysis.store.packs import packed, stored
 from analysis.store.snapshot import StudyReader
 from analysis.store.storage import Storage
-from tests.analysis.memory import CHANGES, LOOKS, Crash, Interrupted, Memory, crash
-from tests.analysis.samples import SCHEMA, STUDY, rows, trial
-from tests.analysis.views import View, part_schemas, seen, seen_bare
+from tests.analysis.store.memory import CHANGES, LOOKS, Crash, Interrupted, Memory, crash
+from tests.analysis.store.samples import SCHEMA, STUDY, rows, trial
+from tests.analysis.store.views import View, part_schemas, seen, seen_bare
 
 Action = Callable[[Storage], object]
 

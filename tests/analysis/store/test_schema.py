@@ -14,7 +14,7 @@ from analysis.store.common_columns import COMMON
 from analysis.store.errors import SchemaConflict
 from analysis.store.packs import packed
 from analysis.store.schema import Column, StudySchema, refuse_type_changes, unified
-from tests.analysis.samples import SCHEMA, rows, trial
+from tests.analysis.store.samples import SCHEMA, rows, trial
 
 
 def declared(*knobs: Column, revision: int = 1) -> StudySchema:

@@ -14,7 +14,7 @@ from analysis.store import local_disk
 from analysis.store.errors import CorruptedPart, StoreError, StoreFull, StoreUnwritable, StoreWarning
 from analysis.store.local_disk import LocalDisk
 from analysis.store.results import Results
-from tests.analysis.samples import SCHEMA, STUDY, rows, trial
+from tests.analysis.store.samples import SCHEMA, STUDY, rows, trial
 
 
 def inbox(root: Path) -> list[Path]:

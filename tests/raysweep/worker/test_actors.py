@@ -15,7 +15,7 @@ from raysweep.service.driver.serial import SerialExecutor
 from raysweep.service.driver.supply import ListedTrials
 from raysweep.service.driver.tune import TuneExecutor, connected
 from raysweep.service.errors import ClusterError
-from tests.raysweep.executions import planned, run, tables
+from tests.raysweep.driver.executions import planned, run, tables
 from tests.recipes import WALK, walking_together, walks
 from tests.studies import smallest_sweep, work_at
 
