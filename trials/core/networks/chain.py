@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from trials.core.networks.layers import Weighted
 from trials.core.networks.network import Network
 
 if TYPE_CHECKING:
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
     from trials.core.networks.layers import Kept, Layer
     from trials.core.parameters import Parameters
-
-CHAINS = ("mlp", "cnn_s", "cnn_l")
 
 
 @dataclass(frozen=True)
@@ -113,6 +112,29 @@ class Chain:
             gradient.update(of_layer)
         return {name: gradient[name] for name in anchor}
 
+    def squared_norms(
+        self, anchor: Parameters, kept: tuple[Kept, ...], sensitivity: Float[Tensor, "samples classes"]
+    ) -> Float[Tensor, " samples"]:
+        """Return the squared norm of what each sample adds to the gradient that `pulled_back` returns.
+
+        Of what layers keep, a layer at a time: the gradients of all samples never stand side by side.
+
+        Raises:
+            ValueError: A layer does not hand the derivative on.
+        """
+        first = next(place for place, layer in enumerate(self.layers) if layer.shapes)
+        squares = sensitivity.new_zeros(len(sensitivity))
+        arriving: Tensor | None = sensitivity
+        for place in range(len(self.layers) - 1, first - 1, -1):
+            layer, of_layer = self.layers[place], kept[place]
+            if arriving is None:
+                raise ValueError("a layer did not tell the derivative in its inputs")
+            if isinstance(layer, Weighted):
+                squares = squares + layer.squared_norms(of_layer, arriving)
+            if place > first:
+                _, arriving = layer.pulled_back(anchor, of_layer, arriving, further=True)
+        return squares
+
     def expanded(
         self, anchor: Parameters, displacement: Parameters, parameters: Parameters, inputs: Tensor
     ) -> tuple[Tensor, Tensor]:
@@ -135,16 +157,6 @@ class Chain:
         """Return f(anchor) + J(anchor) displacement in one pass."""
         opened = self.opened(anchor, inputs)
         return opened.outputs + self.tangent(anchor, opened.kept, displacement)
-
-
-def refuse_no_chain(name: str, asked: str) -> None:
-    """Compare the name of a network with those of networks that are chains.
-
-    Raises:
-        ValueError: It is none, and what is asked for needs one.
-    """
-    if name not in CHAINS:
-        raise ValueError(f"{asked} needs a network that is a chain of layers, {', '.join(CHAINS)}: {name} is none")
 
 
 def chain(*layers: Layer) -> Network:

@@ -1,0 +1,67 @@
+"""What `--help` says of a study."""
+
+from __future__ import annotations
+
+from raysweep.service.commands.configuration import MOST_TRIALS
+from raysweep.service.commands.spaces import NO_SPACE, space_question, spaces
+from raysweep.service.study import Study
+from trials.core.knobs import KnobField
+
+_USAGE = """\
+{question}
+
+usage: python -m raysweep.{name} [--help] [--dry-run] [setting=value ...]
+
+  --dry-run              print the plan (trials planned, finished, missing; time needed) and run nothing; also plan=true
+
+settings, as Hydra overrides:
+  space=NAME             where to look, one of the spaces below (default {default_space})
+  axes.KNOB=VALUES       values of an axis: [1,8,64], range(5), linear(0,1,5), log(1e-3,1,4) or powers_of_two(1,1024)
+  KNOB=VALUE             one value for a knob; several, as in seed=range(5) or seed=[0,1], make it an axis
+  data=NAME              data set: {data_sets}
+  data.path=PLACE        its folder or URL; without it, the data set's default place
+  results=ROOT           results store: a folder or s3://bucket/prefix (default $RAYSWEEP_RESULTS or results)
+  figure=FILE            where the figure goes, PNG or PDF; an SVG goes beside it
+  executor=ray|serial    on Ray (default), or one trial after another in this process
+  address=ADDRESS        Ray cluster to use (default $RAY_ADDRESS, or else a local Ray)
+  resources.cpus=N       cores of one trial (default {cpus})
+  resources.gpus=F       GPUs of one trial; 0.25 puts four trials on a GPU, auto measures (default {gpus})
+  most_trials=N          largest space that is run without a question (default {most_trials})
+  budget.trials=N, budget.hours=H, budget.gpu_hours=H, budget.dollars=D    end this run when that is spent
+
+exit codes: 0 all trials are in the store, 1 some failed, 2 not allowed, 3 the budget is spent, 130 interrupted; after 3
+and 130 the same command goes on
+"""
+
+
+def of(study: Study) -> str:
+    """Return the help text: the study, its settings, its knobs with defaults and units, and its spaces."""
+    from trials.core.data.records import DATA_SETS
+
+    names = list(spaces(study))
+    usage = _USAGE.format(
+        question=study.question,
+        name=study.name,
+        default_space="laptop" if "laptop" in names else names[0],
+        data_sets=", ".join(DATA_SETS),
+        most_trials=MOST_TRIALS,
+        cpus=study.resources.cpus,
+        gpus=study.resources.gpus or 0,
+    )
+    knobs = _table([_knob(declared) for declared in study.knobs.declared()])
+    described = _table(
+        [*((name, space_question(study, name)) for name in names), (NO_SPACE, "one trial of the knobs given")]
+    )
+    return f"{usage}\nspaces:\n{described}\n\nknobs:\n{knobs}\n"
+
+
+def _knob(declared: KnobField) -> tuple[str, str]:
+    default = "required" if declared.required else f"default {declared.default}"
+    unit = f", in {declared.unit}" if declared.unit else ""
+    choices = f"; one of {', '.join(map(str, declared.choices))}" if declared.choices else ""
+    return ".".join(declared.path), f"{declared.meaning}{choices} ({default}{unit})"
+
+
+def _table(rows: list[tuple[str, str]]) -> str:
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"  {name:<{width}}  {text}" for name, text in rows)

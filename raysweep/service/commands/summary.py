@@ -1,0 +1,140 @@
+"""What a run prints: the plan before, the outcome after, and how to go on from there."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from analysis.core.panels import knob_names
+from analysis.store.results import Results
+from raysweep.service.commands.configuration import Settings
+from raysweep.service.commands.progress import duration
+from raysweep.service.driver.plan import FINISHED, Plan
+from raysweep.service.driver.supply import AskedTrials
+from raysweep.service.messages import PlannedTrial, TrialReport
+from raysweep.service.study import Study
+from trials.core.knobs import Scalar, TrialKnobs
+
+
+def plan_line(study: Study, settings: Settings, plan: Plan, results: Results) -> str:
+    """Return one line: how many trials are asked for, how many are reused, and what that saves."""
+    missing = len(plan.missing)
+    reused = len(plan.trials) - missing
+    seconds = _seconds_a_trial(study, results)
+    line = f"{study.name}, space {settings.space}: {len(plan.trials)} trials, {reused} finished, {missing} to run"
+    if seconds is None or not len(plan.trials):
+        return line
+    needed = f"about {duration(missing * seconds)} of trial time needed" if missing else "nothing to run"
+    return f"{line}; {needed}, {duration(reused * seconds)} saved"
+
+
+def resumption_line(trials: Sequence[PlannedTrial]) -> str:
+    """Return a line on the trials that do not start from nothing, empty if there are none."""
+    own = sum(trial.goes_on_from[:1] == (trial.trial_id,) for trial in trials)
+    longer = sum(bool(trial.goes_on_from) for trial in trials) - own
+    parts = [f"{own} go on from their own checkpoint"] if own else []
+    parts += [f"{longer} go on from a shorter one"] if longer else []
+    return f"of these, {' and '.join(parts)}\n" if parts else ""
+
+
+def plan_table(study: Study, plan: Plan) -> Table:
+    """Return the plan by the study's main knob: planned, finished, diverged, failed, missing."""
+    table = Table(title=study.question, title_justify="left")
+    for heading in (study.across, "planned", "finished", "diverged", "failed", "missing"):
+        table.add_column(heading, justify="right")
+    for value, trials in _by_knob(study, plan.trials).items():
+        outcomes = Counter(plan.outcomes.get(trial.trial_id, "missing") for trial in trials)
+        missing = sum(count for outcome, count in outcomes.items() if outcome not in FINISHED)
+        counts = (len(trials), outcomes["finished"], outcomes["diverged"], outcomes["failed"], missing)
+        table.add_row(str(value), *map(str, counts))
+    return table
+
+
+def outcome_table(study: Study, results: Results) -> Table:
+    """Return the headline measurement by the knob in question: mean, smallest and largest, and outcomes.
+
+    That knob is the study's main one; where a space has one value of it, the one of most values but the seed.
+    """
+    trials = results.trials(study.name)
+    across = _told_by(study, trials)
+    name = study.headline.removeprefix("final_")
+    table = Table(title=study.question, title_justify="left", caption=study.measurements[name].meaning)
+    for heading in (across, f"{name} (mean)", "smallest", "largest", "finished", "diverged", "failed"):
+        table.add_column(heading, justify="right")
+    for value, chosen in trials.groupby(across, dropna=False):
+        finished = chosen.loc[chosen["outcome"] == "finished", study.headline]
+        numbers = [f"{number:.4f}" for number in (finished.mean(), finished.min(), finished.max())]
+        counts = [str(int((chosen["outcome"] == outcome).sum())) for outcome in ("finished", "diverged", "failed")]
+        table.add_row(str(value), *(numbers if len(finished) else ["-"] * 3), *counts)
+    return table
+
+
+def _told_by(study: Study, trials: pd.DataFrame) -> str:
+    if trials[study.across].nunique() > 1:
+        return study.across
+    values = {knob: len(set(trials[knob])) for knob in (study.across, *knob_names(trials)) if knob != "seed"}
+    return max(values, key=values.__getitem__)
+
+
+def search_line(study: Study, settings: Settings, supply: AskedTrials) -> str:
+    """Return one line: how much of a search is known, and how much may come."""
+    known, remaining = len(supply.known), supply.remaining
+    return f"{study.name}, space {settings.space}: {known} trials known, at most {remaining} to run"
+
+
+def print_failures(
+    study: Study, trials: Iterable[PlannedTrial], reports: Sequence[TrialReport], console: Console
+) -> None:
+    """Print each distinct error once, with the command that runs its first trial in one process."""
+    knobs = {trial.trial_id: trial.knobs for trial in trials}
+    errors: dict[str, list[TrialReport]] = {}
+    for report in reports:
+        errors.setdefault(report.error or "", []).append(report)
+    for error, failed in errors.items():
+        console.print(
+            f"\n{len(failed)} trials failed with:\n{error.rstrip()}", markup=False, highlight=False, soft_wrap=True
+        )
+        console.print(
+            f"reproduce: {reproducing(study, knobs[failed[0].trial_id])}", markup=False, highlight=False, soft_wrap=True
+        )
+
+
+def reproducing(study: Study, knobs: TrialKnobs) -> str:
+    """Return the command that runs one trial in its own process."""
+    paths = {declared.name: ".".join(declared.path) for declared in study.knobs.declared()}
+    given = [f"{paths[name]}={value}" for name, value in knobs.non_default().items() if name != "data_name"]
+    data = [f"data={value}" for name, value in knobs.columns().items() if name == "data_name"]
+    return shlex.join(["python", "-m", f"raysweep.{study.name}", "space=none", *data, *given, "executor=serial"])
+
+
+def reading_lines(study: Study, settings: Settings) -> str:
+    """Return the lines that open the trials in pandas, Polars and DuckDB."""
+    place = f"{settings.results}/{study.name}/trials"
+    return "\n".join(
+        (
+            f"pandas:  import pandas; pandas.read_parquet({place!r})",
+            f"polars:  import polars; polars.read_parquet({place + '/*.parquet'!r})",
+            f"duckdb:  import duckdb; duckdb.sql(\"from '{place}/*.parquet'\")",
+        )
+    )
+
+
+def _by_knob(study: Study, trials: Iterable[PlannedTrial]) -> dict[Scalar, list[PlannedTrial]]:
+    def value(trial: PlannedTrial) -> Any:
+        return trial.knobs.columns()[study.across]
+
+    return {key: list(same) for key, same in itertools.groupby(sorted(trials, key=value), key=value)}
+
+
+def _seconds_a_trial(study: Study, results: Results) -> float | None:
+    """Return the mean time of the study's stored trials, None before the first."""
+    if not results.finished(study.name):
+        return None
+    return float(results.trials(study.name)["wall_seconds"].mean())
