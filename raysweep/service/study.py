@@ -86,7 +86,7 @@ class Study:
         measurements: What a row of the recipe holds.
         recipe: Name of the module with `run(knobs, context)` and, if trials train together, `TOGETHER`, or both
             themselves. A module is imported when trials run: for help, plans and stored results none is.
-        draw: The figures of its results.
+        figures: Name of the module with `draw(results)`, imported when there is something to draw.
         resources: What one actor takes, unless the command line says otherwise.
         extendable: Knob along which a training goes on: rows and state at a step are the same for every larger value,
             so that a longer trial goes on from where a shorter one ended. Empty if there is none.
@@ -103,7 +103,7 @@ class Study:
     knobs: type[TrialKnobs]
     measurements: Measurements
     recipe: str | Recipe
-    draw: Callable[[Results], Sequence[Drawing]]
+    figures: str
     headline: str
     across: str
     resources: Resources = field(default_factory=Resources)
@@ -120,6 +120,10 @@ class Study:
     def together(self) -> Together | None:
         """How the recipe trains several trials at once; None if it does not."""
         return self._recipe.together
+
+    def draw(self, results: Results) -> Sequence[Drawing]:
+        """Return the figures of the study's results."""
+        return importlib.import_module(self.figures).draw(results)
 
     @property
     def _recipe(self) -> Recipe:
