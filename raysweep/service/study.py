@@ -90,9 +90,9 @@ class Study:
         resources: What one actor takes, unless the command line says otherwise.
         extendable: Knob along which a training goes on: rows and state at a step are the same for every larger value,
             so that a longer trial goes on from where a shorter one ended. Empty if there is none.
-        shared_work: What trials of equal value have computed once (the knobs of their stage), None for a trial without.
-            One trial of each value runs before all others, so that actors that begin at once compute different stages.
-            Plans ask for it, so it needs no torch either.
+        shared_work: What trials of equal value have computed once: the knobs of a trial's stages, a stage after those
+            that it needs, and none for a trial without. One trial of each value runs before all others, so that actors
+            that begin at once compute different stages. Plans ask for it, so it needs no torch either.
         revision: Raised when the recipe's science changes, so that new trials get new ids.
         headline: Measurement that the summary and the plan's tables show.
         across: Knob whose values are the rows of the summary.
@@ -108,7 +108,7 @@ class Study:
     across: str
     resources: Resources = field(default_factory=Resources)
     extendable: str = ""
-    shared_work: Callable[[Any], Hashable | None] | None = None
+    shared_work: Callable[[Any], Sequence[Hashable]] | None = None
     revision: int = 1
 
     @property

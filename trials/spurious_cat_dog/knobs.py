@@ -160,6 +160,6 @@ class CatDogKnobs(RoundsKnobs):
         return PretrainingKnobs(recipe=self.pretrain, **{name: getattr(self, name) for name in shared}, **own)
 
 
-def shared_work(knobs: CatDogKnobs) -> PretrainingKnobs | None:
-    """Return what decides the stage of a trial; None in part A, which has none."""
-    return knobs.pretraining if knobs.part == "B" else None
+def shared_work(knobs: CatDogKnobs) -> tuple[PretrainingKnobs, ...]:
+    """Return what decides the stage of a trial; part A has none."""
+    return (knobs.pretraining,) if knobs.part == "B" else ()
