@@ -13,10 +13,10 @@ from tests.trials.multi_view.patch_oracles import training
 from tests.trials.test_checkpoints import BrokenOff, Memory
 from trials.core.context import TrialContext
 from trials.core.losses.margins import MARGIN_LOSSES
-from trials.core.training.rules import RULES
 from trials.core.training.batches import Batch
 from trials.core.training.descent import Descent
 from trials.core.training.places import Place
+from trials.core.training.rules import RULES
 from trials.multi_view.knobs import EXPONENTS, NOISES
 from trials.multi_view.noise import NOISES as GEOMETRIES
 from trials.multi_view.noise import drawn, geometry
