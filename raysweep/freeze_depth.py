@@ -5,8 +5,9 @@ from __future__ import annotations
 from analysis.freeze_depth import draw
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
-from trials.freeze_depth.birds.networks import shared_pretraining
-from trials.freeze_depth.recipe import MEASUREMENTS, run
+from trials.freeze_depth.birds.knobs import shared_pretraining
+from trials.freeze_depth.measurements import MEASUREMENTS
+from trials.freeze_depth.recipe import run
 
 STUDY = Study(
     name="freeze_depth",
