@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from analysis.core.augmentation_levels import level_of
+from analysis.augmentation_ratio.augmentation_levels import level_of
 from raysweep.augmentation_ratio import STUDY
 from tests.studies import sweep_of
 from trials.augmentation_ratio.image_networks import IMAGE_NETWORKS

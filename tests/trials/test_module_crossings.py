@@ -10,9 +10,9 @@ from tests.trials.test_checkpoints import BrokenOff, Memory
 from trials import augmentation_ratio, freeze_depth, spurious_cat_dog
 from trials.augmentation_ratio.knobs import AugmentationKnobs
 from trials.augmentation_ratio.recipe import run as run_ratio
-from trials.core.augmentation.fixed_set import FixedSetKnobs
+from trials.core.augmentation.knobs import FixedSetKnobs
 from trials.core.context import TrialContext
-from trials.core.data.examples import DataKnobs
+from trials.core.data.knobs import DataKnobs
 from trials.freeze_depth.birds.knobs import BirdData
 from trials.freeze_depth.knobs import FreezeDepthKnobs
 from trials.freeze_depth.recipe import run as run_depth

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from trials.augmentation_ratio.arms import ARMS
-from trials.augmentation_ratio.mixing import MIXINGS
-from trials.core.augmentation.transforms import TRANSFORMS, refuse_mirrored_signs
-from trials.core.data.examples import DataKnobs
+from trials.core.augmentation.knobs import refuse_mirrored_signs
+from trials.core.choices import GROUP_OPTIMIZERS, OF_BYTES, TRANSFORMS
+from trials.core.data.knobs import DataKnobs, refuse_no_pixels
 from trials.core.knobs import knob
 from trials.core.layer_groups.freezing import refuse_depth
 from trials.core.layer_groups.knobs import RoundsKnobs
-from trials.core.layer_groups.training import OPTIMISERS
 from trials.core.training.schedules import SCHEDULES
 
+ARMS = ("copies", "fixed_aug", "fresh_aug", "fixed_aug_all", "subset")
+MIXINGS = ("none", "mixup_or_cutmix")
 BORDERS = ("black", "grey")
 PRECISIONS = ("float32", "bfloat16")
 _TRUNK = ("trunk", "head")
@@ -42,19 +42,19 @@ class AugmentationKnobs(RoundsKnobs):
     """
 
     ratio: float = knob("share of the rows that are distinct images (p)", 1.0, above=0, at_most=1)
-    aug_arm: str = knob("what the other rows are, and whether rows are transformed anew", "copies", choices=tuple(ARMS))
-    transform: str = knob("how rows are transformed, and answers compared", "crop2", choices=tuple(TRANSFORMS))
+    aug_arm: str = knob("what the other rows are, and whether rows are transformed anew", "copies", choices=ARMS)
+    transform: str = knob("how rows are transformed, and answers compared", "crop2", choices=TRANSFORMS)
     border: str = knob(
         "what a transform shows beyond an image: black, or each channel's mean", "black", choices=BORDERS
     )
     exclude_identity: bool = knob("draw again where a fixed transform would change nothing", False)
-    mixing: str = knob("mixtures of the images of a batch; fresh_aug only", "none", choices=tuple(MIXINGS))
+    mixing: str = knob("mixtures of the images of a batch; fresh_aug only", "none", choices=MIXINGS)
     label_smoothing: float = knob("share of a label spread evenly over the classes", 0.0, at_least=0, at_most=1)
     network: str = knob("architecture", "mlp", choices=tuple(NETWORKS))
     width: int = knob("units of the hidden layer; mlp only", 128, unit="units", at_least=1)
     epochs: int = knob("passes over as many rows as there are images", 30, unit="epochs", at_least=1)
     batch_size: int = knob("rows a step", 50, unit="rows", at_least=1)
-    optimizer: str = knob("how a step follows from the gradient", "sgd", choices=tuple(OPTIMISERS))
+    optimizer: str = knob("how a step follows from the gradient", "sgd", choices=GROUP_OPTIMIZERS)
     learning_rate: float = knob("step length at its peak", 0.1, above=0)
     schedule: str = knob("learning rate after its linear warm-up", "linear", choices=tuple(SCHEDULES))
     warm_share: float = knob("share of the steps that warm up", 0.15, at_least=0, at_most=1)
@@ -88,8 +88,9 @@ class AugmentationKnobs(RoundsKnobs):
         else:
             self.refuse_rounds(statistics_move=not self.keep_statistics, keep="keep_statistics=true")
         self.refuse_rounds(precision=self.precision)
+        refuse_no_pixels(self.data)
         refuse_mirrored_signs(self.transform, self.data.name)
-        if self.border == "grey" and TRANSFORMS[self.transform].of_bytes:
+        if self.border == "grey" and self.transform in OF_BYTES:
             raise ValueError(
                 f"transform={self.transform!r} computes with bytes, whose border is black; take border=black"
             )

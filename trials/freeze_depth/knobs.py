@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from trials.core.augmentation.fixed_set import FixedSetKnobs
+from trials.core.augmentation.knobs import FixedSetKnobs
 from trials.core.knobs import NONE, knob
 from trials.core.layer_groups.knobs import RoundsKnobs
 from trials.freeze_depth.birds.groups import TASKS

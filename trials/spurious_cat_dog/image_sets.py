@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from trials.core.augmentation.transforms import Transform
     from trials.core.context import TrialContext
-    from trials.core.data.examples import DataKnobs, TrainingSet
+    from trials.core.data.examples import TrainingSet
     from trials.core.data.images import Images
+    from trials.core.data.knobs import DataKnobs
     from trials.spurious_cat_dog.feature import Planted
     from trials.spurious_cat_dog.knobs import FeatureKnobs
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from trials.core.augmentation.fixed_set import FixedSetKnobs
-from trials.core.augmentation.transforms import TRANSFORMS
-from trials.core.data.examples import DataKnobs
+from trials.core.augmentation.knobs import FixedSetKnobs
+from trials.core.choices import TRANSFORMS
+from trials.core.data.knobs import DataKnobs, refuse_no_pixels
 from trials.core.knobs import Knobs, knob
 from trials.core.layer_groups.freezing import refuse_depth
 from trials.core.layer_groups.knobs import RESIDUAL_PARTS, RoundsKnobs
@@ -58,7 +58,7 @@ class PretrainKnobs(Knobs):
     learning_rate: float = knob("first step length of pretraining, which falls by half a cosine", 0.1, above=0)
     batch_size: int = knob("samples a step of pretraining", 128, unit="images", at_least=2)
     weight_decay: float = knob("multiple of the parameters added to the gradient in pretraining", 5e-4, at_least=0)
-    augmentation: str = knob("what is done to each image in pretraining", "flip+crop4", choices=tuple(TRANSFORMS))
+    augmentation: str = knob("what is done to each image in pretraining", "flip+crop4", choices=TRANSFORMS)
     feature: str = knob(
         "the feature in pretraining: none, that of fine-tuning, or one of other patches", "none", choices=PATTERNS
     )
@@ -122,6 +122,7 @@ class CatDogKnobs(RoundsKnobs):
         refuse_depth(self.freeze_depth, RESIDUAL_PARTS)
         normalised = self.freeze_depth < len(RESIDUAL_PARTS) - 1
         self.refuse_rounds(statistics_move=normalised and not self.keep_statistics, keep="keep_statistics=true")
+        refuse_no_pixels(self.data)
         self.rows.refuse_data(self.data.name)
         if self.part == "A" and self.freeze_depth:
             raise ValueError(f"part=A trains from scratch: freeze_depth must be 0, got {self.freeze_depth}")

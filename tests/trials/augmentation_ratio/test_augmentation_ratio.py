@@ -20,8 +20,8 @@ from trials.augmentation_ratio.recipe import run
 from trials.core.augmentation.transforms import TRANSFORMS
 from trials.core.context import TrialContext
 from trials.core.data.arrays import Arrays
-from trials.core.data.examples import DataKnobs
 from trials.core.data.images import Images
+from trials.core.data.knobs import DataKnobs
 from trials.core.layer_groups.groups import LayerGroups
 from trials.core.rows import Diverged, checked
 from trials.core.streams import batch_indices

@@ -14,7 +14,7 @@ from trials.core.augmentation.draws import draws
 from trials.core.augmentation.transforms import TRANSFORMS
 from trials.core.context import TrialContext
 from trials.core.data.arrays import Arrays, load_arrays
-from trials.core.data.examples import DataKnobs
+from trials.core.data.knobs import DataKnobs
 from trials.core.layer_groups.groups import LayerGroups
 from trials.core.layer_groups.prefix import forget_activations, prefix_activations
 from trials.core.layer_groups.residual import residual_groups

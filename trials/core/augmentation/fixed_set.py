@@ -11,53 +11,14 @@ import torch
 
 from trials.core.augmentation.draws import LANES
 from trials.core.augmentation.rows import distinct_count, filled_rows, row_numbers
-from trials.core.augmentation.transforms import TRANSFORMS, refuse_mirrored_signs
-from trials.core.data.examples import black
-from trials.core.knobs import Knobs, knob
+from trials.core.augmentation.transforms import TRANSFORMS
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float32, Int64
     from torch import Tensor
 
+    from trials.core.augmentation.knobs import FixedSetKnobs
     from trials.core.data.examples import Examples, TrainingSet
-
-_COPIES, _TRANSFORMED = "copies", "fixed_aug"
-_USUAL = "crop2"
-_OF_NUMBERS = tuple(name for name, transform in TRANSFORMS.items() if not transform.of_bytes)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FixedSetKnobs(Knobs):
-    """What fills the rows of a training set; with all samples distinct, `fixed_aug` is recorded as `copies`."""
-
-    ratio: float = knob("share of the training rows that are distinct samples", 1.0, above=0, at_most=1)
-    aug_arm: str = knob("what the other rows are", _COPIES, choices=(_COPIES, _TRANSFORMED))
-    transform: str = knob("how fixed_aug transforms them", _USUAL, choices=_OF_NUMBERS)
-
-    def __post_init__(self) -> None:
-        if self.ratio == 1:
-            object.__setattr__(self, "aug_arm", _COPIES)
-        super().__post_init__()
-        if self.aug_arm == _COPIES:
-            object.__setattr__(self, "transform", _USUAL)  # the same training, one id
-
-    def refuse_ratio(self, reason: str) -> None:
-        """Refuse copies of what changes by itself, and say why it does.
-
-        Raises:
-            ValueError: Not all rows are distinct samples.
-        """
-        if self.ratio < 1:
-            raise ValueError(f"rows_ratio={self.ratio:g} needs training images that stay as they are: {reason}")
-
-    def refuse_data(self, name: str) -> None:
-        """Compare these knobs with the data set.
-
-        Raises:
-            ValueError: Transforms would make other signs of its images.
-        """
-        if self.aug_arm == _TRANSFORMED:
-            refuse_mirrored_signs(self.transform, name)
 
 
 class NamedData(Protocol):
@@ -135,10 +96,10 @@ def fixed_set(
         return train
     size, device = len(train), train.labels.device
     rows = filled_rows(size, distinct_count(size, knobs.ratio), seed)
-    transforms = knobs.aug_arm == _TRANSFORMED
+    transforms = knobs.aug_arm == "fixed_aug"
     if transforms and train.inputs.ndim != 4:
         raise ValueError(f"aug_arm={knobs.aug_arm!r} needs images, and {data.name} has vectors")
-    transform, around = TRANSFORMS[knobs.transform], black(data.name) if border is None else border
+    transform, around = TRANSFORMS[knobs.transform], DATA_SETS[data.name].black if border is None else border
     return FilledSet(
         samples=train,
         sources=rows.sources.to(device),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
-from trials.core.augmentation.transforms import TRANSFORMS
+from trials.core.choices import TRANSFORMS
 from trials.core.knobs import NONE, Knobs, knob
 from trials.freeze_depth.birds.groups import GROUPS, confounded_counts
 from trials.freeze_depth.fine_tuning.knobs import FineTunedKnobs
