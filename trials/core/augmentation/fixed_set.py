@@ -12,6 +12,7 @@ import torch
 from trials.core.augmentation.draws import LANES
 from trials.core.augmentation.rows import distinct_count, filled_rows, row_numbers
 from trials.core.augmentation.transforms import TRANSFORMS
+from trials.core.data.records import DATA_SETS
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float32, Int64
