@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from analysis.multi_view.figures import draw
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
 from trials.multi_view import MEASUREMENTS, MultiViewKnobs
@@ -13,7 +12,7 @@ STUDY = Study(
     knobs=MultiViewKnobs,
     measurements=MEASUREMENTS,
     recipe="trials.multi_view",
-    draw=draw,
+    figures="analysis.multi_view.figures",
     across="noise_magnitude",
     headline="final_test_acc_rare_mean",
 )

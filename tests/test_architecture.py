@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -75,7 +76,14 @@ def test_a_study_imports_from_its_drawer_itself_and_what_is_shared(drawer: str, 
 @pytest.mark.parametrize("study", studies())
 def test_a_declaration_imports_its_own_study_and_the_service_alone(study: str) -> None:
     allowed = ("raysweep.service", f"trials.{study}", f"analysis.{study}", "__future__")
-    strange = {name for name in imported(f"raysweep.{study}") if not any(is_in(name, one) for one in allowed)}
+    declaration = ast.parse(SOURCES[f"raysweep.{study}"].read_text(encoding="utf-8"))
+    by_name = {
+        node.value.value
+        for node in ast.walk(declaration)
+        if isinstance(node, ast.keyword) and node.arg in {"recipe", "figures"} and isinstance(node.value, ast.Constant)
+    }
+    assert by_name <= SOURCES.keys()
+    strange = {one for one in imported(f"raysweep.{study}") | by_name if not any(is_in(one, name) for name in allowed)}
     assert not strange
 
 
@@ -136,6 +144,15 @@ def test_a_recipe_is_read_in_one_go(study: str) -> None:
     statements = ast.parse(path.read_text(encoding="utf-8")).body
     assert sum(isinstance(node, ast.Import | ast.ImportFrom) for node in statements) < MOST_IMPORTS
     assert any(isinstance(node, ast.FunctionDef) and node.name == "run" for node in statements)
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=where)
+def test_what_a_page_names_is_there(page: Path) -> None:
+    """Paths are given from the root, from the service's drawer, or from the training core."""
+    places = (ROOT, ROOT / "raysweep", ROOT / "trials" / "core")
+    named = set(re.findall(r"`(\w+/[\w/.]+?)/?`", page.read_text(encoding="utf-8")))
+    inside = {name for name in named if any((place / name.split("/")[0]).is_dir() for place in places)}
+    assert {name for name in inside if not any((place / name).exists() for place in places)} == set()
 
 
 def test_the_results_open_without_torch_or_ray() -> None:

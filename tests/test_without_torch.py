@@ -1,4 +1,4 @@
-"""What needs no torch and no Ray: the service's help and plans, and the knobs and measurements of every study."""
+"""The service's help and plans, and knobs and measurements of studies that are packages, need no torch and no Ray."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ PACKAGES = sorted(path.parent.name for path in (ROOT / "trials").glob("*/knobs.p
 
 
 def loaded_by(code: str) -> str:
-    """Run code in a fresh process that must find neither torch nor Ray among its modules at the end."""
-    check = "import sys; heavy = {'ray', 'torch'} & set(sys.modules); assert not heavy, f'{heavy} were imported'"
+    """Run code in a fresh process that must find neither torch, Ray nor matplotlib among its modules at the end."""
+    check = "import sys; heavy = {'matplotlib', 'ray', 'torch'} & set(sys.modules); assert not heavy, heavy"
     done = subprocess.run([sys.executable, "-c", f"{code}\n{check}"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -127,14 +127,14 @@ class BirdNetworkKnobs(FineTunedKnobs, Protocol):
     def pretrain(self) -> BirdPretrainKnobs: ...
 
 
-def shared_pretraining(knobs: BirdNetworkKnobs) -> StageKnobs | None:
-    """Return what is pretrained in the sweep for a trial, None for a trial without.
+def shared_pretraining(knobs: BirdNetworkKnobs) -> tuple[StageKnobs, ...]:
+    """Return what is pretrained in the sweep for a trial; nothing for a trial without.
 
     Of the data it has only what pretraining sees, so that confounders share it.
     """
     if knobs.pretrain.task == NONE:
-        return None
-    return StageKnobs(
+        return ()
+    stage = StageKnobs(
         seed=knobs.seed,
         network=knobs.network,
         width=knobs.width,
@@ -142,6 +142,7 @@ def shared_pretraining(knobs: BirdNetworkKnobs) -> StageKnobs | None:
         data=BirdData(name=knobs.data.name, draw=knobs.data.draw, side=knobs.data.side),
         pretrain=knobs.pretrain,
     )
+    return (stage,)
 
 
 def refuse_contradictory_pretraining(knobs: BirdNetworkKnobs) -> None:

@@ -28,9 +28,9 @@ def initial_network(knobs: BirdNetworkKnobs, context: TrialContext) -> Initial:
     Raises:
         ValueError: The weights cannot be read or do not fit, or the images are of another size than the network's.
     """
-    backbone, stage = starting_network(knobs, CLASSES, context.device), shared_pretraining(knobs)
-    if stage is None:
+    backbone, stages = starting_network(knobs, CLASSES, context.device), shared_pretraining(knobs)
+    if not stages:
         return Initial(backbone, None)
-    result = context.result_of(pretrained, stage)
+    result = context.result_of(pretrained, *stages)
     load_weights(backbone.groups, weights_of(result), f"pretraining on {knobs.pretrain.task}")
     return Initial(backbone, float(result[ACCURACY]))
