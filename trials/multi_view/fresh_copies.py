@@ -20,7 +20,6 @@ import numpy as np
 import torch
 
 from trials.core.augmentation.draws import draws
-from trials.core.feature_learning.projections import Descent, Projections
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,97 +27,96 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int64
     from torch import Tensor
 
-    from trials.core.feature_learning.patch_data import PatchKnobs
+    from trials.multi_view.patch_knobs import PatchKnobs
 
 
 @dataclass(frozen=True, eq=False)
 class FreshCopies:
-    """What each step of several trainings draws.
+    """The originals, and what each step of several trainings draws beside them.
 
     Attributes:
         seeds: Seed of each training.
-        scales: sigma_0 of each training.
+        norms: Standard deviation of the first weights' projections on noise, of each training and noise patch.
+        originals: Alignments of the samples.
         transformed: Alignments of every sample under every transform that a copy may draw, all equally often.
         copies: Copies of a sample in a step, the original not included.
-        redraws_noise: Whether copies have noise of their own.
+        noise_of_own: Channels whose projections on noise of its own a copy has; 0 where copies share the original's.
     """
 
     seeds: Int64[Tensor, " trials"]
-    scales: Float[Tensor, " trials"]
+    norms: Float[Tensor, "trials noises"]
+    originals: Float[Tensor, "trials features samples sharing"]
     transformed: Float[Tensor, "trials features samples transforms"]
     copies: int
-    redraws_noise: bool
+    noise_of_own: int
 
-    def only(self, kept: Int64[Tensor, " kept"]) -> FreshCopies:
+    def only(self, places: Int64[Tensor, " chosen"]) -> FreshCopies:
         """Return the copies of some of the trainings."""
-        chosen = self.seeds[kept], self.scales[kept], self.transformed[kept]
-        return FreshCopies(*chosen, self.copies, self.redraws_noise)
+        names = ("seeds", "norms", "originals", "transformed")
+        return replace(self, **{name: getattr(self, name)[places] for name in names})
 
-    def drawn(self, descent: Descent, at: Projections, steps: Int64[Tensor, " trials"]) -> tuple[Descent, Projections]:
-        """Return the descent on originals and copies of each training's step, and where it is."""
+    def at(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return alignments of originals and copies of a step, and the projections on noise that it alone meets."""
         samples, transforms = self.transformed.shape[2:]
         if transforms == 1:  # no more than noise to draw
-            return self.expected(descent, at, steps)
-        streams = zip(self.seeds.tolist(), steps.tolist(), strict=True)
-        drawn = torch.stack([drawn_transforms(*stream, samples, self.copies, transforms) for stream in streams])
-        picked = drawn[:, None].expand(-1, self.transformed.shape[1], -1, -1).to(steps.device)
-        copied = self.transformed.gather(3, picked)[..., None]
-        return self._with_originals(descent, copied), self._with_noise(descent, at, steps)
+            return self.expected(step)
+        drawn = torch.stack([drawn_transforms(each, step, samples, self.copies, transforms) for each in self._seeds])
+        picked = drawn[:, None].expand(-1, self.transformed.shape[1], -1, -1).to(self.norms.device)
+        return self._with_originals(self.transformed.gather(3, picked)[..., None]), self._passing(step)
 
-    def expected(
-        self, descent: Descent, at: Projections, steps: Int64[Tensor, " trials"]
-    ) -> tuple[Descent, Projections]:
+    def expected(self, step: int) -> tuple[Tensor, Tensor]:
         """Return the same with every copy under every transform: its losses are means over what transforms are drawn.
 
         The loss of a step's draw goes up and down, and the first to fall below a level would be a lucky one.
         """
-        return self.under_all(descent), self._with_noise(descent, at, steps)
+        return self.alignments, self._passing(step)
 
-    def under_all(self, descent: Descent) -> Descent:
-        """Return the descent on originals and copies, every copy under every transform."""
-        return self._with_originals(descent, self.transformed[:, :, :, None].expand(-1, -1, -1, self.copies, -1))
+    @property
+    def alignments(self) -> Float[Tensor, "trials features draws sharing"]:
+        """Those of originals and copies, every copy under every transform."""
+        return self._with_originals(self.transformed[:, :, :, None].expand(-1, -1, -1, self.copies, -1))
 
-    def _with_originals(
-        self, descent: Descent, copied: Float[Tensor, "trials features samples copies transforms"]
-    ) -> Descent:
+    @property
+    def _seeds(self) -> Sequence[int]:
+        seeds: Sequence[int] = self.seeds.tolist()
+        return seeds
+
+    def _with_originals(self, copied: Float[Tensor, "trials features samples copies transforms"]) -> Tensor:
         # An original counts as much as a copy under all its transforms.
-        originals = descent.alignments[..., None].expand(-1, -1, -1, -1, copied.shape[4])
+        originals = self.originals[..., None].expand(-1, -1, -1, -1, copied.shape[4])
         together = torch.cat([originals, copied], dim=3)
         # Copies follow the originals as draws of their own, or stand side by side at one draw, as in a set drawn once.
-        apart = self.redraws_noise
-        return replace(descent, alignments=together.transpose(2, 3).flatten(2, 3) if apart else together.flatten(3))
+        return together.transpose(2, 3).flatten(2, 3) if self.noise_of_own else together.flatten(3)
 
-    def _with_noise(self, descent: Descent, at: Projections, steps: Int64[Tensor, " trials"]) -> Projections:
-        if not self.redraws_noise:
-            return at
-        samples, (channels, noises) = self.transformed.shape[2], at.noise.shape[1:3]
-        streams = zip(self.seeds.tolist(), steps.tolist(), strict=True)
-        normal = torch.stack([drawn_noise(*stream, samples, self.copies, channels, noises) for stream in streams])
-        norms = self.scales[:, None] * descent.noise_magnitudes
-        fresh = normal.to(steps.device) * norms[:, None, :, None]
-        return Projections(at.features, torch.cat([at.noise, fresh], dim=3))
+    def _passing(self, step: int) -> Float[Tensor, "trials channels noises passing"]:
+        if not self.noise_of_own:
+            return self.norms.new_empty(0)
+        sizes = (self.transformed.shape[2], self.copies, self.noise_of_own, self.norms.shape[1])
+        normal = torch.stack([drawn_noise(seed, step, *sizes) for seed in self._seeds])
+        return normal.to(self.norms.device) * self.norms[:, None, :, None]
 
 
-def fresh_copies(knobs: Sequence[PatchKnobs], scales: Sequence[float], descent: Descent) -> FreshCopies | None:
-    """Return what each step of several trainings draws; None where the training set is drawn once.
+def fresh_copies(
+    knobs: Sequence[PatchKnobs], alignments: Float[Tensor, "trials features samples 1"], norms: Tensor, channels: int
+) -> FreshCopies:
+    """Return what each step of several trainings sees whose copies it draws.
 
     Args:
         knobs: Training sets of one shape and arm.
-        scales: sigma_0, the standard deviation of the first weights.
-        descent: The descents on the originals.
+        alignments: Those of the originals.
+        norms: Standard deviations of the first weights' projections on noise, trials x noises.
+        channels: Units of the network.
     """
-    first = knobs[0]
-    if not first.draws_every_step:
-        return None
-    device, views = descent.alignments.device, first.views
-    carried, others = descent.alignments[:, :views, :, 0], descent.alignments[:, views:, :, 0]
+    first, views = knobs[0], knobs[0].views
+    carried, others = alignments[:, :views, :, 0], alignments[:, views:, :, 0]
     moved = [torch.cat([carried.roll(shift, dims=1), others], dim=1) for shift in first.drawn_shifts]
     return FreshCopies(
-        seeds=torch.tensor([each.seed for each in knobs], device=device),
-        scales=torch.tensor(scales, dtype=torch.float64, device=device),
+        seeds=torch.tensor([each.seed for each in knobs], device=alignments.device),
+        norms=norms,
+        originals=alignments,
         transformed=torch.stack(moved, dim=3),
         copies=first.copies - 1,
-        redraws_noise=first.arm.redraws_noise,
+        noise_of_own=channels if first.arm.redraws_noise else 0,
     )
 
 

@@ -8,30 +8,24 @@ from typing import Any
 import pytest
 import torch
 
-from tests.trials.multi_view_trials import ends_of, knobs, small, together
-from tests.trials.patch_oracles import descended, written
+from tests.trials.multi_view.multi_view_trials import ends_of, knobs, small, together
+from tests.trials.multi_view.patch_oracles import WEIGHT, descended, training, written
 from trials.core.context import TrialContext
-from trials.core.feature_learning.fresh_samples import accuracies, fresh_factor
-from trials.core.feature_learning.noise import Geometry, geometry
-from trials.core.feature_learning.patch_data import patch_set
-from trials.core.feature_learning.patchwise import WEIGHT
-from trials.core.feature_learning.projections import stacked
-from trials.core.feature_learning.trainings import Trainings, begun
 from trials.core.rows import checked
-from trials.multi_view import MEASUREMENTS, TOGETHER, MultiViewKnobs, drawn, run
+from trials.multi_view.fresh_samples import accuracies, fresh_factor
+from trials.multi_view.knobs import MultiViewKnobs
+from trials.multi_view.measurements import MEASUREMENTS
+from trials.multi_view.noise import drawn, geometry
+from trials.multi_view.recipe import TOGETHER, run
 
 ONLINE = {"augmentation": "views_fresh_noise", "augmentation_draws": "every_step", "dimension": 10**9}
 
 
-def trained(trial: MultiViewKnobs, steps: int) -> tuple[Trainings, Geometry]:
-    """Return a training after some steps, and the directions of its training set."""
-    directions = geometry(trial.noise, drawn(trial))
-    cpu, rates = torch.device("cpu"), [trial.learning_rate]
-    descent, start = stacked([patch_set(trial)], [directions], [trial.initial_scale], rates, trial.exponent, cpu)
-    training = begun(descent, start, trial.threshold)
-    for _ in range(steps):
-        training = training.stepped()
-    return training, directions
+def factor_after(trial: MultiViewKnobs, steps: int, **how: bool) -> torch.Tensor:
+    """Return the factor of fresh noise after some steps."""
+    begin = training(trial)
+    ends, directions = (begin.place.point, begin.after(steps).place.point), geometry(trial.noise, drawn(trial))
+    return fresh_factor(directions, begin.projected, *ends, trial.initial_scale, trial.dimension, **how)
 
 
 def test_projections_follow_the_closed_form_while_it_is_small() -> None:
@@ -118,16 +112,14 @@ def test_the_closed_form_of_the_flat_phase_leads_to_the_same_end(exponent: int) 
 def test_normal_fresh_noise_has_the_covariance_of_the_weights() -> None:
     trial = small(noise="gaussian", dimension=400)
     weights = descended(written(trial), trial, steps=150)[WEIGHT]
-    training, directions = trained(trial, 150)
-    factor = fresh_factor(directions, training, trial.initial_scale, trial.dimension)
+    factor = factor_after(trial, 150)
     torch.testing.assert_close(factor @ factor.T, weights @ weights.T / 400, rtol=1e-9, atol=1e-12)
 
 
 def test_overlapping_fresh_noise_has_the_covariance_of_the_weights() -> None:
     trial = small(dimension=20_000, test_noise_overlaps=True)
     weights = descended(written(trial), trial, steps=150)[WEIGHT]
-    training, directions = trained(trial, 150)
-    factor = fresh_factor(directions, training, trial.initial_scale, trial.dimension, overlaps=True)
+    factor = factor_after(trial, 150, overlaps=True)
     size = (weights @ weights.T / 20_000).diagonal().mean()
     # Weights beyond the training set are 20,000 normal numbers, whose products are known to about 1 %.
     torch.testing.assert_close(factor @ factor.T / size, weights @ weights.T / 20_000 / size, rtol=0, atol=0.04)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from trials.core.feature_learning.patch_data import PatchShape
+    from trials.multi_view.knobs import MultiViewKnobs
+    from trials.multi_view.patch_knobs import PatchShape
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +67,11 @@ class Drawn:
     shape: PatchShape
 
 
+def drawn(knobs: MultiViewKnobs) -> Drawn:
+    """Return what decides the directions and the first weights of a trial."""
+    return Drawn(knobs.seed, knobs.channels, knobs.dimension, knobs.samples, knobs.shape)
+
+
 def orthonormal(drawn: Drawn) -> Geometry:
     """Return projections on orthonormal directions, which are independent normal numbers, whatever the dimension."""
     # A stream each: further features or copies leave the first ones as they are.
@@ -86,17 +92,6 @@ def gaussian(drawn: Drawn) -> Geometry:
         gram=directions @ directions.T,
         weights_product=weights @ weights.T,
     )
-
-
-def orthonormal_directions(drawn: Drawn) -> tuple[Tensor, Tensor]:
-    """Return directions (directions, dimension) and weights (channels, dimension) that project as `orthonormal` says.
-
-    Nothing but its check needs them.
-    """
-    found = orthonormal(drawn)
-    known = torch.cat([found.features, found.noise.flatten(1)], dim=1)
-    beyond = _normal(drawn, "beyond", 0, drawn.channels, drawn.dimension - known.shape[1])
-    return torch.eye(known.shape[1], drawn.dimension, dtype=torch.float64), torch.cat([known, beyond], dim=1)
 
 
 def gaussian_directions(drawn: Drawn) -> tuple[Tensor, Tensor]:

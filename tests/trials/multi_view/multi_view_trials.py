@@ -12,7 +12,9 @@ from raysweep.multi_view import STUDY
 from tests.studies import smallest_sweep, sweep_of
 from trials.core.context import TrialContext
 from trials.core.rows import checked
-from trials.multi_view import MEASUREMENTS, TOGETHER, MultiViewKnobs, run_many
+from trials.multi_view.knobs import MultiViewKnobs
+from trials.multi_view.measurements import MEASUREMENTS
+from trials.multi_view.recipe import TOGETHER, run_many
 
 
 def knobs(**changes: Any) -> MultiViewKnobs:

@@ -7,40 +7,17 @@ import math
 import pytest
 import torch
 
-from tests.trials.patch_oracles import descended, written
-from trials.core.feature_learning.growth import grown, importance_ratio, learning_time
-from trials.core.feature_learning.noise import geometry
-from trials.core.feature_learning.patch_data import patch_set
-from trials.core.feature_learning.patchwise import EXPONENTS, WEIGHT, activation, clamped_and_slope
-from trials.core.feature_learning.projections import Projections, stacked
-from trials.multi_view import MultiViewKnobs, drawn
-
-CPU = torch.device("cpu")
+from tests.trials.multi_view.patch_oracles import WEIGHT, descended, training, written
+from trials.multi_view.activation import activation, clamped_and_slope
+from trials.multi_view.growth import grown, importance_ratio, learning_time
+from trials.multi_view.knobs import EXPONENTS, MultiViewKnobs
+from trials.multi_view.noise import drawn, geometry
+from trials.multi_view.patches import patch_set
 
 
 def knobs(**changes: object) -> MultiViewKnobs:
     small = {"samples": 30, "views": 4, "rare_share": 0.2, "channels": 6, "dimension": 200, "noise_magnitude": 1.5}
     return MultiViewKnobs(**{**small, "initial_scale": 0.1, **changes})  # type: ignore[arg-type]
-
-
-def projected(trial: MultiViewKnobs, steps: int) -> Projections:
-    """Return the projections after some steps."""
-    descent, at = stacked(
-        [patch_set(trial)],
-        [geometry(trial.noise, drawn(trial))],
-        [trial.initial_scale],
-        [trial.learning_rate],
-        trial.exponent,
-        CPU,
-    )
-    for _ in range(steps):
-        at = descent.step(at)
-    return at
-
-
-def on_patches(at: Projections) -> torch.Tensor:
-    """Return the projections of one training, channels x patches."""
-    return torch.cat([at.features[0], at.noise[0].flatten(1)], dim=1)
 
 
 @pytest.mark.parametrize("exponent", EXPONENTS)
@@ -80,16 +57,16 @@ def test_gradient_descent_on_projections_is_gradient_descent_on_weights(noise: s
     trial = knobs(noise=noise, **setting)
     data = written(trial)
     weights = descended(data, trial, steps=300)[WEIGHT]
-    at = on_patches(projected(trial, steps=300))
+    at = training(trial).after(300).projections()
     torch.testing.assert_close(at, weights @ data.patches.T, rtol=0, atol=1e-12)
-    assert (at - on_patches(projected(trial, steps=0))).abs().max() > 0.35  # out of the flat phase
+    assert (at - training(trial).projections()).abs().max() > 0.35  # out of the flat phase
 
 
 @pytest.mark.parametrize("noise", ["orthonormal", "gaussian"])
 def test_that_holds_until_all_is_learned(noise: str) -> None:
     trial = knobs(noise=noise, samples=60)
     data = written(trial)
-    at, start = (on_patches(projected(trial, steps=steps)) for steps in (400, 0))
+    at, start = (training(trial).after(steps).projections() for steps in (400, 0))
     torch.testing.assert_close(at, descended(data, trial, steps=400)[WEIGHT] @ data.patches.T, rtol=0, atol=1e-12)
     assert (at - start).abs().max() > 2
 
@@ -99,7 +76,7 @@ def test_one_step_is_the_gradient_of_the_mean_loss(noise: str) -> None:
     trial = knobs(noise=noise)
     data = written(trial)
     stepped = descended(data, trial, steps=1)[WEIGHT] @ data.patches.T
-    torch.testing.assert_close(on_patches(projected(trial, steps=1)), stepped, rtol=0, atol=1e-14)
+    torch.testing.assert_close(training(trial).after(1).projections(), stepped, rtol=0, atol=1e-14)
 
 
 def test_weights_move_only_within_the_span_of_the_patches() -> None:
@@ -149,10 +126,9 @@ def test_m_copies_average_m_shifted_shares() -> None:
 def test_one_copy_is_no_augmentation(arm: str) -> None:
     for noise in ("orthonormal", "gaussian"):
         one, none = (
-            projected(knobs(noise=noise, augmentation=name, augmentation_copies=1), steps=100) for name in (arm, "none")
+            training(knobs(noise=noise, augmentation=name, augmentation_copies=1)).after(100) for name in (arm, "none")
         )
-        assert torch.equal(one.features, none.features)
-        assert torch.equal(one.noise, none.noise)
+        assert torch.equal(one.projections(), none.projections())
 
 
 @pytest.mark.parametrize("start", [0.02, 0.3, -0.02, -0.3])

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from tests.trials.multi_view_trials import ends, trials_of
-from trials.core.feature_learning.noise import geometry
-from trials.core.feature_learning.patch_data import patch_set
-from trials.multi_view import MultiViewKnobs, drawn
+from tests.trials.multi_view.multi_view_trials import ends, trials_of
+from trials.multi_view.knobs import MultiViewKnobs
+from trials.multi_view.noise import drawn, geometry
+from trials.multi_view.patches import patch_set
 
 
 @pytest.fixture(scope="module")

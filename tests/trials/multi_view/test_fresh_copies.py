@@ -10,17 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.trials.patch_oracles import Written, stepped, written
+from tests.trials.multi_view.patch_oracles import WEIGHT, Training, Written, stepped, training, written
 from trials.core.context import TrialContext
-from trials.core.feature_learning.fresh_copies import FreshCopies, drawn_noise, drawn_transforms, fresh_copies
-from trials.core.feature_learning.noise import geometry
-from trials.core.feature_learning.patch_data import patch_set
-from trials.core.feature_learning.patchwise import WEIGHT
-from trials.core.feature_learning.projections import Projections, stacked
-from trials.core.feature_learning.trainings import Trainings, begun
-from trials.multi_view import MultiViewKnobs, drawn, run, run_many
+from trials.multi_view.fresh_copies import FreshCopies, drawn_noise, drawn_transforms
+from trials.multi_view.knobs import MultiViewKnobs
+from trials.multi_view.patches import patch_set
+from trials.multi_view.recipe import run, run_many
 
-CPU = torch.device("cpu")
 ROOM = 10**9
 SMALL: dict[str, Any] = {"samples": 40, "rare_share": 0.1, "channels": 8, "initial_scale": 0.05, "test_samples": 100}
 
@@ -31,23 +27,9 @@ def knobs(**changes: Any) -> MultiViewKnobs:
     return MultiViewKnobs(**settings)
 
 
-def training(*trials: MultiViewKnobs) -> Trainings:
-    """Return trainings at step 0."""
-    geometries = [geometry(trial.noise, drawn(trial)) for trial in trials]
-    rates, scales = [trial.learning_rate for trial in trials], [trial.initial_scale for trial in trials]
-    descent, start = stacked([patch_set(each) for each in trials], geometries, scales, rates, trials[0].exponent, CPU)
-    return begun(descent, start, 0.5, fresh_copies(trials, scales, descent))
-
-
-def after(trainings: Trainings, steps: int) -> Trainings:
-    for _ in range(steps):
-        trainings = trainings.stepped()
-    return trainings
-
-
-def copies_of(trainings: Trainings) -> FreshCopies:
-    assert trainings.copies is not None
-    return trainings.copies
+def copies_of(online: Training) -> FreshCopies:
+    assert isinstance(online.group.samples, FreshCopies)
+    return online.group.samples
 
 
 def lasting(trial: MultiViewKnobs) -> int:
@@ -102,8 +84,7 @@ def test_descent_on_projections_is_descent_on_weights(setting: dict[str, Any]) -
     for step in range(steps):
         weights = stepped(weights, written_at(trial, data, step), trial)
     begin = training(trial)
-    first, last = (torch.cat([at.features[0], at.noise[0].flatten(1)], dim=1)
-                   for at in (begin.at, after(begin, steps).at))  # fmt: skip
+    first, last = begin.projections(), begin.after(steps).projections()
     torch.testing.assert_close(last, weights @ data.patches.T, rtol=0, atol=1e-12)
     assert (last - first).abs().max() > 0.3  # out of the flat phase
 
@@ -150,36 +131,33 @@ def test_drawn_noise_is_normal_and_transforms_are_equally_frequent() -> None:
 
 def test_training_that_goes_on_draws_what_it_would_have_drawn() -> None:
     trials = [knobs(augmentation="views_fresh_noise", seed=seed) for seed in range(2)]
-    whole, part = after(training(*trials), 20), after(training(*trials), 12)
-    resumed = after(replace(training(*trials), at=part.at, steps=part.steps), 8)
-    assert torch.equal(resumed.at.features, whole.at.features)
-    assert torch.equal(resumed.at.noise, whole.at.noise)
+    whole, part = training(*trials).after(20), training(*trials).after(12)
+    resumed = training(*trials)._replace(place=part.place, step=part.step).after(8)
+    assert all(torch.equal(resumed.projections(lane), whole.projections(lane)) for lane in range(2))
 
 
-def test_trainings_at_steps_of_their_own_draw_those_of_their_steps() -> None:
+def test_trainings_together_draw_each_its_own() -> None:
     trials = [knobs(augmentation="views_fresh_noise", seed=seed) for seed in range(2)]
-    apart = [after(training(trial), steps) for trial, steps in zip(trials, (9, 4), strict=True)]
-    at = Projections(*(torch.cat(parts) for parts in zip(*(one.at for one in apart), strict=True)))
-    both = replace(training(*trials), at=at, steps=torch.tensor([9, 4])).stepped()
-    for place, one in enumerate(apart):
-        torch.testing.assert_close(both.one(place).at, one.stepped().at, rtol=0, atol=1e-14)
+    both = training(*trials).after(9)
+    for lane, trial in enumerate(trials):
+        alone = training(trial).after(9).projections()
+        torch.testing.assert_close(both.projections(lane), alone, rtol=0, atol=1e-14)
 
 
 def test_the_loss_is_the_mean_over_all_transforms() -> None:
-    online = after(training(knobs(augmentation="views_shared_noise", augmentation_copies=2)), 25)
-    copies = copies_of(online)
-    each = [replace(copies, transformed=one).under_all(online.descent) for one in copies.transformed.split(1, dim=3)]
+    online = training(knobs(augmentation="views_shared_noise", augmentation_copies=2)).after(25)
+    copies, point = copies_of(online), online.place.point
+    each = [replace(copies, transformed=one).alignments for one in copies.transformed.split(1, dim=3)]
     assert len(each) == 2
-    alone = torch.stack([descent.losses(online.at) for descent in each])
+    alone = torch.stack([online.projected.losses(point, alignments) for alignments in each])
     assert alone.std() > 0.01
     torch.testing.assert_close(online.losses, alone.mean(0), rtol=1e-14, atol=0)
 
 
 def test_a_step_s_loss_is_on_average_the_mean_over_all_transforms() -> None:
-    online = after(training(knobs(augmentation="views_shared_noise", augmentation_copies=2)), 25)
-    steps = [replace(online, steps=torch.tensor([step])) for step in range(400)]
-    losses = torch.cat([descent.losses(at) for descent, at in
-                        (copies_of(one).drawn(one.descent, one.at, one.steps) for one in steps)])  # fmt: skip
+    online = training(knobs(augmentation="views_shared_noise", augmentation_copies=2)).after(25)
+    copies, point = copies_of(online), online.place.point
+    losses = torch.cat([online.projected.losses(point, copies.at(step)[0]) for step in range(400)])
     assert losses.std() > 0
     assert losses.mean().item() == pytest.approx(online.losses.item(), abs=4 * losses.std().item() / 20)
 
@@ -187,9 +165,10 @@ def test_a_step_s_loss_is_on_average_the_mean_over_all_transforms() -> None:
 @pytest.mark.parametrize("arm", ["views_fresh_noise", "views_shared_noise", "fresh_noise"])
 def test_as_many_copies_as_views_expect_the_set_that_is_drawn_once(arm: str) -> None:
     online, fixed = (training(knobs(augmentation=arm, augmentation_draws=when)) for when in ("every_step", "once"))
-    for expected, told in zip(online.told.only(torch.tensor([0])).arrivals(0.5), fixed.told.arrivals(0.5), strict=True):
-        torch.testing.assert_close(expected, told[:, : expected.shape[1]], rtol=1e-12, atol=0)
-    torch.testing.assert_close(online.told.ratios, fixed.told.ratios, rtol=1e-12, atol=0)
+    arrivals = fixed.group.told.arrivals(0.5)
+    for name, expected in online.group.told.arrivals(0.5).items():
+        torch.testing.assert_close(expected, arrivals[name][:, : expected.shape[1]], rtol=1e-12, atol=0)
+    torch.testing.assert_close(online.group.told.ratios, fixed.group.told.ratios, rtol=1e-12, atol=0)
     if arm == "views_shared_noise":  # the same samples, noise and all
         torch.testing.assert_close(online.losses, fixed.losses, rtol=1e-12, atol=0)
 

@@ -9,19 +9,26 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import pad
 
-from trials.core.feature_learning.patchwise import activation
+from trials.multi_view.activation import activation
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from trials.core.feature_learning.noise import Geometry
-    from trials.core.feature_learning.projections import Projections
-    from trials.core.feature_learning.trainings import Trainings
+    from trials.core.training.places import Vector
+    from trials.multi_view.noise import Geometry
+    from trials.multi_view.projections import Projected
 
 
 def fresh_factor(
-    geometry: Geometry, training: Trainings, scale: float, dimension: int, *, overlaps: bool = False
+    geometry: Geometry,
+    projected: Projected,
+    start: Vector,
+    end: Vector,
+    scale: float,
+    dimension: int,
+    *,
+    overlaps: bool = False,
 ) -> Float[Tensor, "channels channels"]:
     """Return the factor F with which standard normals u become the channels' projections F u on fresh noise of norm 1.
 
@@ -30,12 +37,14 @@ def fresh_factor(
 
     Args:
         geometry: The training set's directions.
-        training: One training.
+        projected: What one training trains.
+        start: Where it began.
+        end: Where it has led.
         scale: sigma_0.
         dimension: Entries of a patch (d).
         overlaps: Whether fresh noise is normal where the directions of the training set are orthonormal.
     """
-    first, last = (_on_directions(training, at) for at in (training.told.start, training.at))
+    first, last = (_on_directions(projected, point) for point in (start, end))
     if geometry.gram is None or geometry.weights_product is None:
         unmoved = scale * torch.eye(len(last), dtype=torch.float64)
         # Beyond the training set W has d - m normal coordinates, whose product is close to what it is expected to be.
@@ -105,10 +114,10 @@ def kinds(views: int, features: int) -> Float[Tensor, "kinds features"]:
     return torch.cat([pad(alone, (0, 1), value=sign) for sign in (0.0, 1.0, -1.0)])
 
 
-def _on_directions(training: Trainings, at: Projections) -> Float[Tensor, "channels directions"]:
+def _on_directions(projected: Projected, point: Vector) -> Float[Tensor, "channels directions"]:
     """Return one training's projections on the unit directions of its training set."""
-    feature_norms, noise_norms = training.descent.feature_magnitudes[0], training.descent.noise_magnitudes[0, :, None]
-    return torch.cat([at.features[0] / feature_norms, (at.noise[0] / noise_norms).flatten(1)], dim=1).cpu()
+    feature_norms, noise_norms = projected.feature_magnitudes[0], projected.noise_magnitudes[0, :, None]
+    return torch.cat([point["features"][0] / feature_norms, (point["noise"][0] / noise_norms).flatten(1)], dim=1).cpu()
 
 
 def _root(covariance: Float[Tensor, "channels channels"]) -> Float[Tensor, "channels channels"]:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy.stats import fisher_exact
 
-from tests.trials.multi_view_trials import ends_of
+from tests.trials.multi_view.multi_view_trials import ends_of
 
 pytestmark = pytest.mark.slow
 
