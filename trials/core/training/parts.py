@@ -49,9 +49,8 @@ def behind(network: Network, parameters: Parameters, depth: int) -> Trainable:
     """
     parts = parts_of(network.shapes)
     if not 0 <= depth < len(parts):
-        raise ValueError(
-            f"freeze_depth={depth} must be below {len(parts)}, the parts of the network: {', '.join(parts)}"
-        )
+        allowed = f"at least 0 and below {len(parts)}, the parts of the network: {', '.join(parts)}"
+        raise ValueError(f"freeze_depth={depth} must be {allowed}")
     if depth == 0:
         return Trainable(network, parameters)
     if not isinstance(network.forward, Chain):
