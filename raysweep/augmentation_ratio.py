@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from analysis.augmentation_ratio import draw
+from analysis.augmentation_ratio.figures import draw
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
-from trials.augmentation_ratio.recipe import MEASUREMENTS, run
+from trials.augmentation_ratio.knobs import AugmentationKnobs
+from trials.augmentation_ratio.measurements import MEASUREMENTS
 
 STUDY = Study(
     name="augmentation_ratio",
     question="Is one fixed transformed copy of an image worth a new image?",
-    trial=run,
+    knobs=AugmentationKnobs,
     measurements=MEASUREMENTS,
+    recipe="trials.augmentation_ratio.recipe",
     draw=draw,
     across="ratio",
     headline="final_test_acc",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from analysis.gauss_newton_damping import draw
+from analysis.gauss_newton_damping.figures import draw
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
-from trials.gauss_newton_damping import MEASUREMENTS, run
+from trials.gauss_newton_damping import MEASUREMENTS, DampingKnobs
 
 STUDY = Study(
     name="gauss_newton_damping",
     question="Does a Gauss-Newton step generalise better the more it is damped, and is that feature learning?",
-    trial=run,
+    knobs=DampingKnobs,
     measurements=MEASUREMENTS,
+    recipe="trials.gauss_newton_damping",
     draw=draw,
     across="damping",
     headline="final_test_acc_at_loss_0_02",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from raysweep.service.study import Study
+from raysweep.service.study import Recipe, Study
 from tests.recipes import draw
 from trials.core.context import TrialContext
 from trials.core.knobs import TrialKnobs, knob
@@ -54,7 +54,8 @@ def _noted(line: str) -> None:
 HIKE = Study(
     name="hike",
     question="How high does a hike lead?",
-    trial=hike,
+    knobs=HikeKnobs,
+    recipe=Recipe(run=hike),
     measurements={"height": Measurement(meaning="where the hike is", unit="m")},
     draw=draw,
     across="steps",

@@ -44,6 +44,7 @@ def test_knobs_and_the_recipe_travel_to_other_processes(study: Study) -> None:
     knobs = smallest_sweep(study)[0].knobs
     assert pickle.loads(pickle.dumps(knobs)) == knobs
     assert pickle.loads(pickle.dumps(study.trial)) is study.trial
+    assert study.trial.__annotations__["knobs"] == study.knobs.__name__
 
 
 @studies

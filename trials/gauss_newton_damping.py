@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
+from trials.core.choices import refuse_batch_normalisation
 from trials.core.curvature.damped_training import DampedTraining, damped_training, jacobian_for, refuse_large_probe
 from trials.core.curvature.first_steps import first_steps
 from trials.core.curvature.kernel_probe import KERNEL_MEASUREMENTS
@@ -28,11 +29,11 @@ from trials.core.curvature.solvers import NOTHING, InnerSettings
 from trials.core.curvature.step_columns import STEP_MEASUREMENTS, step_columns
 from trials.core.curvature.step_rules import STEP_RULES, logarithmic_dampings
 from trials.core.curvature.surroundings import StepSettings
-from trials.core.data.examples import DataKnobs, training_extent
+from trials.core.data.knobs import DataKnobs, training_extent
 from trials.core.knobs import TrialKnobs, knob
 from trials.core.networks.cnn import cnn_large, cnn_small
 from trials.core.networks.mlp import mlp
-from trials.core.networks.network import Network, refuse_batch_normalisation
+from trials.core.networks.network import Network
 from trials.core.rows import Diverged, Measurement, Row
 from trials.core.schedule import logarithmic_steps
 from trials.core.streams import batch_indices

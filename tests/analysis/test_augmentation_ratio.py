@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.augmentation_ratio import draw, efficiency
-from analysis.core.augmentation_levels import level_of, levels
+from analysis.augmentation_ratio.augmentation_levels import level_of, levels
+from analysis.augmentation_ratio.equal_loss import at_equal_loss
+from analysis.augmentation_ratio.figures import draw, efficiency
+from analysis.augmentation_ratio.invariance_gains import gains
 from analysis.core.augmentation_worth import (
     ACCURACY,
     ARM,
@@ -21,8 +23,6 @@ from analysis.core.augmentation_worth import (
     lent,
     worth,
 )
-from analysis.core.equal_loss import at_equal_loss
-from analysis.core.invariance_gains import gains
 from analysis.core.panels import Panel
 from analysis.store.results import Results
 from raysweep import k_phase_diagram

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis.core.freezing import at_best_rates, published_signature, signatures, worst
-from analysis.core.published_fine_tuning import METHODS, RATES
-from analysis.freeze_depth import draw
+from analysis.freeze_depth.figures import draw
+from analysis.freeze_depth.freezing import at_best_rates, published_signature, signatures, worst
+from analysis.freeze_depth.published_fine_tuning import METHODS, RATES
 from analysis.store.results import Results
 from raysweep.freeze_depth import STUDY
 from tests.studies import run_serially, smallest_sweep

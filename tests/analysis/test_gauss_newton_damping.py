@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.core.damping_arms import DAMPING, RATE, with_arms
 from analysis.core.figures import Drawing
-from analysis.gauss_newton_damping import (
+from analysis.gauss_newton_damping.damping_arms import DAMPING, RATE, with_arms
+from analysis.gauss_newton_damping.figures import (
     at_convergence,
     at_training_loss,
     damping_and_learning_rate,

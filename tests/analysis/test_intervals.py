@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from analysis.core.interval_axes import interval_names
-from analysis.core.intervals import (
+from analysis.core.panels import knob_names
+from analysis.k_phase_diagram.interval_axes import interval_names
+from analysis.k_phase_diagram.intervals import (
     INTERVAL,
     at_the_end,
     by_rounds,
@@ -14,7 +15,6 @@ from analysis.core.intervals import (
     matched_cells,
     shared_steps,
 )
-from analysis.core.panels import knob_names
 from tests.analysis.training_frames import STEPS, accuracy, trained
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import k_phase_diagram as figures
 from analysis.core.figures import Drawing
-from analysis.core.intervals import INTERVAL, distinct_trainings
 from analysis.core.panels import knob_names
+from analysis.k_phase_diagram import figures
+from analysis.k_phase_diagram.intervals import INTERVAL, distinct_trainings
 from tests.analysis.training_frames import STEPS, Measure, accuracy, trained
 
 INTERVALS = (1, 10, 100)

@@ -11,9 +11,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis.core.boundary_lines import crossings, draw_predicted_boundary, power_law
-from analysis.core.feature_scores import rare_view_ratio, true_over_noise, true_over_spurious
 from analysis.core.figures import Drawing
-from analysis.multi_view import draw
+from analysis.multi_view.feature_scores import rare_view_ratio, true_over_noise, true_over_spurious
+from analysis.multi_view.figures import draw
 from analysis.store.results import Results
 from raysweep.multi_view import STUDY
 from tests.studies import run_serially, smallest_sweep

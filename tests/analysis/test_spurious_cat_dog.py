@@ -11,9 +11,9 @@ import pytest
 from scipy import stats
 
 from analysis.core.figures import style
-from analysis.core.frozen_parts import PUBLISHED
 from analysis.core.seed_means import seed_means
-from analysis.spurious_cat_dog import augmentation, diagrams, freeze_depths, layers, learning_curves
+from analysis.spurious_cat_dog.figures import augmentation, diagrams, freeze_depths, layers, learning_curves
+from analysis.spurious_cat_dog.frozen_parts import PUBLISHED
 
 KNOBS: dict[str, Any] = {
     "seed": 0,

@@ -18,6 +18,7 @@ import pytest
 from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY
 from raysweep.service.commands.study_command import main
+from raysweep.service.study import Recipe
 from trials.core.context import TrialContext
 from trials.core.rows import Row
 from trials.k_phase_diagram import KPhaseKnobs
@@ -133,7 +134,7 @@ def broken(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[Row]:
 
 
 def test_a_failing_trial_is_printed_with_what_reproduces_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    study = dataclasses.replace(STUDY, trial=broken)
+    study = dataclasses.replace(STUDY, recipe=Recipe(run=broken))
     assert main(study, [*SERIAL, f"results={tmp_path}", "width=9"]) == 1
     printed = capsys.readouterr().out
     assert "6 trials failed with:" in printed

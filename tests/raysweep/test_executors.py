@@ -17,7 +17,7 @@ from raysweep.service.driver.supply import ListedTrials
 from raysweep.service.driver.tune import TuneExecutor
 from raysweep.service.errors import ClusterError
 from raysweep.service.messages import PlannedTrial
-from raysweep.service.study import Study
+from raysweep.service.study import Recipe, Study
 from raysweep.service.worker import execution
 from raysweep.service.worker.execution import Worker
 from tests.clusters import free_ports, head_node
@@ -90,7 +90,7 @@ def test_a_peak_is_of_the_trial_and_of_none_before_it(
     together = study.together and replace(study.together, run=weighed_many)
     loads = {(1, 3): 9, (2, 3): 5, (3, 1): 2, (4, 1): 1}  # by seed and steps; those of three steps may go together
     trials = planned(*(walks(seed=seed, steps=steps, load=load) for (seed, steps), load in loads.items()))
-    Worker(work_at(replace(study, trial=weighed, together=together), tmp_path, trials)).run_pack(trials)
+    Worker(work_at(replace(study, recipe=Recipe(run=weighed, together=together)), tmp_path, trials)).run_pack(trials)
     found = Results(tmp_path).trials("walk").set_index("seed")["peak_memory_bytes"].to_dict()
     assert found == {1: 9, 2: 9 if together else 5, 3: 2, 4: 1}
 

@@ -12,7 +12,7 @@ import torch
 from analysis.store.results import Results
 from cluster.cards import memory_cap
 from raysweep.service.messages import PlannedTrial
-from raysweep.service.study import Resources
+from raysweep.service.study import Recipe, Resources
 from raysweep.service.worker.execution import Worker
 from raysweep.service.worker.memory import GIB, gpu_memory_gib
 from raysweep.service.worker.shares import CudaGauge
@@ -50,7 +50,7 @@ def test_a_share_ends_at_its_cap_and_the_neighbours_finish(tmp_path: Path) -> No
     cap = memory_cap(share, gpu_memory_gib()) * gpu_memory_gib() * GIB / MIB
     knobs = [walks(seed=seed, load=int(load)) for seed, load in enumerate((cap / 2, 1.1 * cap, cap / 2))]
     trials = [PlannedTrial(trial_id=WALK.trial_id(each), knobs=each) for each in knobs]
-    work = work_at(replace(WALK, trial=loaded, resources=Resources(gpus=share)), tmp_path, trials)
+    work = work_at(replace(WALK, recipe=Recipe(run=loaded), resources=Resources(gpus=share)), tmp_path, trials)
     told = Worker(work).run_pack(trials)
     assert [report.outcome for report in told] == ["finished", "failed", "finished"]
     assert f"its share of resources.gpus=0.125 of {torch.cuda.get_device_name()}; give it more" in str(told[1].error)
@@ -62,7 +62,8 @@ def test_a_trial_s_peak_is_stored_and_is_of_none_before_it(tmp_path: Path) -> No
         PlannedTrial(trial_id=WALK.trial_id(each), knobs=each)
         for each in (walks(seed=seed, load=load) for seed, load in enumerate((64, 256, 16)))
     ]
-    Worker(work_at(replace(WALK, trial=loaded, resources=Resources(gpus=1)), tmp_path, trials)).run_pack(trials)
+    study = replace(WALK, recipe=Recipe(run=loaded), resources=Resources(gpus=1))
+    Worker(work_at(study, tmp_path, trials)).run_pack(trials)
     peaks = Results(tmp_path).trials("walk").set_index("load")["peak_memory_bytes"]
     before = torch.cuda.memory_allocated()
     assert ((peaks - before) / MIB).to_dict() == pytest.approx({64: 64, 256: 256, 16: 16}, abs=1)

@@ -19,7 +19,7 @@ from raysweep.service.driver.supply import AHEAD, AskedTrials, ListedTrials
 from raysweep.service.driver.tune import connected  # before anything of Ray's that reads its environment
 from raysweep.service.errors import ClusterError
 from raysweep.service.messages import PlannedTrial
-from raysweep.service.study import Resources, Study
+from raysweep.service.study import Recipe, Resources, Study
 from raysweep.service.worker import shares
 from raysweep.service.worker.execution import Worker
 from raysweep.service.worker.memory import failure, is_out_of_memory
@@ -95,13 +95,13 @@ def rowless(knobs: WalkKnobs, context: TrialContext) -> Iterator[Row]:
 
 def test_only_the_beginning_is_trained(tmp_path: Path) -> None:
     yielded.clear()
-    peak_mib(replace(WALK, trial=endless), tmp_path, planned(walks()))
+    peak_mib(replace(WALK, recipe=Recipe(run=endless)), tmp_path, planned(walks()))
     assert yielded == [0, 1, 2]
 
 
 def test_a_trial_without_rows_ends_at_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shares, "SECONDS_A_SHAPE", 0.05)
-    assert peak_mib(replace(WALK, trial=rowless), tmp_path, planned(walks())) < 1
+    assert peak_mib(replace(WALK, recipe=Recipe(run=rowless)), tmp_path, planned(walks())) < 1
 
 
 def test_shapes_without_time_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

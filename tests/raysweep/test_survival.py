@@ -18,18 +18,20 @@ from raysweep.k_phase_diagram import STUDY as TRAINED_TOGETHER
 from raysweep.service.commands.study_command import main
 from raysweep.service.driver.packs import resuming
 from raysweep.service.messages import PlannedTrial
+from raysweep.service.study import Recipe
 from raysweep.service.worker import survival
 from raysweep.service.worker.execution import Worker
 from raysweep.service.worker.stages import StoredStages
 from tests.studies import run_serially, smallest_sweep, work_at
 from trials.core.checkpoints import LAYOUT
 from trials.core.context import TrialContext
-from trials.core.data.examples import DataKnobs
+from trials.core.data.knobs import DataKnobs
 from trials.core.knobs import Knobs
 from trials.core.rows import Row
 from trials.k_phase_diagram import KPhaseKnobs
 
-STUDY = dataclasses.replace(TRAINED_TOGETHER, together=None)  # trials that train together leave no checkpoints
+# Trials that train together leave no checkpoints.
+STUDY = dataclasses.replace(TRAINED_TOGETHER, recipe=Recipe(run=TRAINED_TOGETHER.trial))
 SERIAL = ("executor=serial", "space=smoke")
 
 
@@ -127,7 +129,7 @@ def test_twice_the_steps_runs_only_the_second_half(
 ) -> None:
     monkeypatch.setattr(survival, "WORTH_KEEPING_SECONDS", 0.0)
     began_at.clear()
-    study = dataclasses.replace(STUDY, trial=counted)
+    study = dataclasses.replace(STUDY, recipe=Recipe(run=counted))
     assert main(study, [*SERIAL, f"results={tmp_path / 'grown'}", "steps=20"]) == 0
     assert main(study, [*SERIAL, f"results={tmp_path / 'grown'}", "steps=40"]) == 0
     assert began_at == [0] * 6 + [20] * 6

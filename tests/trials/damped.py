@@ -10,7 +10,7 @@ from trials.core.curvature.flat import flattened
 from trials.core.curvature.mlp_jacobian import perceptron_jacobian
 from trials.core.curvature.output_losses import OUTPUT_LOSSES, one_hot
 from trials.core.curvature.quadratic import gauss_newton_model
-from trials.core.data.examples import DataKnobs
+from trials.core.data.knobs import DataKnobs
 from trials.core.networks.mlp import mlp
 from trials.core.parameters import moved_to
 from trials.core.rows import checked

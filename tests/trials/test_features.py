@@ -10,9 +10,10 @@ import torch
 from torch.autograd.functional import hessian
 from torch.func import jacrev
 
-from trials.core.augmentation.fixed_set import FixedSetKnobs
-from trials.core.data.examples import DataKnobs, Examples
+from trials.core.augmentation.knobs import FixedSetKnobs
+from trials.core.data.examples import Examples
 from trials.core.data.generated import relevant_directions
+from trials.core.data.knobs import DataKnobs
 from trials.core.linearisation import linearised
 from trials.core.losses.classification import CURVATURES, LOSSES
 from trials.core.networks.chain import Chain

@@ -7,10 +7,10 @@ from functools import cache
 import pytest
 import torch
 
-from trials.core.augmentation.fixed_set import FixedSetKnobs
+from trials.core.augmentation.knobs import FixedSetKnobs
 from trials.core.context import TrialContext
 from trials.core.data.arrays import load_arrays
-from trials.core.data.examples import DataKnobs
+from trials.core.data.knobs import DataKnobs
 from trials.core.linearisation import linearised
 from trials.core.losses.classification import CURVATURES, LOSSES, accuracy
 from trials.core.parameters import stacked

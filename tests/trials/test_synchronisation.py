@@ -10,7 +10,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from trials.core.context import TrialContext
-from trials.core.data.examples import DataKnobs
+from trials.core.data.knobs import DataKnobs
 from trials.core.rows import Diverged
 from trials.gauss_newton_damping import DampingKnobs
 from trials.gauss_newton_damping import run as run_damped

@@ -11,16 +11,17 @@ import torch
 
 from tests.trials.conftest import small_arrays
 from tests.trials.test_checkpoints import BrokenOff, Memory
-from trials.augmentation_ratio.recipe import AugmentationKnobs
+from trials.augmentation_ratio.knobs import AugmentationKnobs
 from trials.augmentation_ratio.recipe import run as run_ratio
-from trials.core.augmentation.fixed_set import FixedSetKnobs
+from trials.core.augmentation.knobs import FixedSetKnobs
 from trials.core.context import TrialContext
 from trials.core.curvature.flat import flattened, unflattened
 from trials.core.curvature.mlp_jacobian import perceptron_jacobian
 from trials.core.curvature.output_losses import OUTPUT_LOSSES, one_hot
 from trials.core.curvature.quadratic import gauss_newton_model
 from trials.core.curvature.solvers import QUADRATIC_SOLVERS, InnerSettings
-from trials.core.data.examples import DataKnobs, Examples
+from trials.core.data.examples import Examples
+from trials.core.data.knobs import DataKnobs
 from trials.core.layer_groups.forward import of_groups
 from trials.core.layer_groups.freezing import freeze
 from trials.core.layer_groups.residual import residual_groups
@@ -44,10 +45,8 @@ from trials.core.training.places import Place
 from trials.core.training.plain import Plain
 from trials.core.training.rules import RULES
 from trials.k_phase_diagram import MEASUREMENTS, TOGETHER, KPhaseKnobs, run, run_many
-from trials.spurious_cat_dog.feature import FeatureKnobs
-from trials.spurious_cat_dog.pretraining import NetworkKnobs, PretrainKnobs
-from trials.spurious_cat_dog.recipe import MEASUREMENTS as CAT_DOG
-from trials.spurious_cat_dog.recipe import CatDogKnobs
+from trials.spurious_cat_dog.knobs import CatDogKnobs, FeatureKnobs, PretrainKnobs, ResidualKnobs
+from trials.spurious_cat_dog.measurements import MEASUREMENTS as CAT_DOG
 from trials.spurious_cat_dog.recipe import run as run_cat_dog
 
 CPU = torch.device("cpu")
@@ -193,7 +192,7 @@ def test_broken_off_anywhere_crossings_go_on_as_if_they_had_not_been(changes, me
 # --- modules --------------------------------------------------------------------------------------------------------
 
 CATS = {"epochs": 2, "batch_size": 16, "train_per_class": 40, "keep_statistics": True}
-CATS |= {"network": NetworkKnobs(width=4, blocks=1), "pretrain": PretrainKnobs(epochs=1, batch_size=16)}
+CATS |= {"network": ResidualKnobs(width=4, blocks=1), "pretrain": PretrainKnobs(epochs=1, batch_size=16)}
 
 
 def _cats(**changes):
