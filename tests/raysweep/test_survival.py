@@ -28,7 +28,7 @@ from trials.core.context import TrialContext
 from trials.core.data.knobs import DataKnobs
 from trials.core.knobs import Knobs
 from trials.core.rows import Row
-from trials.k_phase_diagram import KPhaseKnobs
+from trials.k_phase_diagram.knobs import KPhaseKnobs
 
 # Trials that train together leave no checkpoints.
 STUDY = dataclasses.replace(TRAINED_TOGETHER, recipe=Recipe(run=TRAINED_TOGETHER.trial))

@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from tests.trials.training.problems import end_of, largest_difference, on_all, small_problem, steps_by
+from trials.core.choices import LINEAR
 from trials.core.rounds.in_rounds import renewed_every
 from trials.core.streams import generator
 from trials.core.training.descent import phases, within
 from trials.core.training.places import Place
 from trials.core.training.plain import PlainLoss
-from trials.core.training.rules import LINEAR, RULES
+from trials.core.training.rules import RULES
 from trials.core.training.slopes import Told
 
 THEIRS = {

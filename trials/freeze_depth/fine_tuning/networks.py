@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
+from trials.core.choices import refuse_depth
 from trials.core.knobs import NONE
-from trials.core.layer_groups.freezing import refuse_depth
 from trials.core.streams import drawn_from
 from trials.freeze_depth.networks.backbones import Backbone, Sizes, built, known, take_bytes
 from trials.freeze_depth.networks.weights import WEIGHTS, load_weights

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from trials.core.layer_groups.freezing import refuse_depth
+from trials.core.choices import refuse_depth
 from trials.core.streams import drawn_from
 from trials.freeze_depth.fine_tuning.networks import NetworkKnobs, refuse_images, refuse_scope, told
 from trials.freeze_depth.networks.backbones import Backbone, Sizes, built
