@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from analysis.freeze_depth.figures import draw
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
 from trials.freeze_depth.birds.networks import shared_pretraining
@@ -14,7 +13,7 @@ STUDY = Study(
     knobs=FreezeDepthKnobs,
     measurements=MEASUREMENTS,
     recipe="trials.freeze_depth.recipe",
-    draw=draw,
+    figures="analysis.freeze_depth.figures",
     across="freeze_depth",
     headline="final_selected_test_worst_group_acc",
     shared_work=shared_pretraining,

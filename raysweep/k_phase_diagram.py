@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from analysis.k_phase_diagram.figures import draw
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
 from trials.k_phase_diagram.knobs import KPhaseKnobs
@@ -14,7 +13,7 @@ STUDY = Study(
     knobs=KPhaseKnobs,
     measurements=MEASUREMENTS,
     recipe="trials.k_phase_diagram.recipe",
-    draw=draw,
+    figures="analysis.k_phase_diagram.figures",
     across="feature_update_interval",
     headline="final_test_acc_lin",
     extendable="steps",

@@ -13,8 +13,8 @@ from trials.core.parameters import Parameters, difference
 from trials.core.probes.columns import PARTS
 from trials.core.probes.movement import lengths_of_each
 from trials.core.rounds.round import drawn_back
+from trials.core.training.places import of_lanes
 from trials.core.training.slopes import Told
-from trials.core.training.together import of_lanes
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64, Int64

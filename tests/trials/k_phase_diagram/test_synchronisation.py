@@ -12,8 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from trials.core.context import TrialContext
 from trials.core.data.knobs import DataKnobs
 from trials.core.rows import Diverged
-from trials.gauss_newton_damping import DampingKnobs
-from trials.gauss_newton_damping import run as run_damped
+from trials.gauss_newton_damping.knobs import DampingKnobs
+from trials.gauss_newton_damping.recipe import run as run_damped
 from trials.k_phase_diagram.knobs import KPhaseKnobs
 from trials.k_phase_diagram.recipe import run, run_many, together_key
 
