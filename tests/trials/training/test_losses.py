@@ -87,7 +87,7 @@ def test_slopes_of_margins_are_the_same_on_a_linearisation_that_begins(name):
     told = [trained.on(batch).slope(start).gradient for trained in (lazy, plain)]
     assert largest_difference(*told) < 1e-12
     assert float(problem.loss(torch.tensor([[-2.0]]), torch.tensor([1.0]))) == pytest.approx(
-        {"logistic": 2.126928, "hinge": 3.0, "mse": 9.0}[name]
+        {"logistic": 2.126928, "hinge": 3.0, "squared": 9.0}[name]
     )
 
 
