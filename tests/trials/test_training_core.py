@@ -33,7 +33,9 @@ from trials.core.training.parts import behind, masked, of_parts
 from trials.core.training.places import Place
 from trials.core.training.plain import Plain
 from trials.core.training.rules import RULES
-from trials.k_phase_diagram import MEASUREMENTS, TOGETHER, KPhaseKnobs, run, run_many
+from trials.k_phase_diagram.knobs import KPhaseKnobs
+from trials.k_phase_diagram.measurements import MEASUREMENTS
+from trials.k_phase_diagram.recipe import TOGETHER, run, run_many
 
 CPU = torch.device("cpu")
 CONTEXT = TrialContext(arrays=lambda name: small_arrays())
