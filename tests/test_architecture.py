@@ -33,7 +33,6 @@ ROOMS = {
     "trials/core": {
         "augmentation",
         "data",
-        "feature_learning",
         "layer_groups",
         "losses",
         "networks",
