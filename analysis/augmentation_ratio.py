@@ -36,8 +36,8 @@ from analysis.core.invariance_gains import MARKERS, draw_gains, gains
 from analysis.core.pages import axes_grid, page_of_measurements, page_of_panels, titled
 from analysis.core.panels import Panel, Panels, panels, subject
 from analysis.core.phase_diagram import COLOUR_MAP
-from analysis.core.results import Results
 from analysis.core.study_figures import carried, finished_trials
+from analysis.store.results import Results
 
 STUDY = "augmentation_ratio"
 SIZE, NETWORK, MIXING = "data_train_size", "network", "mixing"

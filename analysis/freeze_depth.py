@@ -35,9 +35,9 @@ from analysis.core.pages import axes_grid, titled
 from analysis.core.panels import described, panels, subject
 from analysis.core.phase_diagram import common_range, draw_phase_diagram, legend_entries, phase_cells
 from analysis.core.published_fine_tuning import DEPTHS
-from analysis.core.results import Results
 from analysis.core.seed_means import seed_means
 from analysis.core.study_figures import carried, finished_trials
+from analysis.store.results import Results
 
 STUDY = "freeze_depth"
 OURS, THEIRS = RULES

@@ -25,7 +25,7 @@ from analysis.core.damping_arms import (
 )
 from analysis.core.figures import Drawing, style
 from analysis.core.phase_diagram import common_range, draw_phase_diagram, legend_entries, phase_cells
-from analysis.core.results import Results
+from analysis.store.results import Results
 
 STUDY = "gauss_newton_damping"
 MATCHED_LOSSES = (0.1, 0.05, 0.02, 0.005, 0.001)

@@ -42,10 +42,10 @@ from analysis.core.movement import layer_labels, movement_labels
 from analysis.core.pages import page_of_measurements, page_of_panels
 from analysis.core.panels import Panel, Panels, knob_names, panels, subject
 from analysis.core.phase_diagram import MARKED
-from analysis.core.results import Results
 from analysis.core.stability import stability
 from analysis.core.study_figures import carried
 from analysis.core.worth_by_interval import worth_by_interval
+from analysis.store.results import Results
 
 STUDY = "k_phase_diagram"
 RATE, WARM, DAMPING, RESPONSE = "learning_rate", "warm_steps", "effective_damping", "test_acc_lin"

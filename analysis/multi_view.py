@@ -42,8 +42,8 @@ from analysis.core.figures import COLOURS, Drawing, ordered_colours
 from analysis.core.learning_times import draw_learning_times, learned_points
 from analysis.core.pages import axes_grid
 from analysis.core.panels import Panels, panels, spread, subject
-from analysis.core.results import Results
 from analysis.core.study_figures import carried_figures
+from analysis.store.results import Results
 
 STUDY = "multi_view"
 _SUBJECT = (EXPONENT, SAMPLES, SHARE, NOISE, "channels", "initial_scale", "noise", ARM)

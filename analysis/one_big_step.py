@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from analysis.core.curves import draw_band, seed_band
 from analysis.core.figures import COLOURS, Drawing, style
-from analysis.core.results import Results
+from analysis.store.results import Results
 
 STUDY = "one_big_step"
 LENGTH = "step_size"

@@ -19,9 +19,9 @@ from analysis.core.frozen_parts import DEPTH, FROZEN, draw_columns, draw_depths,
 from analysis.core.matched_loss import at_matched_loss
 from analysis.core.pages import axes_grid
 from analysis.core.panels import Panels, described, knob_names, subject
-from analysis.core.results import Results
 from analysis.core.seed_means import seed_means
 from analysis.core.study_figures import TrialsFigure, carried_figures
+from analysis.store.results import Results
 
 STUDY = "spurious_cat_dog"
 RATE, ARM, PRETRAINING = "learning_rate", "augmentation_arm", "pretrain_epochs"

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from analysis.core.results import Results
-from analysis.core.results import open_results as open
+from analysis.store.results import Results
+from analysis.store.results import open_results as open
 
 __all__ = ["Results", "open"]

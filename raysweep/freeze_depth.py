@@ -5,8 +5,8 @@ from __future__ import annotations
 from analysis.freeze_depth import draw
 from raysweep.service.command import main
 from raysweep.service.study import Study
-from trials.core.birds.networks import shared_pretraining
-from trials.freeze_depth import MEASUREMENTS, run
+from trials.freeze_depth.birds.networks import shared_pretraining
+from trials.freeze_depth.recipe import MEASUREMENTS, run
 
 STUDY = Study(
     name="freeze_depth",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.spurious_cat_dog import draw
 from raysweep.service.command import main
 from raysweep.service.study import Study
-from trials.spurious_cat_dog import MEASUREMENTS, run, shared_work
+from trials.spurious_cat_dog.recipe import MEASUREMENTS, run, shared_work
 
 STUDY = Study(
     name="spurious_cat_dog",

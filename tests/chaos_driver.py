@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 from raysweep.service import provenance
 from raysweep.service.messages import TrialReport, work_of
 from raysweep.service.plan import Plan, planned, resumed

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from analysis.core.figures import Drawing
-from analysis.core.results import Results
+from analysis.store.results import Results
 from raysweep.service.study import Study
 from trials.core.context import TrialContext
 from trials.core.knobs import TrialKnobs, knob

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import raysweep
-from analysis.core.results import Results
+from analysis.store.results import Results
 from raysweep.service import provenance
 from raysweep.service.configuration import read_settings
 from raysweep.service.groups import Group, Told, grouped, told_together

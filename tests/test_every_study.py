@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 from raysweep.service.study import Study
 from tests.studies import assert_group_tells_as_alone, every_study, groups_of, run_serially, smallest_sweep
 from trials.core.context import TrialContext

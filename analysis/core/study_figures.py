@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from analysis.core.figures import Drawing, style
-from analysis.core.results import Results
+from analysis.store.results import Results
 
 TrialsFigure = Callable[[pd.DataFrame, pd.DataFrame], Drawing | None]
 """(finished trials, their rows with knobs) -> the figure; None where they do not carry it."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from ray import tune
 
-from analysis.core.errors import StoreError
+from analysis.store.errors import StoreError
 from cluster.drain import seconds_until_drained
 from raysweep.service.execution import FinishedTrial, Worker
 from raysweep.service.losses import LeavingNodeError

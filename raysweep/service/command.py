@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 
-from analysis.core.errors import StoreError
-from analysis.core.results import Results
+from analysis.store.errors import StoreError
+from analysis.store.results import Results
 from raysweep.service import explanation, summary, sweep
 from raysweep.service.configuration import Settings, read_settings
 from raysweep.service.errors import UsageError

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 from cluster.nodes import bought_as_spot, cost_dollars
 from raysweep.service.groups import Told, grouped, told_together
 from raysweep.service.memory import begin_peak, device_of, failure, is_out_of_memory, peak_bytes, release

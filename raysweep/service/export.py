@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 from rich.console import Console
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 
 OPTUNA = "optuna"
 

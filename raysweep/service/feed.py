@@ -14,8 +14,8 @@ from ray import cloudpickle
 from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
 
-from analysis.core.errors import StoreError
-from analysis.core.results import Results
+from analysis.store.errors import StoreError
+from analysis.store.results import Results
 from raysweep.service.errors import ClusterError
 from raysweep.service.execution import FinishedTrial, write_lost
 from raysweep.service.losses import Loss, loss_of

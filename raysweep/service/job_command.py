@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 
 Run = Callable[[Results, Console, argparse.Namespace], int]
 Adder = Callable[[Any, str, Run, str], argparse.ArgumentParser]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from analysis.core.schema import StudySchema
+from analysis.store.schema import StudySchema
 from raysweep.service.provenance import Provenance
 from raysweep.service.study import Resources, Study, Trial
 from search_spaces.core.stopping import Stopping

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 from raysweep.service.execution import teaches
 from raysweep.service.messages import PlannedTrial, TrialReport, Work
 

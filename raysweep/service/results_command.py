@@ -16,10 +16,10 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from analysis.core.errors import StoreError
-from analysis.core.results import Results
-from analysis.core.schema import StudySchema
-from analysis.core.sweeps import Sweep
+from analysis.store.errors import StoreError
+from analysis.store.results import Results
+from analysis.store.schema import StudySchema
+from analysis.store.sweeps import Sweep
 from raysweep.service import export, job_command
 from raysweep.service.export import write_csv
 

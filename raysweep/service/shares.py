@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import torch
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 from cluster.cards import CONTEXT_GIB, Card, gpu_share
 from raysweep.service.errors import ClusterError
 from raysweep.service.groups import Group, grouped

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 from trials.core.context import Stage, TrialContext
 from trials.core.fingerprints import fingerprint
 from trials.core.knobs import Knobs

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import MISSING, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
-from analysis.core.schema import Column, StudySchema
+from analysis.store.schema import Column, StudySchema
 from trials.core.context import TrialContext
 from trials.core.fingerprints import fingerprint
 from trials.core.knobs import TrialKnobs
@@ -15,7 +15,7 @@ from trials.core.together import Together
 
 if TYPE_CHECKING:
     from analysis.core.figures import Drawing
-    from analysis.core.results import Results
+    from analysis.store.results import Results
 
 Trial = Callable[[Any, TrialContext], Iterator[Row]]
 

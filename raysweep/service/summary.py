@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.core.panels import knob_names
-from analysis.core.results import Results
+from analysis.store.results import Results
 from raysweep.service.configuration import Settings
 from raysweep.service.messages import PlannedTrial, TrialReport
 from raysweep.service.plan import FINISHED, Plan

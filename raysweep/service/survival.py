@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from analysis.core.checkpoints import Checkpoint, Checkpoints
+from analysis.store.checkpoints import Checkpoint, Checkpoints
 from raysweep.service.messages import PlannedTrial
 from trials.core.checkpoints import Saved, State, as_arrays, as_state
 

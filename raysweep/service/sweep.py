@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 from raysweep.service import provenance, summary
 from raysweep.service.budget import Budgeted
 from raysweep.service.configuration import Settings

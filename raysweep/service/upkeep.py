@@ -7,8 +7,8 @@ import warnings
 from types import TracebackType
 from typing import Self
 
-from analysis.core.errors import StoreError
-from analysis.core.results import Results
+from analysis.store.errors import StoreError
+from analysis.store.results import Results
 
 EVERY_SECONDS = 30.0
 # Parts are never merged: a compaction while the sweep runs waits for this many packs, so that parts stay large and few.

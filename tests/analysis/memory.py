@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection
 
 import pyarrow as pa
 
-from analysis.core.errors import KeyAbsent
-from analysis.core.storage import Storage
+from analysis.store.errors import KeyAbsent
+from analysis.store.storage import Storage
 
 CHANGES = ("create", "replace", "delete")
 LOOKS = ("exists", "listing")

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from analysis.core.schema import Column, StudySchema
+from analysis.store.schema import Column, StudySchema
 
 STUDY = "walk"
 SCHEMA = StudySchema(

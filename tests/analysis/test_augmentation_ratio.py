@@ -24,7 +24,7 @@ from analysis.core.augmentation_worth import (
 from analysis.core.equal_loss import at_equal_loss
 from analysis.core.invariance_gains import gains
 from analysis.core.panels import Panel
-from analysis.core.results import Results
+from analysis.store.results import Results
 from raysweep import k_phase_diagram
 from raysweep.augmentation_ratio import STUDY
 from tests.studies import run_serially, smallest_sweep

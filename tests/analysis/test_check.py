@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.core.errors import CorruptedPart
-from analysis.core.results import Results
+from analysis.store.errors import CorruptedPart
+from analysis.store.results import Results
 from tests.analysis.samples import SCHEMA, STUDY, rows, trial
 
 

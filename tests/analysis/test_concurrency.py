@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 from tests.analysis.samples import SCHEMA, STUDY, rows, trial
 
 TRIALS = 30

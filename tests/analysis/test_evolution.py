@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.core import compaction
-from analysis.core.common_columns import COMMON
-from analysis.core.compaction import compact, remove
-from analysis.core.declarations import declare
-from analysis.core.packs import packed, stored
-from analysis.core.parquet import decoded
-from analysis.core.schema import Column, _trials_schema
-from analysis.core.snapshot import StudyReader
-from analysis.core.stages import read_stage, write_stage
-from analysis.core.storage import Storage
+from analysis.store import compaction
+from analysis.store.common_columns import COMMON
+from analysis.store.compaction import compact, remove
+from analysis.store.declarations import declare
+from analysis.store.packs import packed, stored
+from analysis.store.parquet import decoded
+from analysis.store.schema import Column, _trials_schema
+from analysis.store.snapshot import StudyReader
+from analysis.store.stages import read_stage, write_stage
+from analysis.store.storage import Storage
 from tests.analysis.memory import Crash, Interrupted, Memory, crash
 from tests.analysis.samples import SCHEMA, STUDY, rows, trial
 from tests.analysis.views import part_schemas, seen, seen_bare
@@ -135,7 +135,7 @@ def test_of_two_writers_of_a_stage_the_first_pointer_counts() -> None:
 def test_old_parts_gain_a_column_that_every_study_gets(monkeypatch: pytest.MonkeyPatch) -> None:
     storage = Memory()
     with monkeypatch.context() as older:
-        older.setattr("analysis.core.schema.COMMON", {name: of for name, of in COMMON.items() if name != NEW})
+        older.setattr("analysis.store.schema.COMMON", {name: of for name, of in COMMON.items() if name != NEW})
         _trials_schema.cache_clear()
         declare(storage, SCHEMA)
         stored(storage, STUDY, packed(SCHEMA, [trial("a")], {"a": rows()}))

@@ -10,8 +10,8 @@ import pytest
 
 from analysis.core.freezing import at_best_rates, published_signature, signatures, worst
 from analysis.core.published_fine_tuning import METHODS, RATES
-from analysis.core.results import Results
 from analysis.freeze_depth import draw
+from analysis.store.results import Results
 from raysweep.freeze_depth import STUDY
 from tests.studies import run_serially, smallest_sweep
 

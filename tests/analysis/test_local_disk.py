@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis.core import local_disk
-from analysis.core.errors import CorruptedPart, StoreError, StoreFull, StoreUnwritable, StoreWarning
-from analysis.core.local_disk import LocalDisk
-from analysis.core.results import Results
+from analysis.store import local_disk
+from analysis.store.errors import CorruptedPart, StoreError, StoreFull, StoreUnwritable, StoreWarning
+from analysis.store.local_disk import LocalDisk
+from analysis.store.results import Results
 from tests.analysis.samples import SCHEMA, STUDY, rows, trial
 
 

@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from analysis.core.compaction import compact, remove
-from analysis.core.declarations import declare
-from analysis.core.packs import packed, stored
-from analysis.core.snapshot import StudyReader
-from analysis.core.storage import Storage
+from analysis.store.compaction import compact, remove
+from analysis.store.declarations import declare
+from analysis.store.packs import packed, stored
+from analysis.store.snapshot import StudyReader
+from analysis.store.storage import Storage
 from tests.analysis.memory import Crash, Interrupted, Memory, crash
 from tests.analysis.samples import SCHEMA, STUDY, rows, trial
 from tests.analysis.views import View, part_schemas, seen, seen_bare

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from analysis.core.boundary_lines import crossings, draw_predicted_boundary, power_law
 from analysis.core.feature_scores import rare_view_ratio, true_over_noise, true_over_spurious
 from analysis.core.figures import Drawing
-from analysis.core.results import Results
 from analysis.multi_view import draw
+from analysis.store.results import Results
 from raysweep.multi_view import STUDY
 from tests.studies import run_serially, smallest_sweep
 

@@ -9,8 +9,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from analysis.core.results import Results
-from analysis.core.schema import Column, StudySchema
+from analysis.store.results import Results
+from analysis.store.schema import Column, StudySchema
 from tests.analysis.samples import SCHEMA, STUDY, rows, trial
 
 WIDER = StudySchema(

@@ -13,9 +13,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from analysis.core.errors import SchemaConflict, StoreMissing, StoreWarning
-from analysis.core.results import Results
-from analysis.core.schema import Column, StudySchema
+from analysis.store.errors import SchemaConflict, StoreMissing, StoreWarning
+from analysis.store.results import Results
+from analysis.store.schema import Column, StudySchema
 from tests.analysis.samples import NOON, SCHEMA, STUDY, rows, trial
 from tests.conftest import Place
 

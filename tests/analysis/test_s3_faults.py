@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from analysis.core.errors import AccessDenied, StoreError, StoreMissing, StoreUnreachable
-from analysis.core.results import Results
+from analysis.store.errors import AccessDenied, StoreError, StoreMissing, StoreUnreachable
+from analysis.store.results import Results
 from tests.analysis.samples import SCHEMA, STUDY, rows, trial
 from tests.conftest import Place, Server, bucket_on, free_port
 from tests.fault_proxy import SECRET, FaultProxy, fault_proxy, healthy

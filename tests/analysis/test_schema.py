@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from analysis.core.common_columns import COMMON
-from analysis.core.errors import SchemaConflict
-from analysis.core.packs import packed
-from analysis.core.schema import Column, StudySchema, refuse_type_changes, unified
+from analysis.store.common_columns import COMMON
+from analysis.store.errors import SchemaConflict
+from analysis.store.packs import packed
+from analysis.store.schema import Column, StudySchema, refuse_type_changes, unified
 from tests.analysis.samples import SCHEMA, rows, trial
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.core.errors import QueryRefused
-from analysis.core.results import Results
+from analysis.store.errors import QueryRefused
+from analysis.store.results import Results
 from tests.analysis.samples import SCHEMA, STUDY, rows, trial
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from analysis.core import snapshot
-from analysis.core.parquet import decoded
-from analysis.core.snapshot import StudyReader
-from analysis.core.storage import Storage
-from analysis.core.tables import measurements_table, trials_table
+from analysis.store import snapshot
+from analysis.store.parquet import decoded
+from analysis.store.snapshot import StudyReader
+from analysis.store.storage import Storage
+from analysis.store.tables import measurements_table, trials_table
 from tests.analysis.samples import STUDY
 
 View = dict[str, tuple[str, list[float]]]

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import torch
 from torchvision.transforms import v2
 
-from trials.core.augmentation.arms import ARMS, augmented
+from trials.augmentation_ratio.arms import ARMS, augmented
 from trials.core.augmentation.transforms import TRANSFORMS
 from trials.core.data.images import Images
 from trials.core.streams import batch_indices

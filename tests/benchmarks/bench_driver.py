@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY
 from raysweep.service.configuration import read_settings
 from raysweep.service.messages import PlannedTrial

@@ -27,8 +27,8 @@ import torch
 from trials.core.context import TrialContext
 from trials.core.data.arrays import Arrays
 from trials.core.layer_groups.prefix import forget_activations
-from trials.core.spurious.pretraining import NetworkKnobs, PretrainKnobs
-from trials.spurious_cat_dog import CatDogKnobs, run
+from trials.spurious_cat_dog.pretraining import NetworkKnobs, PretrainKnobs
+from trials.spurious_cat_dog.recipe import CatDogKnobs, run
 
 REPEATS = 2
 TRAIN, TEST = 200, 100

@@ -19,10 +19,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import torch
 
 from trials.core.layer_groups.freezing import freeze
-from trials.core.layer_groups.lite0 import lite0_groups
 from trials.core.layer_groups.prefix import forget_activations, prefix_activations
 from trials.core.layer_groups.training import Descent, optimiser_of, train_step
 from trials.core.streams import batch_indices, drawn_from
+from trials.freeze_depth.networks.lite0 import lite0_groups
 
 REPEATS, IMAGES, BATCH, SIDE = 3, 256, 64, 64
 DEPTHS = (0, 6, 12, 18)

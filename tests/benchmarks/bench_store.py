@@ -28,10 +28,10 @@ import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # for the tests' servers
 
-from analysis.core.errors import StoreWarning
-from analysis.core.results import Results
-from analysis.core.s3 import S3Storage, _new_client
-from analysis.core.schema import Column, StudySchema
+from analysis.store.errors import StoreWarning
+from analysis.store.results import Results
+from analysis.store.s3 import S3Storage, _new_client
+from analysis.store.schema import Column, StudySchema
 from raysweep.service.upkeep import ENOUGH_PACKS
 from tests.conftest import KEYS, Server, moto_server, rclone_server
 

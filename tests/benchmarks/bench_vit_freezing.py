@@ -24,8 +24,8 @@ from tests.benchmarks.turns import seconds_a_call
 from trials.core.layer_groups.freezing import freeze
 from trials.core.layer_groups.groups import LayerGroups
 from trials.core.layer_groups.training import Descent, optimiser_of, train_step
-from trials.core.layer_groups.vit import CLIP_B16, EMBEDDINGS, vit_groups
 from trials.core.streams import drawn_from
+from trials.freeze_depth.networks.vit import CLIP_B16, EMBEDDINGS, vit_groups
 
 PUBLISHED, STRICT, CACHED = "published", "strict", "cached"
 

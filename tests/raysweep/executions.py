@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 from raysweep.service.messages import PlannedTrial, TrialReport
 from raysweep.service.serial import Executor
 from raysweep.service.study import Study

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 from raysweep.service.memory import PRETENDED
 from tests import recipes
 from tests.clusters import Head, free_ports, head_node

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY
 from raysweep.service.budget import Budget, Budgeted
 from raysweep.service.command import main

@@ -16,7 +16,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 from raysweep.service.provenance import SUBMITTED
 from tests.chaos_driver import undisturbed
 from tests.clusters import Head, head_node

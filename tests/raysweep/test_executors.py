@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 from raysweep.service import execution
 from raysweep.service.errors import ClusterError
 from raysweep.service.execution import Worker

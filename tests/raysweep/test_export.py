@@ -7,7 +7,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY
 from raysweep.service import command
 from raysweep.service.results_command import main

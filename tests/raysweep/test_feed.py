@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from ray.tune.search import Searcher
 
-from analysis.core.errors import StoreError
-from analysis.core.results import Results
+from analysis.store.errors import StoreError
+from analysis.store.results import Results
 from raysweep.service.execution import FinishedTrial, Worker
 from raysweep.service.feed import PackFeed
 from raysweep.service.losses import NODE_LOST

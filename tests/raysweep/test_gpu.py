@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 from cluster.cards import memory_cap
 from raysweep.service.execution import Worker
 from raysweep.service.memory import GIB, gpu_memory_gib

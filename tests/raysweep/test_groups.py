@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 from raysweep.service.execution import Worker
 from raysweep.service.groups import grouped
 from raysweep.service.messages import PlannedTrial, TrialReport

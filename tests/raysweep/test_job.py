@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY
 from raysweep.service import provenance
 from tests.clusters import Head, head_node

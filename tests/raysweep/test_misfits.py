@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from raysweep.freeze_depth import STUDY
 from raysweep.gauss_newton_damping import STUDY as DAMPING
 from raysweep.service.command import main
-from trials.core.layer_groups.backbones import Sizes, built
+from trials.freeze_depth.networks.backbones import Sizes, built
 
 UNSUITED = ["space=smoke", "pretrain.task=none", "executor=serial"]
 

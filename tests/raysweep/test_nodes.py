@@ -18,7 +18,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 from raysweep.service.provenance import SUBMITTED
 from tests import chaos_driver, hikes, recipes
 from tests.clusters import Head, Node, free_ports, head_node, processes, raylet, worker_nodes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 from raysweep.spurious_cat_dog import STUDY
 from tests.studies import run_serially, smallest_sweep
 

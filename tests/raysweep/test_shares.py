@@ -11,7 +11,7 @@ import pytest
 import ray
 import torch
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY as K_PHASE
 from raysweep.service import shares
 from raysweep.service.configuration import read_settings

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY
 from raysweep.service.command import main
 from raysweep.service.configuration import read_settings

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.core.checkpoints import Checkpoint
-from analysis.core.results import Results
+from analysis.store.checkpoints import Checkpoint
+from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY as TRAINED_TOGETHER
 from raysweep.service import survival
 from raysweep.service.command import main

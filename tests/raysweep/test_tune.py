@@ -11,8 +11,8 @@ import pytest
 import ray
 from ray.tune.experiment import Trial
 
-from analysis.core.errors import StoreError
-from analysis.core.results import Results
+from analysis.store.errors import StoreError
+from analysis.store.results import Results
 from raysweep.service import tune
 from raysweep.service.errors import ClusterError
 from raysweep.service.messages import PlannedTrial, TrialReport

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.core.results import Results
+from analysis.store.results import Results
 from raysweep.multi_view import STUDY
 from raysweep.service.configuration import read_settings
 from search_spaces.core.boundary import BoundaryPlanner

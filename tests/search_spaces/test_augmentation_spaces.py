@@ -9,8 +9,8 @@ import pytest
 from analysis.core.augmentation_levels import level_of
 from raysweep.augmentation_ratio import STUDY
 from tests.studies import sweep_of
-from trials.augmentation_ratio import AugmentationKnobs
-from trials.core.layer_groups.image_networks import IMAGE_NETWORKS
+from trials.augmentation_ratio.image_networks import IMAGE_NETWORKS
+from trials.augmentation_ratio.recipe import AugmentationKnobs
 
 
 def knobs_of(space: str) -> list[AugmentationKnobs]:

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as oracle
 
-from trials.core.augmentation.arms import ARMS, AugmentedImages, augmented
+from trials.augmentation_ratio.arms import ARMS, AugmentedImages, augmented
+from trials.augmentation_ratio.mixing import mixup_or_cutmix, unmixed
 from trials.core.augmentation.crops import shifted
 from trials.core.augmentation.draws import LANES, draws
-from trials.core.augmentation.mixing import mixup_or_cutmix, unmixed
 from trials.core.augmentation.rows import distinct_count, filled_rows, subset_rows
 from trials.core.augmentation.transforms import TRANSFORMS
 from trials.core.data.images import Images

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from trials.augmentation_ratio import AugmentationKnobs
-from trials.augmentation_ratio import prepared as prepared_ratio
+from trials.augmentation_ratio.recipe import AugmentationKnobs
+from trials.augmentation_ratio.recipe import prepared as prepared_ratio
 from trials.core.augmentation.fixed_set import FilledSet, FixedSetKnobs
 from trials.core.context import TrialContext
 from trials.core.data.arrays import Arrays

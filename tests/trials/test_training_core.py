@@ -11,8 +11,8 @@ import torch
 
 from tests.trials.conftest import small_arrays
 from tests.trials.test_checkpoints import BrokenOff, Memory
-from trials.augmentation_ratio import AugmentationKnobs
-from trials.augmentation_ratio import run as run_ratio
+from trials.augmentation_ratio.recipe import AugmentationKnobs
+from trials.augmentation_ratio.recipe import run as run_ratio
 from trials.core.augmentation.fixed_set import FixedSetKnobs
 from trials.core.context import TrialContext
 from trials.core.curvature.flat import flattened, unflattened
@@ -34,8 +34,6 @@ from trials.core.rounds.choice import METHODS, chosen_methods
 from trials.core.rounds.round import Problem, formed
 from trials.core.rounds.training import Calendar, Rounds, in_rounds, renewed_every
 from trials.core.rows import checked
-from trials.core.spurious.feature import FeatureKnobs
-from trials.core.spurious.pretraining import NetworkKnobs, PretrainKnobs
 from trials.core.streams import drawn_from, generator
 from trials.core.training.batches import Batch, balanced, epochs, everything, listed, poisson, seen, weighted
 from trials.core.training.course import course
@@ -45,9 +43,11 @@ from trials.core.training.parts import behind, masked, of_parts
 from trials.core.training.places import Place
 from trials.core.training.plain import Plain
 from trials.k_phase_diagram import MEASUREMENTS, TOGETHER, KPhaseKnobs, run, run_many
-from trials.spurious_cat_dog import MEASUREMENTS as CAT_DOG
-from trials.spurious_cat_dog import CatDogKnobs
-from trials.spurious_cat_dog import run as run_cat_dog
+from trials.spurious_cat_dog.feature import FeatureKnobs
+from trials.spurious_cat_dog.pretraining import NetworkKnobs, PretrainKnobs
+from trials.spurious_cat_dog.recipe import MEASUREMENTS as CAT_DOG
+from trials.spurious_cat_dog.recipe import CatDogKnobs
+from trials.spurious_cat_dog.recipe import run as run_cat_dog
 
 CPU = torch.device("cpu")
 CONTEXT = TrialContext(arrays=lambda name: small_arrays())
@@ -201,7 +201,7 @@ def _cats(**changes):
 
 
 def test_a_module_on_its_linearisation_agrees_with_itself_at_an_interval_of_one():
-    """The first row after one round of one step, by functional calls and in place; and K times depth run with a damping."""
+    """The first row after one round of one step, by functional calls and in place."""
     torch.manual_seed(0)
     groups = residual_groups(1, 2, width=4, blocks=1)
     inputs, labels = torch.randn(12, 1, 8, 8), torch.arange(12) % 2
@@ -551,7 +551,7 @@ def test_a_damped_gauss_newton_training_is_a_step_on_the_same_course(changes):
 
 
 def test_sam_at_an_interval_of_one_is_told_of_the_network_and_not_of_its_linearisation():
-    """A direction that asks elsewhere than at the anchor makes rounds of one step another training than the network's."""
+    """A direction that asks elsewhere than at the anchor makes rounds of one step another training."""
     problem, start = _problem()
     step = Descent(rule=RULES["sgd"](0), rate=lambda step: 0.1, direction=SharpnessAware(0.5))
     batch = Batch(torch.arange(8), formed(problem.train))

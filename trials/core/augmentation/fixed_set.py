@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from trials.core.augmentation.arms import ARMS, row_numbers
 from trials.core.augmentation.draws import LANES
-from trials.core.augmentation.rows import distinct_count, filled_rows
+from trials.core.augmentation.rows import distinct_count, filled_rows, row_numbers
 from trials.core.augmentation.transforms import TRANSFORMS, refuse_mirrored_signs
 from trials.core.data.examples import black
 from trials.core.knobs import Knobs, knob
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from trials.core.data.examples import DataKnobs, Examples, TrainingSet
 
-_FIXED = ("copies", "fixed_aug")
+_COPIES, _TRANSFORMED = "copies", "fixed_aug"
 _USUAL = "crop2"
 _OF_NUMBERS = tuple(name for name, transform in TRANSFORMS.items() if not transform.of_bytes)
 
@@ -32,14 +31,14 @@ class FixedSetKnobs(Knobs):
     """What fills the rows of a training set; with all samples distinct, `fixed_aug` is recorded as `copies`."""
 
     ratio: float = knob("share of the training rows that are distinct samples", 1.0, above=0, at_most=1)
-    aug_arm: str = knob("what the other rows are", "copies", choices=_FIXED)
+    aug_arm: str = knob("what the other rows are", _COPIES, choices=(_COPIES, _TRANSFORMED))
     transform: str = knob("how fixed_aug transforms them", _USUAL, choices=_OF_NUMBERS)
 
     def __post_init__(self) -> None:
         if self.ratio == 1:
-            object.__setattr__(self, "aug_arm", "copies")
+            object.__setattr__(self, "aug_arm", _COPIES)
         super().__post_init__()
-        if not ARMS[self.aug_arm].copies:
+        if self.aug_arm == _COPIES:
             object.__setattr__(self, "transform", _USUAL)  # the same training, one id
 
     def refuse_data(self, name: str) -> None:
@@ -48,7 +47,7 @@ class FixedSetKnobs(Knobs):
         Raises:
             ValueError: Transforms would make other signs of its images.
         """
-        if ARMS[self.aug_arm].copies:
+        if self.aug_arm == _TRANSFORMED:
             refuse_mirrored_signs(self.transform, name)
 
 
@@ -110,7 +109,7 @@ def fixed_set(train: Examples, knobs: FixedSetKnobs, data: DataKnobs, seed: int)
         return train
     size, device = len(train), train.labels.device
     rows = filled_rows(size, distinct_count(size, knobs.ratio), seed)
-    transforms = ARMS[knobs.aug_arm].copies
+    transforms = knobs.aug_arm == _TRANSFORMED
     if transforms and train.inputs.ndim != 4:
         raise ValueError(f"aug_arm={knobs.aug_arm!r} needs images, and {data.name} has vectors")
     border, transform = black(data.name), TRANSFORMS[knobs.transform]
@@ -171,7 +170,7 @@ class SetsAbreast:
 
 
 def abreast(sets: Sequence[TrainingSet]) -> SetsAbreast:
-    """Return sets of one size that have the same samples, and the same transform where they transform them; or others."""
+    """Return sets of one size side by side; where they transform samples, these and the transform are the same."""
     length = len(sets[0])
     begins = torch.arange(len(sets), device=sets[0].labels.device) * length
     if not any(isinstance(each, FilledSet) for each in sets):

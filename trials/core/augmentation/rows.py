@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from trials.core.augmentation.draws import LANES, draws
 from trials.core.streams import generator
 
 if TYPE_CHECKING:
-    from jaxtyping import Int64
+    from collections.abc import Callable
+
+    from jaxtyping import Float32, Int64
     from torch import Tensor
 
 
@@ -69,3 +72,33 @@ def subset_rows(size: int, distinct: int, seed: int) -> Rows:
 
 def _chosen(size: int, distinct: int, seed: int) -> Int64[Tensor, " distinct"]:
     return torch.randperm(size, generator=generator(seed, "subset"))[:distinct]
+
+
+def row_numbers(
+    rows: Rows, size: int, seed: int, visit: int = 0, *, refused: Callable[[Tensor], Tensor] | None = None
+) -> Float32[Tensor, "rows 4"]:
+    """Return the numbers of every row: a function of (seed, sample, copy, visit).
+
+    Args:
+        rows: The rows.
+        size: Number of samples of which the rows show some.
+        seed: Seed of the trial.
+        visit: Which visit to the rows.
+        refused: numbers -> which of them are drawn again; None for none.
+    """
+    numbers = torch.empty(len(rows), LANES)
+    for copy in range(int(rows.copies.max()) + 1):
+        here = rows.copies == copy
+        numbers[here] = _sample_numbers(size, seed, copy, visit, refused)[rows.sources[here]]
+    return numbers
+
+
+def _sample_numbers(
+    size: int, seed: int, copy: int, visit: int, refused: Callable[[Tensor], Tensor] | None
+) -> Float32[Tensor, "samples 4"]:
+    numbers, attempt = torch.from_numpy(draws(seed, size, copy=copy, visit=visit)), 0
+    while refused is not None and (again := refused(numbers)).any():
+        attempt += 1
+        anew = torch.from_numpy(draws(seed, size, copy=copy, visit=visit, attempt=attempt))
+        numbers = torch.where(again[:, None], anew, numbers)
+    return numbers

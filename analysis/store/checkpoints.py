@@ -1,0 +1,98 @@
+"""Checkpoints: how far a trial has come, so that one that is broken off goes on elsewhere.
+
+A checkpoint only saves time: one that is missing or cannot be read means starting over, never a wrong row.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from analysis.store import layout
+from analysis.store.errors import KeyAbsent, StoreWarning
+from analysis.store.storage import Storage
+
+_HEADER_LENGTH_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trial's state at the beginning of a step.
+
+    Attributes:
+        step: The step that comes next.
+        arrays: The recipe's state by name.
+        rows: The rows yielded so far.
+        seconds: Time spent so far.
+    """
+
+    step: int
+    arrays: Mapping[str, np.ndarray[Any, Any]]
+    rows: Sequence[Mapping[str, Any]]
+    seconds: float
+
+
+class Checkpoints:
+    """The checkpoints of one study, at most one a trial, each one object that is replaced as a whole."""
+
+    def __init__(self, storage: Storage, study: str) -> None:
+        self._storage = storage
+        self._study = study
+
+    def ids(self) -> set[str]:
+        """Return the ids of the trials that have left a checkpoint."""
+        names = self._storage.listing(layout.checkpoints(self._study))
+        return {name.removesuffix(layout.CHECKPOINT) for name in names if name.endswith(layout.CHECKPOINT)}
+
+    def read(self, trial_id: str) -> Checkpoint | None:
+        """Return a trial's checkpoint, or None if there is none to be read."""
+        key = layout.checkpoint(self._study, trial_id)
+        try:
+            return _decoded(self._storage.read(key).to_pybytes())
+        except KeyAbsent:
+            return None
+        except (ValueError, KeyError) as error:
+            warnings.warn(f"{key} is no checkpoint ({error}); the trial starts over", StoreWarning, stacklevel=2)
+            return None
+
+    def write(self, trial_id: str, checkpoint: Checkpoint) -> None:
+        """Store a trial's checkpoint in the place of its last one."""
+        self._storage.replace(layout.checkpoint(self._study, trial_id), _encoded(checkpoint))
+
+    def delete(self, trial_id: str) -> None:
+        """Remove a trial's checkpoint, if there is one."""
+        self._storage.delete(layout.checkpoint(self._study, trial_id))
+
+
+def _encoded(checkpoint: Checkpoint) -> bytes:
+    from safetensors.numpy import save
+
+    progress = {
+        "step": checkpoint.step,
+        "rows": list(checkpoint.rows),
+        "seconds": checkpoint.seconds,
+        "names": list(checkpoint.arrays),  # in the order given, which the format does not keep
+    }
+    arrays = {name: np.array(array, order="C") for name, array in checkpoint.arrays.items()}
+    return save(arrays, metadata={"progress": json.dumps(progress)})
+
+
+def _decoded(content: bytes) -> Checkpoint:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays = load(content)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+    # The library returns the arrays alone; its format begins with the length of a JSON header that holds the rest.
+    length = int.from_bytes(content[:_HEADER_LENGTH_BYTES], "little")
+    header = json.loads(content[_HEADER_LENGTH_BYTES : _HEADER_LENGTH_BYTES + length])
+    progress = json.loads(header["__metadata__"]["progress"])
+    in_order = {name: arrays[name] for name in progress["names"]}
+    return Checkpoint(progress["step"], in_order, progress["rows"], progress["seconds"])

@@ -1,0 +1,36 @@
+"""Declarations: the schemas under which a study was ever written, stored beside its rows."""
+
+from __future__ import annotations
+
+from analysis.store import layout
+from analysis.store.errors import CorruptedPart
+from analysis.store.parallel import in_parallel
+from analysis.store.schema import StudySchema, refuse_type_changes
+from analysis.store.storage import Storage
+
+
+def declare(storage: Storage, schema: StudySchema) -> None:
+    """Store `schema` under its own hash: two writers at once never overwrite each other's.
+
+    Raises:
+        SchemaConflict: A column contradicts what is stored under the same revision.
+    """
+    stored = stored_schemas(storage, schema.study)
+    name = f"{schema.revision:06d}-{schema.fingerprint()}.json"
+    if name not in stored:
+        refuse_type_changes(schema, stored.values())
+        storage.create(f"{layout.schemas(schema.study)}/{name}", schema.to_json().encode())
+
+
+def stored_schemas(storage: Storage, study: str) -> dict[str, StudySchema]:
+    """Return every declaration of a study by file name."""
+    names = [name for name in storage.listing(layout.schemas(study)) if name.endswith(".json")]
+    return dict(zip(names, in_parallel(lambda name: _read(storage, study, name), names), strict=True))
+
+
+def _read(storage: Storage, study: str, name: str) -> StudySchema:
+    key = f"{layout.schemas(study)}/{name}"
+    try:
+        return StudySchema.from_json(storage.read(key).to_pybytes().decode())
+    except (ValueError, TypeError, KeyError) as error:
+        raise CorruptedPart(f"{key} is no readable schema ({type(error).__name__}); restore it") from error

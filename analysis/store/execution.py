@@ -1,0 +1,132 @@
+"""Execution: carry out one plan of the journal; every step may be repeated, by anyone, after any crash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from analysis.store import layout
+from analysis.store.declarations import stored_schemas
+from analysis.store.errors import KeyAbsent
+from analysis.store.journal import Journal, Plan
+from analysis.store.packs import Pack, stored
+from analysis.store.parallel import in_parallel
+from analysis.store.parquet import conformed, decoded, encoded
+from analysis.store.schema import StudySchema, unified
+from analysis.store.snapshot import concatenated, consistently, files
+from analysis.store.storage import Storage
+
+
+def execute(storage: Storage, study: str, plan: Plan) -> None:
+    """Bring `plan` to its end.
+
+    The order of the steps is the protocol: a part's measurements before its trials, so that whoever sees a trial
+    finds its rows; both before a pack is deleted, so that a trial is always somewhere.
+    """
+    if consistently(lambda: _written(storage, study, plan)):
+        in_parallel(lambda pack: delete_pack(storage, study, pack), plan.packs)
+        _drop_from_parts(storage, study, plan)
+        Journal(storage, study).mark_done(plan)
+
+
+def _written(storage: Storage, study: str, plan: Plan) -> bool:
+    """Write all that `plan` asks for; return False if another has brought it to its end meanwhile.
+
+    Raises:
+        KeyAbsent: A pack has gone. Another is at the same plan and has written what needed the pack: look again.
+    """
+    schema = _schema(storage, study, plan)
+    try:
+        _update_parts(storage, study, plan, schema)
+        _write_part(storage, study, plan, schema)
+        _write_kept_pack(storage, study, plan, schema)
+    except KeyAbsent:
+        if not Journal(storage, study).is_done(plan):
+            raise
+        return False
+    return True
+
+
+def delete_pack(storage: Storage, study: str, pack: str) -> None:
+    """Delete a pack, its trials first: without them the rest is an unfinished pack, which nobody reads."""
+    storage.delete(layout.pack_trials(study, pack))
+    storage.delete(layout.pack_measurements(study, pack))
+
+
+def _schema(storage: Storage, study: str, plan: Plan) -> StudySchema:
+    declared = stored_schemas(storage, study)
+    return unified([declared[name] for name in plan.schemas])
+
+
+def _update_parts(storage: Storage, study: str, plan: Plan, schema: StudySchema) -> None:
+    """Bring older parts to `schema`, each atomically under its own name, before a part of that schema appears."""
+    if not plan.rewrite:
+        return
+    for part in files(storage, study).parts:
+        if (layout.part_number(part) or 0) < plan.number:
+            _rewrite(storage, layout.part_trials(study, part), schema.trials_schema())
+            _rewrite(storage, layout.part_measurements(study, part), schema.measurements_schema())
+
+
+def _drop_from_parts(storage: Storage, study: str, plan: Plan) -> None:
+    """Take trials out of parts, each atomically under its own name.
+
+    Trials go first, so that no reader finds a trial without its rows. An emptied part stays, as an empty table: its
+    name must not become free for a compactor that wakes up late.
+    """
+    schema = _schema(storage, study, plan)
+    for part, dropped in sorted(plan.drop.items()):
+        _rewrite(storage, layout.part_trials(study, part), schema.trials_schema(), dropped)
+        _rewrite(storage, layout.part_measurements(study, part), schema.measurements_schema(), dropped)
+
+
+def _rewrite(storage: Storage, key: str, schema: pa.Schema, dropped: Sequence[str] = ()) -> None:
+    before = decoded(storage.read(key), key)
+    after = conformed(before, schema)
+    if dropped:
+        after = after.filter(pc.invert(_belongs(after, dropped)))
+    if after.num_rows < before.num_rows or not before.schema.equals(after.schema, check_metadata=True):
+        storage.replace(key, encoded(after))
+
+
+def _write_part(storage: Storage, study: str, plan: Plan, schema: StudySchema) -> None:
+    trials_key = layout.part_trials(study, plan.part)
+    if not plan.settle or storage.exists(trials_key):
+        return
+    pack = _gathered(storage, study, plan.settle, plan.part, schema)
+    measurements_key = layout.part_measurements(study, plan.part)
+    if not storage.exists(measurements_key):
+        storage.create(measurements_key, encoded(pack.measurements))
+    storage.create(trials_key, encoded(pack.trials))
+
+
+def _write_kept_pack(storage: Storage, study: str, plan: Plan, schema: StudySchema) -> None:
+    if plan.keep and not storage.exists(layout.pack_trials(study, plan.kept_pack)):
+        stored(storage, study, _gathered(storage, study, plan.keep, plan.kept_pack, schema))
+
+
+def _gathered(
+    storage: Storage, study: str, chosen: Mapping[str, Sequence[str]], name: str, schema: StudySchema
+) -> Pack:
+    """Return the chosen trials of several packs as one, sorted by id."""
+    trials = _rows(storage, {layout.pack_trials(study, pack): ids for pack, ids in chosen.items()})
+    rows = _rows(storage, {layout.pack_measurements(study, pack): ids for pack, ids in chosen.items()})
+    return Pack(
+        name,
+        concatenated(trials, schema.trials_schema()).sort_by("trial_id"),
+        concatenated(rows, schema.measurements_schema()).sort_by("trial_id"),
+    )
+
+
+def _rows(storage: Storage, chosen: Mapping[str, Sequence[str]]) -> Iterable[pa.Table]:
+    def read(key: str) -> pa.Table:
+        table = decoded(storage.read(key), key)
+        return table.filter(_belongs(table, chosen[key]))
+
+    return in_parallel(read, list(chosen))
+
+
+def _belongs(table: pa.Table, identities: Sequence[str]) -> pa.ChunkedArray:
+    return pc.is_in(table.column("trial_id"), pa.array(identities, pa.string()))

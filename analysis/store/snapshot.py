@@ -1,0 +1,216 @@
+"""Snapshots: one consistent view of a study, parts and inbox together, every trial once."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from analysis.store import layout
+from analysis.store.declarations import stored_schemas
+from analysis.store.errors import CorruptedPart, KeyAbsent, StoreError, StoreWarning
+from analysis.store.parallel import in_parallel
+from analysis.store.parquet import conformed, decoded
+from analysis.store.schema import StudySchema, unified
+from analysis.store.storage import Storage
+
+Answer = TypeVar("Answer")
+
+RANKING = ("trial_id", "outcome", "finished_at", "steps_recorded")
+_LOOKS = 8
+_LATEST = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Source:
+    """A trials file with the place of its measured rows: a compacted part or a pack of the inbox.
+
+    Attributes:
+        name: Name of the part or pack.
+        compacted: True for a part.
+        trials: Its rows, with the columns asked for.
+    """
+
+    name: str
+    compacted: bool
+    trials: pa.Table
+
+    def measurements_key(self, study: str) -> str:
+        """Return where the measured rows of these trials are."""
+        return (layout.part_measurements if self.compacted else layout.pack_measurements)(study, self.name)
+
+
+@dataclass(frozen=True)
+class Files:
+    """What a study's folders held at one time.
+
+    Attributes:
+        packs: Sizes of the complete packs of the inbox.
+        without_trials: Packs of which only the measurements exist: a writer is at work or has crashed.
+        without_measurements: Packs of which only the trials exist, left by one who came late to a compacted pack.
+        parts: Names of the parts that have trials.
+    """
+
+    packs: dict[str, int]
+    without_trials: list[str]
+    without_measurements: list[str]
+    parts: list[str]
+
+
+def files(storage: Storage, study: str) -> Files:
+    """Return the files that make up a study.
+
+    The inbox is listed before the parts, since compaction writes a part before it removes a pack: a pack that is
+    already gone is then in a part that is seen.
+    """
+    listed = storage.listing(layout.inbox(study))
+    trials = {name.removesuffix(layout.TRIALS): size for name, size in listed.items() if name.endswith(layout.TRIALS)}
+    measured = {name.removesuffix(layout.MEASUREMENTS) for name in listed if name.endswith(layout.MEASUREMENTS)}
+    parts = [name for name in storage.listing(f"{study}/trials") if layout.part_number(name) is not None]
+    return Files(
+        packs={name: size + listed[name + layout.MEASUREMENTS] for name, size in trials.items() if name in measured},
+        without_trials=sorted(measured - set(trials)),
+        without_measurements=sorted(set(trials) - measured),
+        parts=parts,
+    )
+
+
+def consistently(read: Callable[[], Answer]) -> Answer:
+    """Return what `read` returns, from the start again whenever a file it listed has moved meanwhile."""
+    for look in range(_LOOKS):
+        try:
+            return read()
+        except KeyAbsent as absent:
+            gone = absent
+            time.sleep(0.02 * 2**look)
+    raise StoreError(f"{gone} is listed but cannot be read: a file was removed by hand, or the store lists stale names")
+
+
+class StudyReader:
+    """Reads one study of a storage.
+
+    Attributes:
+        skip_corrupted: Leave out files that cannot be read, with a warning that names each, rather than raise.
+    """
+
+    def __init__(self, storage: Storage, study: str, *, skip_corrupted: bool = False) -> None:
+        self.storage = storage
+        self.study = study
+        self.skip_corrupted = skip_corrupted
+
+    def schema(self, revision: int | None = None) -> StudySchema | None:
+        """Return the schema of everything stored, or of one revision; None if there is none."""
+        declared = stored_schemas(self.storage, self.study).values()
+        chosen = [schema for schema in declared if revision in (None, schema.revision)]
+        return unified(chosen) if chosen else None
+
+    def sources(self, columns: Sequence[str] | None = None) -> list[Source]:
+        """Return every trials file with the columns asked for; parts first, each group in the order of names.
+
+        Raises:
+            KeyAbsent: A file moved; see `consistently`.
+        """
+        found = files(self.storage, self.study)
+        wanted = [(name, True) for name in found.parts] + [(name, False) for name in found.packs]
+        loaded = in_parallel(lambda entry: self._source(*entry, columns), wanted)
+        return [source for source in loaded if source is not None]
+
+    def measurements_of(self, source: Source, columns: Sequence[str] | None = None) -> pa.Table | None:
+        """Return the measured rows of `source`, or None where they are corrupted and skipped."""
+        return self._read(source.measurements_key(self.study), columns)
+
+    def is_whole(self, pack: str) -> bool:
+        """Whether both files of `pack` can be read to their ends; where corrupted ones are not skipped, raise."""
+        keys = layout.pack_trials(self.study, pack), layout.pack_measurements(self.study, pack)
+        return all(self._read(key, None) is not None for key in keys)
+
+    def trials_in(self, key: str) -> set[str]:
+        """Return the ids in a file of either table; none if it is corrupted and skipped."""
+        table = self._read(key, ["trial_id"])
+        return set() if table is None else set(table.column("trial_id").to_pylist())
+
+    def _source(self, name: str, compacted: bool, columns: Sequence[str] | None) -> Source | None:
+        key = (layout.part_trials if compacted else layout.pack_trials)(self.study, name)
+        table = self._read(key, columns)
+        return None if table is None else Source(name, compacted, table)
+
+    def _read(self, key: str, columns: Sequence[str] | None) -> pa.Table | None:
+        try:
+            return decoded(self.storage.read(key), key, columns)
+        except CorruptedPart as corrupted:
+            if not self.skip_corrupted:
+                raise
+            warnings.warn(f"skipped: {corrupted}", StoreWarning, stacklevel=2)
+            return None
+
+
+def winners(sources: Sequence[Source]) -> list[Sequence[int]]:
+    """Return which rows of each source count, so that every trial is there once.
+
+    A compacted row stands for good. Otherwise a trial that did not fail supersedes one that did, then the first to
+    finish counts, then the name of the pack. Measured rows come from the source whose trial row won.
+    """
+    if are_distinct(sources):
+        return [range(source.trials.num_rows) for source in sources]
+    best: dict[str, tuple[tuple[Any, ...], int, int]] = {}
+    for place, source in enumerate(sources):
+        for row, (identity, rank) in enumerate(_ranked(source)):
+            if identity not in best or rank < best[identity][0]:
+                best[identity] = (rank, place, row)
+    chosen: list[list[int]] = [[] for _ in sources]
+    for _, place, row in best.values():
+        chosen[place].append(row)
+    return [sorted(rows) for rows in chosen]
+
+
+def are_distinct(sources: Sequence[Source]) -> bool:
+    """Return whether no trial is in two sources, so that all rows count."""
+    identities = [chunk for source in sources for chunk in source.trials.column("trial_id").chunks]
+    count: int = pc.count_distinct(pa.chunked_array(identities, pa.string())).as_py()
+    return count == sum(len(chunk) for chunk in identities)
+
+
+def _ranked(source: Source) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    identities, outcomes = (source.trials.column(name).to_pylist() for name in ("trial_id", "outcome"))
+    for identity, outcome, moment in zip(identities, outcomes, _moments(source.trials), strict=True):
+        latest = _LATEST if moment is None else moment
+        yield identity, (not source.compacted, outcome == "failed", latest, source.name)
+
+
+def _moments(trials: pa.Table) -> list[int | None]:
+    """Return when the trials finished; a pack has no column of what none of its trials know."""
+    if "finished_at" not in trials.schema.names:
+        return [None] * trials.num_rows
+    moments: list[int | None] = trials.column("finished_at").cast(pa.int64()).to_pylist()
+    return moments
+
+
+def taken(table: pa.Table, rows: Sequence[int]) -> pa.Table:
+    """Return the given rows of `table`, which itself if they are all."""
+    return table if len(rows) == table.num_rows else table.take(pa.array(rows, pa.int64()))
+
+
+def of_trials(measurements: pa.Table, trials: pa.Table) -> pa.Table:
+    """Return the rows of `measurements` that belong to `trials`, which are of the same file.
+
+    Equal counts mean that all rows belong, which spares comparing millions of ids.
+    """
+    if pc.sum(trials.column("steps_recorded")).as_py() in (measurements.num_rows, None):
+        return measurements if trials.num_rows else measurements.slice(0, 0)
+    return measurements.filter(pc.is_in(measurements.column("trial_id"), trials.column("trial_id").combine_chunks()))
+
+
+def concatenated(tables: Iterable[pa.Table], schema: pa.Schema) -> pa.Table:
+    """Return all rows in one table of `schema`; neighbours that are alike are conformed at once."""
+    alike: list[list[pa.Table]] = []
+    for table in tables:
+        if alike and table.schema.equals(alike[-1][0].schema):
+            alike[-1].append(table)
+        else:
+            alike.append([table])
+    return pa.concat_tables([schema.empty_table(), *(conformed(pa.concat_tables(group), schema) for group in alike)])

@@ -1,0 +1,61 @@
+"""Sweeps: which trials a sweep planned, so that missing ones can be counted and its trials removed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.store import layout
+from analysis.store.errors import CorruptedPart
+from analysis.store.parallel import in_parallel
+from analysis.store.storage import Storage, stored_first
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A recorded sweep.
+
+    Attributes:
+        sweep_id: Its name.
+        document: What its writer said about it, JSON-like.
+        trial_ids: The trials it planned, whether they ran for it or were finished before.
+    """
+
+    sweep_id: str
+    document: dict[str, Any]
+    trial_ids: tuple[str, ...]
+
+
+def record_sweep(
+    storage: Storage, study: str, sweep_id: str, document: Mapping[str, Any], trial_ids: Sequence[str]
+) -> bool:
+    """Store a sweep's plan; return False and leave the first one where `sweep_id` is recorded."""
+    key = _key(study, sweep_id)
+    content = json.dumps({"document": dict(document), "trial_ids": list(trial_ids)}, sort_keys=True).encode()
+    return not storage.exists(key) and stored_first(storage, key, content)
+
+
+def recorded_sweeps(storage: Storage, study: str) -> list[Sweep]:
+    """Return every recorded sweep, by id."""
+    names = [name for name in storage.listing(layout.sweeps(study)) if name.endswith(".json")]
+    return in_parallel(lambda name: _sweep(storage, study, name.removesuffix(".json")), names)
+
+
+def forget_sweep(storage: Storage, study: str, sweep_id: str) -> None:
+    """Remove the record of a sweep; its trials stay."""
+    storage.delete(_key(study, sweep_id))
+
+
+def _sweep(storage: Storage, study: str, sweep_id: str) -> Sweep:
+    key = _key(study, sweep_id)
+    try:
+        entry = json.loads(storage.read(key).to_pybytes())
+        return Sweep(sweep_id, entry["document"], tuple(entry["trial_ids"]))
+    except (ValueError, KeyError) as error:
+        raise CorruptedPart(f"{key} is no readable record of a sweep; remove it") from error
+
+
+def _key(study: str, sweep_id: str) -> str:
+    return f"{layout.sweeps(study)}/{layout.checked_token(sweep_id, 'sweep id')}.json"

@@ -1,0 +1,1 @@
+"""Freeze depth: fine-tuning of pretrained networks on birds and on backgrounds."""

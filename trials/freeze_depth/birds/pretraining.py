@@ -1,0 +1,133 @@
+"""Pretraining in the sweep, on composites of classes that fine-tuning never sees.
+
+What is in front and what is behind are drawn independently. Predicting what is in front makes, by construction, a
+network that has projected the background out; predicting what is behind, one that has projected the foreground out.
+They are the poles between which other pretraining is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from trials.core.augmentation.draws import draws
+from trials.core.augmentation.transforms import TRANSFORMS
+from trials.core.knobs import NONE, Knobs, knob
+from trials.core.layer_groups.pretraining import Pretraining, kept, pretrain
+from trials.core.streams import drawn_from
+from trials.freeze_depth.birds.composites import OTHERS, independent_composites, plain_images, spare_images
+from trials.freeze_depth.birds.sets import BirdData, as_seen
+from trials.freeze_depth.fine_tuning.answers import predictions
+from trials.freeze_depth.networks.backbones import Sizes, built, take_bytes
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trials.core.context import TrialContext
+    from trials.core.data.arrays import Arrays
+    from trials.core.layer_groups.groups import LayerGroups
+
+TEST_IMAGES = 1000
+Labelled = tuple[np.ndarray, np.ndarray]
+
+
+def _front(arrays: Arrays, split: str, count: int, draw: int) -> Labelled:
+    images, front, _ = independent_composites(arrays, split, count, draw)
+    return images, front
+
+
+def _behind(arrays: Arrays, split: str, count: int, draw: int) -> Labelled:
+    images, _, behind = independent_composites(arrays, split, count, draw)
+    return images, behind
+
+
+PRETRAINING: Mapping[str, Callable[[Arrays, str, int, int], Labelled]] = MappingProxyType(
+    {"fg": _front, "bg": _behind, "class6": plain_images}
+)
+"""Task -> (arrays, split, images, draw) -> images and labels: composites by what is in front or behind, or plain."""
+
+AUGMENTATIONS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = MappingProxyType(
+    {NONE: lambda images, numbers: images, **{name: transform.apply for name, transform in TRANSFORMS.items()}}
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainKnobs(Knobs):
+    """How a network is pretrained in the sweep."""
+
+    task: str = knob("what pretraining in the sweep predicts", NONE, choices=(NONE, *PRETRAINING))
+    images: int = knob("images of pretraining", 6000, unit="images", at_least=1)
+    epochs: int = knob("epochs of pretraining", 10, unit="epochs", at_least=1)
+    batch_size: int = knob("images a step of pretraining", 100, unit="images", at_least=1)
+    learning_rate: float = knob("first learning rate of pretraining", 0.05, above=0)
+    augmentation: str = knob("transform of its images", "flip+crop4", choices=tuple(AUGMENTATIONS))
+
+
+_DATA, _PRETRAIN = BirdData(), PretrainKnobs()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageKnobs(Knobs):
+    """All that decides the outcome of pretraining."""
+
+    seed: int = knob("seed of every random stream", 0, at_least=0)
+    network: str = knob("architecture", "resnet")
+    width: int = knob("channels of the first stage; resnet only", 16)
+    blocks: int = knob("residual blocks a stage; resnet only", 1)
+    data: BirdData = _DATA
+    pretrain: PretrainKnobs = _PRETRAIN
+
+
+def pretrained(knobs: StageKnobs, context: TrialContext) -> Mapping[str, np.ndarray]:
+    """Return the weights after pretraining by name, and under `accuracy` the accuracy on unseen images.
+
+    SGD with momentum 0.9 and weight decay 5e-4 on a cosine; the protocol leaves these open.
+
+    Raises:
+        ValueError: The data set has too few images, or they do not suit the network.
+    """
+    how, device = knobs.pretrain, context.device
+    images, labels = _examples(knobs, context, "train", how.images)
+    groups = _network(knobs, device)
+    recipe = Pretraining(
+        samples=len(images),
+        epochs=how.epochs,
+        batch_size=how.batch_size,
+        learning_rate=how.learning_rate,
+        seed=knobs.seed,
+        stream="pretraining",
+    )
+
+    @lru_cache(maxsize=1)
+    def numbers(epoch: int) -> Tensor:
+        return torch.from_numpy(draws(knobs.seed, len(images), visit=epoch, stream="pretraining")).to(device)
+
+    def batch(epoch: int, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        return AUGMENTATIONS[how.augmentation](images[chosen], numbers(epoch)[chosen]), labels[chosen]
+
+    pretrain(groups, recipe, batch, device)
+    spare = spare_images(context.arrays(knobs.data.name), "test") // 2
+    unseen, answers = _examples(knobs, context, "test", min(TEST_IMAGES, spare))
+    right = predictions(groups, unseen) == answers
+    return kept(groups, float(right.double().mean()))
+
+
+def _examples(knobs: StageKnobs, context: TrialContext, split: str, count: int) -> tuple[Tensor, Tensor]:
+    """Return images as bytes and labels on the device."""
+    images, labels = PRETRAINING[knobs.pretrain.task](context.arrays(knobs.data.name), split, count, knobs.data.draw)
+    pixels = torch.tensor(as_seen(images, knobs.data.side), device=context.device)
+    return pixels, torch.tensor(labels, device=context.device)
+
+
+def _network(knobs: StageKnobs, device: torch.device) -> LayerGroups:
+    with drawn_from(knobs.seed, "pretraining"):
+        backbone = built(knobs.network, Sizes(classes=len(OTHERS), width=knobs.width, blocks=knobs.blocks))
+    backbone.groups.to(device)
+    take_bytes(backbone, knobs.data.largest)
+    return backbone.groups

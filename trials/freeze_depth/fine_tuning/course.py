@@ -1,0 +1,99 @@
+"""Fine-tuning by epochs on what the frozen parts make of images, and what is measured between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
+
+from trials.core.rows import Measurement
+from trials.core.streams import batches_an_epoch
+from trials.core.training.batches import Sees, epochs, seen_anew
+from trials.freeze_depth.fine_tuning.answers import predictions
+from trials.freeze_depth.fine_tuning.group_accuracy import group_columns, group_measurements, worst_group
+from trials.freeze_depth.fine_tuning.selection import Selected
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trials.core.layer_groups.groups import LayerGroups
+    from trials.core.rows import Value
+    from trials.freeze_depth.fine_tuning.augmentations import Augmentation
+    from trials.freeze_depth.fine_tuning.group_accuracy import Grouping
+    from trials.freeze_depth.fine_tuning.splits import Splits
+
+VALIDATED, LEAKED = "selected", "leaked"
+"""Rules of selection: by the adjusted average on validation images, and on the test images as was published."""
+_RULES = {VALIDATED: "by the validation images", LEAKED: "by the test images, as was published"}
+
+
+def course_measurements(grouping: Grouping) -> dict[str, Measurement]:
+    """Return what `measured` returns of images in these groups."""
+    return {
+        "epoch": Measurement(meaning="epochs of fine-tuning", unit="epochs", type=int),
+        "lr": Measurement(meaning="learning rate of the step that comes next"),
+        "train_loss": Measurement(meaning="mean training loss over the last epoch's steps", unit="nats"),
+        "train_acc": Measurement(meaning="training accuracy over the last epoch's steps"),
+        **group_measurements(grouping),
+        "worst_group_id": Measurement(meaning=f"group {grouping.number} with the lowest test accuracy", type=int),
+        **{
+            f"{rule}_{name}": Measurement(meaning=f"{meaning}, chosen {how}", type=kind)
+            for rule, how in _RULES.items()
+            for name, (meaning, kind) in {
+                "epoch": ("best epoch so far", int),
+                "score": ("adjusted average that the best epoch was chosen by", float),
+                "test_adjusted_avg": ("test_adjusted_avg at the best epoch so far", float),
+                "test_worst_group_acc": ("test_worst_group_acc at the best epoch so far", float),
+            }.items()
+        },
+    }
+
+
+Selections = Mapping[str, Selected]
+"""Best epoch by each rule, of those measured before."""
+NONE_SELECTED: Selections = {VALIDATED: Selected(), LEAKED: Selected()}
+
+
+def seen_in_epochs(splits: Splits, augment: Augmentation, seed: int, batch_size: int) -> tuple[Sees, int]:
+    """Return what each step sees of the training images, and the steps of an epoch, whose last batch has what is left.
+
+    Args:
+        splits: The images.
+        augment: One of `AUGMENTATIONS`; see there.
+        seed: Of the order of batches and of the augmentation.
+        batch_size: Images a step.
+    """
+    train = splits.train
+    epoch_steps = batches_an_epoch(len(train.labels), batch_size, whole=False)
+    shown = lru_cache(maxsize=1)(partial(augment, train.inputs, seed))
+
+    def form(step: int, rows: Tensor) -> tuple[Tensor, Tensor]:
+        return shown(step // epoch_steps)(rows), train.labels[rows]
+
+    return seen_anew(form, epochs(seed, len(train.labels), batch_size, train.labels.device, whole=False)), epoch_steps
+
+
+def measured(
+    groups: LayerGroups, splits: Splits, epoch: int, selected: Selections
+) -> tuple[dict[str, Value], Selections]:
+    """Return the columns of an epoch's end that images decide, and the selections after it."""
+    columns: dict[str, Any] = {}
+    for name, split in (("val", splits.val), ("test", splits.test)):
+        right = predictions(groups, split.inputs, split.start) == split.labels
+        columns |= group_columns(right, split.groups, splits.counts, name, splits.names)
+    columns["worst_group_id"] = worst_group([columns[f"test_group_acc_{name}"] for name in splits.names])[0]
+    if epoch:
+        shown = columns["test_adjusted_avg"], columns["test_worst_group_acc"]
+        scores = {VALIDATED: columns["val_adjusted_avg"], LEAKED: columns["test_adjusted_avg"]}
+        selected = {rule: best.after(scores[rule], epoch, shown) for rule, best in selected.items()}
+    return columns | _selection_columns(selected), selected
+
+
+def _selection_columns(selected: Selections) -> dict[str, Value]:
+    columns: dict[str, Value] = {}
+    for rule, best in selected.items():
+        if best.values:
+            average, worst = best.values
+            columns |= {f"{rule}_epoch": best.epoch, f"{rule}_score": best.score}
+            columns |= {f"{rule}_test_adjusted_avg": average, f"{rule}_test_worst_group_acc": worst}
+    return columns

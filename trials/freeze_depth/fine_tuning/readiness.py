@@ -1,0 +1,56 @@
+"""What can be refused before any trial begins, once networks of libraries are built and files of weights are opened.
+
+Of weights only names and shapes are read, and kept.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from trials.core.layer_groups.freezing import refuse_depth
+from trials.core.streams import drawn_from
+from trials.freeze_depth.fine_tuning.networks import NetworkKnobs, refuse_images, refuse_scope, told
+from trials.freeze_depth.networks.backbones import Backbone, Sizes, built
+from trials.freeze_depth.networks.weight_outlines import OUTLINES
+from trials.freeze_depth.networks.weights import refuse_unfit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+
+def refuse_what_does_not_fit(knobs: NetworkKnobs, classes: int) -> None:
+    """Compare the knobs with the network that they name, and the network with its weights.
+
+    Args:
+        knobs: What decides the network.
+        classes: Outputs of its new head.
+
+    Raises:
+        ValueError: There is no such network, it has no such depth or no embeddings to spare, its images are of another
+            size, or the weights cannot be read or do not fit.
+    """
+    backbone = _outlined(knobs.network, Sizes(classes=classes, width=knobs.width, blocks=knobs.blocks))
+    refuse_depth(knobs.freeze_depth, backbone.groups.names)
+    refuse_images(backbone, knobs)
+    refuse_scope(knobs, embeddings=bool(backbone.embeddings))
+    outline = _outline(knobs.weights_source, knobs.weights, knobs.weights_sha256)
+    if outline is not None:
+        refuse_unfit(backbone.groups, backbone.renamed(outline), told(knobs))
+
+
+# A sweep has many trials of few networks and files.
+@lru_cache(maxsize=16)
+def _outlined(network: str, sizes: Sizes) -> Backbone:
+    # Built with numbers: the first tensor drawn on `meta` imports the decompositions of all operations, for seconds.
+    with drawn_from(0, "outline"):
+        backbone = built(network, sizes)
+    backbone.groups.to("meta")
+    return backbone
+
+
+@lru_cache(maxsize=16)
+def _outline(source: str, place: str, sha256: str) -> Mapping[str, Tensor] | None:
+    return OUTLINES[source](place, sha256) if source in OUTLINES else None

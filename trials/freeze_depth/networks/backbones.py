@@ -1,0 +1,167 @@
+"""Backbones: networks by name as layer groups, with what each expects of its images.
+
+Images stay bytes until a network's first part, which begins with the scale that the weights expect; a cached prefix
+includes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from trials.core.layer_groups import residual
+from trials.freeze_depth.networks import lite0, vit
+from trials.freeze_depth.networks.chains import IMAGENET_DEVIATION, IMAGENET_MEAN, LIBRARIES
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from trials.core.layer_groups.groups import LayerGroups
+
+CHANNELS = 3
+_CLIP_MEAN, _CLIP_DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+_SMALL_IMAGES = (0.47,) * CHANNELS, (0.25,) * CHANNELS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """What a network can be given beside its name.
+
+    Attributes:
+        classes: Outputs.
+        width: Channels of the first stage; resnet only.
+        blocks: Residual blocks a stage; resnet only.
+        pretrained: Whether a library's network comes with its library's weights.
+    """
+
+    classes: int
+    width: int = 16
+    blocks: int = 1
+    pretrained: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """A network and what it expects.
+
+    Attributes:
+        groups: The network.
+        mean: Of each channel, on a scale from 0 to 1; taken off the images.
+        deviation: Of each channel; what the images are divided by.
+        side: Pixels of an image's side, 0 where any will do.
+        embeddings: Names of embeddings of classes and places.
+        names: Name of a tensor in the network's own library -> its name here.
+    """
+
+    groups: LayerGroups
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    side: int = 0
+    embeddings: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return tensors that may bear the library's names under ours."""
+        return {self.names.get(name, name): value for name, value in state.items()}
+
+
+def _resnet(sizes: Sizes) -> Backbone:
+    groups = residual.residual_groups(CHANNELS, sizes.classes, width=sizes.width, blocks=sizes.blocks)
+    return Backbone(groups=groups, mean=_SMALL_IMAGES[0], deviation=_SMALL_IMAGES[1])
+
+
+def _lite0(sizes: Sizes) -> Backbone:
+    return Backbone(groups=lite0.lite0_groups(sizes.classes), mean=IMAGENET_MEAN, deviation=IMAGENET_DEVIATION)
+
+
+def _vit(shape: vit.VitShape, mean: tuple[float, ...], deviation: tuple[float, ...]) -> Callable[[Sizes], Backbone]:
+    return lambda sizes: Backbone(
+        groups=vit.vit_groups(CHANNELS, sizes.classes, shape),
+        mean=mean,
+        deviation=deviation,
+        side=shape.side,
+        embeddings=vit.EMBEDDINGS,
+    )
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a network before it is built.
+
+    Attributes:
+        parts: Names of its parts.
+        build: (sizes) -> the network.
+        side: Pixels of an image's side, 0 where any will do.
+        embeddings: Whether it has embeddings of classes and places.
+    """
+
+    parts: tuple[str, ...]
+    build: Callable[[Sizes], Backbone]
+    side: int = 0
+    embeddings: bool = False
+
+
+def _known_vit(shape: vit.VitShape, mean: tuple[float, ...], deviation: tuple[float, ...]) -> Known:
+    return Known(vit.vit_parts(shape), _vit(shape, mean, deviation), shape.side, embeddings=True)
+
+
+NETWORKS: Mapping[str, Known] = MappingProxyType(
+    {
+        "resnet": Known(residual.PARTS, _resnet),
+        "lite0": Known(lite0.PARTS, _lite0),
+        "clip_vit_b16": _known_vit(vit.CLIP_B16, _CLIP_MEAN, _CLIP_DEVIATION),
+        "vit_tiny": _known_vit(vit.TINY, *_SMALL_IMAGES),
+    }
+)
+"""Networks by name. Others are named `timm/NAME` and `torchvision/NAME`."""
+
+
+def known(name: str) -> Known | None:
+    """Return what is known of a network, None of one that only building tells about.
+
+    Raises:
+        ValueError: There is no such network.
+    """
+    library, slash, inner = name.partition("/")
+    if name in NETWORKS:
+        return NETWORKS[name]
+    if slash and inner and library in LIBRARIES:
+        return None
+    listed = ", ".join([*NETWORKS, *(f"{each}/NAME" for each in LIBRARIES)])
+    raise ValueError(f"network={name!r} is not one of {listed}")
+
+
+def built(name: str, sizes: Sizes) -> Backbone:
+    """Return a network by name, its weights drawn from PyTorch's global generator.
+
+    Raises:
+        ValueError: There is no such network.
+    """
+    own = known(name)
+    if own:
+        return own.build(sizes)
+    library, _, inner = name.partition("/")
+    return Backbone(**LIBRARIES[library](inner, sizes.classes, pretrained=sizes.pretrained)._asdict())
+
+
+def take_bytes(backbone: Backbone, largest: float) -> None:
+    """Let the network's first part begin with scaling images of whole numbers.
+
+    It is a hook and no module, so that the parameters keep their names.
+
+    Args:
+        backbone: The network on its device, changed in place.
+        largest: Value of white.
+    """
+    # Moved here once: a copy to a GPU in every step would wait for it.
+    device = next(backbone.groups.parameters()).device
+    mean, deviation = (torch.tensor(of, device=device)[:, None, None] for of in (backbone.mean, backbone.deviation))
+
+    def scaled(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Tensor]:
+        return ((inputs[0].float() / largest - mean) / deviation,)
+
+    backbone.groups.get_submodule(backbone.groups.names[0]).register_forward_pre_hook(scaled)
