@@ -153,7 +153,7 @@ def run(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[Row]:
 
 
 def _rows(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[Row]:
-    lane = _lane(0, knobs, context)
+    lane = _lane(knobs, context)
     instruments, descent = lane.instruments, lane.descent
     begun = in_rounds(lane.rounds, Place(instruments.initial, descent.rule.beginning(instruments.initial)))
     sees = seen(formed(instruments.problem.train), lane.draw)
@@ -169,7 +169,7 @@ def run_many(knobs: Sequence[KPhaseKnobs], context: TrialContext) -> Iterator[tu
     """Train trials of equal `together_key` at once, and yield (index into knobs, row) as rows arise."""
     shared = replace(context, arrays=cache(context.arrays))
     with products_in(knobs[0].precision, context.device):
-        yield from trained_together([_lane(index, each, shared) for index, each in enumerate(knobs)])
+        yield from trained_together([_lane(each, shared) for each in knobs])
 
 
 def together_key(knobs: KPhaseKnobs) -> Hashable | None:
@@ -181,7 +181,7 @@ def together_key(knobs: KPhaseKnobs) -> Hashable | None:
     return tuple((name, value) for name, value in knobs.columns().items() if name not in MAY_DIFFER)
 
 
-def _lane(index: int, knobs: KPhaseKnobs, context: TrialContext) -> Lane:
+def _lane(knobs: KPhaseKnobs, context: TrialContext) -> Lane:
     """Return what a trial's rows are measured with, and how it trains."""
     dtype = PRECISIONS[knobs.precision]
     train, test = (examples.to(dtype) for examples in context.data(knobs.data))
@@ -214,7 +214,6 @@ def _lane(index: int, knobs: KPhaseKnobs, context: TrialContext) -> Lane:
     methods = chosen_methods(knobs.round_method, problem, knobs.batch_size, knobs.inner_optimizer)
     forgotten = rule.beginning if knobs.reset_optimizer_on_relinearisation else None
     return Lane(
-        index=index,
         instruments=instruments,
         rounds=Rounds(problem=problem, calendar=calendar, methods=methods, damping=knobs.damping, forgotten=forgotten),
         descent=Descent(rule=rule, rate=lambda step: knobs.learning_rate, weight_decay=knobs.weight_decay),

@@ -1,120 +1,139 @@
-"""Where several trainings in rounds are: the parameters of all in one tensor each."""
+"""Rounds of several trainings together: their linearisations, with a first axis over lanes in every tensor."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import torch
 
 from trials.core.gradients import linearised_gradient
-from trials.core.parameters import Parameters, difference, stacked
+from trials.core.parameters import Parameters, difference
 from trials.core.probes.movement import PARTS, lengths_of_each
 from trials.core.rounds.round import drawn_back
-from trials.core.training.places import Place
 from trials.core.training.slopes import Told
+from trials.core.training.together import of_lanes
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Float64, Int64
     from torch import Tensor
 
     from trials.core.losses.loss import Loss
     from trials.core.networks.chain import Chain
-    from trials.core.optimisers.rules import Memory
-    from trials.core.training.descent import Descent
+    from trials.core.rounds.training import Rounds
+    from trials.core.training.batches import Batch
+    from trials.core.training.places import Place
 
 
 class StackLoss(NamedTuple):
-    """The losses of several trainings' batches, a first axis over the trainings in every tensor."""
+    """The losses of the batches of several trainings in rounds, and what draws each to its anchor."""
 
-    chain: Chain
-    anchor: Parameters
-    batch: tuple[Tensor, Tensor]
-    loss: Loss
-    dampings: Float[Tensor, " lanes"] | None
+    stack: Stack
+    batch: Batch
 
-    def slope(self, point: Parameters, weights: Tensor | None = None) -> Told:
-        displacement, slope = difference(point, self.anchor), self.loss.slope or self.loss.sensitivity
-        return Told(linearised_gradient(self.chain, self.anchor, displacement, *self.batch, slope))
+    def slope(self, point: Parameters, weights: Float[Tensor, " batch"] | None = None) -> Told:
+        if weights is not None:
+            raise TypeError("trainings that go together give their samples no weights")
+        loss, anchor, chain = self.stack.loss, self.stack.anchor, self.stack.chain
+        of_outputs, displacement = loss.slope or loss.sensitivity, difference(point, anchor)
+        return Told(linearised_gradient(chain, anchor, displacement, *self.batch.shown, of_outputs))
+
+    def norms(self, point: Parameters) -> Float[Tensor, " batch"]:
+        raise TypeError("trainings that go together do not tell their samples' gradients apart")
 
     def drawn_back(self, gradient: Parameters, point: Parameters) -> Parameters:
-        return gradient if self.dampings is None else drawn_back(gradient, point, self.anchor, self.dampings)
+        dampings = self.stack.dampings
+        return gradient if dampings is None else drawn_back(gradient, point, self.stack.anchor, dampings)
 
 
-@dataclass(frozen=True, kw_only=True)
+class Counted(NamedTuple):
+    """How the round of one training came about; see `InRounds`."""
+
+    linearisations: int = 0
+    begun: int = 0
+    longest: int = 0
+
+    def at(self, step: int) -> Counted:
+        """Return the counts after a round that begins at a step."""
+        return Counted(self.linearisations + 1, step, max(self.longest, step - self.begun))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Stack:
-    """Where the lanes are, as trainings that train together are called; every tensor has a first axis over them.
+    """The linearisations that several trainings train.
 
     Attributes:
-        point: The parameters.
-        anchor: Where the present rounds began.
-        memory: What the optimiser's rule remembers.
+        chain: The network of all.
+        loss: What all minimise.
+        rounds: What all rounds of each have in common; they end by their length alone.
+        counts: How the round of each came about.
+        anchor: Where the networks were linearised.
         path: Lengths that the earlier rounds covered, added up; see `lengths`.
-        rates: The learning rates.
-        dampings: What draws each to its anchor; None where nothing does.
+        dampings: What draws each to its anchor; None where nothing draws any.
     """
 
-    point: Parameters
+    chain: Chain
+    loss: Loss
+    rounds: Sequence[Rounds]
+    counts: Sequence[Counted]
     anchor: Parameters
-    memory: Memory
-    path: Float[Tensor, "lanes parts"]
-    rates: Float[Tensor, " lanes"]
+    path: Float64[Tensor, "lanes parts"]
     dampings: Float[Tensor, " lanes"] | None
 
-    def only(self, lanes: list[int]) -> Stack:
-        """Return some of the lanes."""
-        chosen = torch.tensor(lanes, dtype=torch.int64, device=self.rates.device)
-        return Stack(
-            point=_chosen(self.point, chosen),
-            anchor=_chosen(self.anchor, chosen),
-            memory={name: _chosen(vector, chosen) for name, vector in self.memory.items()},
-            path=self.path[chosen],
-            rates=self.rates[chosen],
-            dampings=None if self.dampings is None else self.dampings[chosen],
+    def on(self, batch: Batch) -> StackLoss:
+        """Return the losses of the batches."""
+        return StackLoss(self, batch)
+
+    def standing(self, step: int, place: Place) -> Sequence[bool]:
+        """Return whether the round of each ends before a step."""
+        pairs = zip(self.rounds, self.counts, strict=True)
+        return [each.calendar.is_over(step, counted.begun) for each, counted in pairs]
+
+    def renewed(self, step: int, place: Place, standing: Sequence[bool]) -> tuple[Self, Place]:
+        """Return the stack after some have begun a round, the place as it is."""
+        due = [lane for lane, ends in enumerate(standing) if ends]
+        if not due:
+            return self, place
+        chosen = torch.tensor(due, device=self.path.device)
+        point, before = of_lanes(place.point, chosen), of_lanes(self.anchor, chosen)
+        renewed = replace(
+            self,
+            counts=[each.at(step) if ends else each for each, ends in zip(self.counts, standing, strict=True)],
+            anchor={name: value.index_copy(0, chosen, point[name]) for name, value in self.anchor.items()},
+            path=self.path.index_add(0, chosen, lengths_of_each(difference(point, before)).to(self.path)),
+        )
+        return renewed, place
+
+    def only(self, places: Int64[Tensor, " chosen"]) -> Self:
+        """Return the stack of some of the trainings."""
+        listed = places.tolist()
+        return replace(
+            self,
+            rounds=[self.rounds[place] for place in listed],
+            counts=[self.counts[place] for place in listed],
+            anchor=of_lanes(self.anchor, places),
+            path=self.path[places],
+            dampings=None if self.dampings is None else self.dampings[places],
         )
 
-    def linearised_anew(self, due: list[int]) -> Stack:
-        """Return the stack after some lanes have begun a round."""
-        chosen = torch.tensor(due, device=self.rates.device)
-        point, before = _chosen(self.point, chosen), _chosen(self.anchor, chosen)
-        path = self.path.index_add(0, chosen, lengths_of_each(difference(point, before)).to(self.path))
-        anchor = {name: value.index_copy(0, chosen, point[name]) for name, value in self.anchor.items()}
-        return replace(self, anchor=anchor, path=path)
 
-    def stepped(self, chain: Chain, descent: Descent, loss: Loss, batch: tuple[Tensor, Tensor]) -> Stack:
-        """Return the stack after a step of every lane."""
-        of_batch = StackLoss(chain, self.anchor, batch, loss, self.dampings)
-        (point, memory), _ = replace(descent, rate=lambda step: self.rates)(of_batch, Place(self.point, self.memory), 0)
-        return replace(self, point=point, memory=memory)
-
-
-def stack_of(
-    initial: Sequence[Parameters],
-    rates: Sequence[float],
-    dampings: Sequence[float],
-    memory: Callable[[Parameters], Memory],
-) -> Stack:
-    """Return several trainings at their beginning.
+def stack_of(chain: Chain, rounds: Sequence[Rounds], initial: Parameters) -> Stack:
+    """Return what several trainings train before their first step.
 
     Args:
-        initial: The parameters of each.
-        rates: The learning rate of each.
-        dampings: What draws each to its anchor.
-        memory: Parameters -> what the optimiser's rule of all remembers at first.
+        chain: The network of all.
+        rounds: Those of each.
+        initial: Where they begin.
     """
-    point = stacked(initial)
-    first = next(iter(point.values()))
-    numbers = {"dtype": first.dtype, "device": first.device}
+    first = next(iter(initial.values()))
+    dampings = [each.damping for each in rounds]
     return Stack(
-        point=point,
-        anchor=point,
-        memory=memory(point),
-        path=torch.zeros(len(initial), len(PARTS), dtype=torch.float64, device=first.device),
-        rates=torch.tensor(rates, **numbers),
-        dampings=torch.tensor(dampings, **numbers) if any(dampings) else None,
+        chain=chain,
+        loss=rounds[0].problem.loss,
+        rounds=rounds,
+        counts=[Counted()] * len(rounds),
+        anchor=initial,
+        path=torch.zeros(len(rounds), len(PARTS), dtype=torch.float64, device=first.device),
+        dampings=first.new_tensor(dampings) if any(dampings) else None,
     )
-
-
-def _chosen(vector: Parameters, lanes: Tensor) -> Parameters:
-    return {name: value[lanes] if value.ndim else value for name, value in vector.items()}

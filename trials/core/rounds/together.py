@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,18 +22,21 @@ from trials.core.linearisation import Linearised, linearised
 from trials.core.networks.chain import Chain
 from trials.core.networks.fixed_layers import Flatten, Relu
 from trials.core.networks.layers import Linear
+from trials.core.parameters import stacked
 from trials.core.rounds.measuring import Past, Stand, gauges_abreast
 from trials.core.rounds.parameter_space import chain_of
 from trials.core.rounds.stack import Stack, stack_of
 from trials.core.rows import Diverged, Row
+from trials.core.training.batches import seen
+from trials.core.training.places import Place
+from trials.core.training.together import Lanes, Moments, courses
 
 if TYPE_CHECKING:
     from trials.core.probes.features import FeatureProbe
     from trials.core.rounds.measuring import Instruments
-    from trials.core.rounds.reading import Gauges
     from trials.core.rounds.training import Rounds
-    from trials.core.training.batches import Draw
-    from trials.core.training.descent import Descent
+    from trials.core.training.batches import Draw, Sees
+    from trials.core.training.descent import Descent, Step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,6 @@ class Lane:
     """One of the trials that train together.
 
     Attributes:
-        index: Its place among those that were asked for.
         instruments: What its rows are measured with.
         rounds: When they end, by their length alone, and how steps would be computed if it trained by itself.
         descent: How its steps follow from gradients.
@@ -50,7 +51,6 @@ class Lane:
         draw: Step -> its training samples.
     """
 
-    index: int
     instruments: Instruments
     rounds: Rounds
     descent: Descent
@@ -58,45 +58,12 @@ class Lane:
     draw: Draw
 
 
-@dataclass(frozen=True)
-class _Counts:
-    """What differs from lane to lane beside tensors."""
-
-    lane: Lane
-    past: Past
-    linearisations: int = 0
-    begun: int = 0
-    longest: int = 0
-
-    def is_over(self, step: int) -> bool:
-        return self.lane.rounds.calendar.is_over(step, self.begun)
-
-    def is_measured(self, step: int) -> bool:
-        of_round = self.linearisations <= self.lane.instruments.measured_rounds and self.is_over(step)
-        return of_round or step in self.lane.instruments.measured_steps
-
-    def moment(self, step: int) -> Stand:
-        return Stand(
-            step=step,
-            linearisations=self.linearisations,
-            begun=self.begun,
-            longest=self.longest,
-            method=self.lane.rounds.methods.at(max(0, step - 1 - self.begun)),
-            converged=None,
-            begins=self.is_over(step),
-            last=step == self.lane.steps,
-        )
-
-    def lacks_stability(self, step: int) -> bool:
-        return self.lane.instruments.lacks_stability(self.moment(step), self.past)
-
-
 _KERNEL_NUMBERS = 2**19
 """In the kernels of lanes that are measured at once: with more they leave the processor's cache, and take longer."""
 
 
 def trained_together(lanes: Sequence[Lane]) -> Iterator[tuple[int, Row | Diverged]]:
-    """Train all lanes and yield (index, row) as rows arise; (index, Diverged) ends a lane and no other.
+    """Train all lanes and yield (place among them, row) as rows arise; with Diverged a lane ends and no other.
 
     The lanes have the same network, data, loss, batch size, optimiser and size of probe; rows of the data may be others
     in each.
@@ -104,79 +71,91 @@ def trained_together(lanes: Sequence[Lane]) -> Iterator[tuple[int, Row | Diverge
     Raises:
         ValueError: The network has layers that take no first axis over trials.
     """
-    problem, descent = lanes[0].instruments.problem, lanes[0].descent
-    chain = _of_several(linearised(problem.network.forward, {}))
+    first = lanes[0]
+    chain = _of_several(linearised(first.instruments.problem.network.forward, {}))
     train = abreast([lane.instruments.problem.train for lane in lanes])
-    initial, rates = [lane.instruments.initial for lane in lanes], [float(lane.descent.rate(0)) for lane in lanes]
-    dampings = [lane.rounds.damping for lane in lanes]
-    counts, stack = (
-        [_Counts(lane, Past()) for lane in lanes],
-        stack_of(initial, rates, dampings, descent.rule.beginning),
+    initial = stacked([lane.instruments.initial for lane in lanes])
+    rates = next(iter(initial.values())).new_tensor([lane.descent.rate(0) for lane in lanes])
+
+    def step(under_way: Lanes) -> Step:
+        own = rates[list(under_way)]
+        return replace(first.descent, rate=lambda number: own)
+
+    def sees(under_way: Lanes) -> Sees:
+        draws = [lanes[lane].draw for lane in under_way]
+        return seen(train.only(under_way).at, lambda number: torch.stack([draw(number) for draw in draws]))
+
+    def measured(now: Moments[Stack, Past]) -> list[int]:
+        return [place for place, lane in enumerate(now.lanes) if _is_measured(lanes[lane].instruments, now, place)]
+
+    begun = (
+        stack_of(chain, [lane.rounds for lane in lanes], initial),
+        Place(initial, first.descent.rule.beginning(initial)),
     )
-    for step in count():
-        measured = [place for place, each in enumerate(counts) if each.is_measured(step)]
-        lost = set[int]()
-        for places in _at_once(measured, lanes[0].instruments.probe):
-            for place, told, past in _rows(step, places, counts, stack):
-                yield counts[place].lane.index, told
-                counts[place] = replace(counts[place], past=past)
-                if isinstance(told, Diverged):
-                    lost.add(place)
-        going_on = [place for place, each in enumerate(counts) if place not in lost and step < each.lane.steps]
-        if not going_on:
-            return
-        if len(going_on) < len(counts):
-            counts, stack = [counts[place] for place in going_on], stack.only(going_on)
-            train = train.only(going_on)
-        if due := [place for place, each in enumerate(counts) if each.is_over(step)]:
-            stack = stack.linearised_anew(due)
-            for place in due:
-                counts[place] = _begun(counts[place], step)
-        batch = torch.stack([each.lane.draw(step) for each in counts])
-        stack = stack.stepped(chain, descent, problem.loss, train.at(batch))
+    steps, past = [lane.steps for lane in lanes], [Past() for _ in lanes]
+    for now in courses(begun, step, sees, steps=steps, rows_at=measured, past=past):
+        for places in _at_once(len(now.lanes), first.instruments.probe):
+            yield from _rows(now.only(places), lanes)
 
 
-def _begun(counts: _Counts, step: int) -> _Counts:
-    longest = max(counts.longest, step - counts.begun)
-    return replace(counts, linearisations=counts.linearisations + 1, begun=step, longest=longest)
+def _is_measured(instruments: Instruments, now: Moments[Stack, Past], place: int) -> bool:
+    if now.step in instruments.measured_steps:
+        return True
+    return now.trained.counts[place].linearisations <= instruments.measured_rounds and now.standing[place]
 
 
-def _at_once(measured: list[int], probe: FeatureProbe | None) -> Iterator[list[int]]:
-    """Yield the lanes that are measured, as many at once as keep their kernels small."""
+def _at_once(lanes: int, probe: FeatureProbe | None) -> Iterator[range]:
+    """Yield the places of lanes that are measured, as many at once as keep their kernels small."""
     kernel = None if probe is None else probe.first.kernel
-    most = max(1, len(measured) if kernel is None else _KERNEL_NUMBERS // kernel.numel())
-    yield from (measured[first : first + most] for first in range(0, len(measured), most))
+    most = max(1, lanes if kernel is None else _KERNEL_NUMBERS // kernel.numel())
+    yield from (range(start, min(start + most, lanes)) for start in range(0, lanes, most))
 
 
-def _rows(
-    step: int, places: list[int], counts: Sequence[_Counts], stack: Stack
-) -> Iterator[tuple[int, Row | Diverged, Past]]:
-    """Yield of some lanes the row, or that the lane has diverged, with the past that includes the row."""
-    stability = _stability([place for place in places if counts[place].lacks_stability(step)], counts, stack)
-    begins = any(counts[place].is_over(step) for place in places)
-    gauges, model, seen = _seen(places, counts, stack)
-    for place, reading in zip(places, gauges.read(model, seen.point, seen.path, begins=begins), strict=True):
-        lane, past = counts[place].lane, counts[place].past
+def _rows(now: Moments[Stack, Past], all_lanes: Sequence[Lane]) -> Iterator[tuple[int, Row | Diverged]]:
+    """Yield the row of each lane, or that it has diverged, and leave the past that includes the row."""
+    lanes = [all_lanes[lane] for lane in now.lanes]
+    stands = [_stand(now, place, lane) for place, lane in enumerate(lanes)]
+    pairs = enumerate(zip(lanes, stands, strict=True))
+    lacking = [
+        place for place, (lane, stand) in pairs if lane.instruments.lacks_stability(stand, now.past[now.lanes[place]])
+    ]
+    stability = _stability(now.only(lacking), [lanes[place] for place in lacking]) if lacking else []
+    known = dict(zip(lacking, stability, strict=True))
+    gauges, model = gauges_abreast([lane.instruments for lane in lanes]), _model(now, lanes)
+    readings = gauges.read(model, now.place.point, now.trained.path, begins=any(now.standing))
+    for place, (number, lane) in enumerate(zip(now.lanes, lanes, strict=True)):
         told: Row | Diverged
         try:
-            told, past = lane.instruments.told(counts[place].moment(step), past, reading, stability.get(place))
+            told, now.past[number] = lane.instruments.told(
+                stands[place], now.past[number], readings[place], known.get(place)
+            )
         except Diverged as divergence:
             told = divergence
-        yield place, told, past
+            now.ending.add(number)
+        yield number, told
 
 
-def _stability(lacking: list[int], counts: Sequence[_Counts], stack: Stack) -> dict[int, float]:
-    """Return the stability ratios of the present linearisations of some lanes."""
-    if not lacking:
-        return {}
-    gauges, model, _ = _seen(lacking, counts, stack)
-    return dict(zip(lacking, gauges.stability(model.anchor), strict=True))
+def _stand(now: Moments[Stack, Past], place: int, lane: Lane) -> Stand:
+    counted = now.trained.counts[place]
+    return Stand(
+        step=now.step,
+        linearisations=counted.linearisations,
+        begun=counted.begun,
+        longest=counted.longest,
+        method=lane.rounds.methods.at(max(0, now.step - 1 - counted.begun)),
+        converged=None,
+        begins=now.standing[place],
+        last=now.step == lane.steps,
+    )
 
 
-def _seen(places: list[int], counts: Sequence[_Counts], stack: Stack) -> tuple[Gauges, Linearised, Stack]:
-    """Return what reads some of the lanes, their linearisations, and where they are."""
-    lanes, seen = [counts[place].lane.instruments for place in places], stack.only(places)
-    return gauges_abreast(lanes), linearised(lanes[0].problem.network.forward, seen.anchor), seen
+def _stability(now: Moments[Stack, Past], lanes: Sequence[Lane]) -> list[float]:
+    """Return the stability ratios of the present linearisations."""
+    return gauges_abreast([lane.instruments for lane in lanes]).stability(now.trained.anchor)
+
+
+def _model(now: Moments[Stack, Past], lanes: Sequence[Lane]) -> Linearised:
+    return linearised(lanes[0].instruments.problem.network.forward, now.trained.anchor)
 
 
 def _of_several(model: Linearised) -> Chain:
