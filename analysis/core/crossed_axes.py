@@ -18,7 +18,12 @@ from analysis.core.intervals import INTERVAL, at_the_end, shared_steps
 from analysis.core.panels import panels, subject
 
 RATIO, DEPTH, DAMPING = "rows_ratio", "freeze_depth", "damping"
-RESPONSE, LOSS = "test_acc_lin", "train_loss_lin"
+ACCURACY, MOVED, LOSS = "test_acc_lin", "ntk_distance", "train_loss_lin"
+RESPONSES: Mapping[str, str] = {
+    ACCURACY: "test accuracy (linearised)",
+    MOVED: "tangent kernel's distance from initialisation",
+}
+CROSSED = (RATIO, DEPTH, DAMPING)
 _NAMES: Mapping[str, str] = {INTERVAL: "k", RATIO: "ratio", DEPTH: "freeze", DAMPING: "damping"}
 _OF_ROWS = ("rows_aug_arm", "rows_transform")
 _SUBJECT = ("data_name", "network", "inner_optimizer", "learning_rate", "loss", INTERVAL)
@@ -40,15 +45,16 @@ def crossings(trials: pd.DataFrame, rows: pd.DataFrame) -> Sequence[Drawing]:
     return [drawing for pair in found for drawing in pair if drawing is not None]
 
 
-def readings(trials: pd.DataFrame, rows: pd.DataFrame, response: str = RESPONSE) -> list[Reading]:
+def readings(trials: pd.DataFrame, rows: pd.DataFrame, response: str = ACCURACY) -> list[Reading]:
     """Return test accuracy as it is read: at the end of training, and at a training loss that most trials reach."""
-    found = [Reading(label=f"at the end, {trials['steps'].max()} steps", ends=at_the_end(trials, rows), response=response)]
+    told = {"response": response, "name": RESPONSES[response]}
+    found = [Reading(label=f"at the end, {trials['steps'].max()} steps", ends=at_the_end(trials, rows), **told)]
     shown = rows[rows["step"].isin([0, *shared_steps(rows)])]
     level = matched_level(shown, LOSS, _SHARE)
     if level is not None:
-        ends = matched_ends(trials, shown, LOSS, level, [response])
+        ends = matched_ends(trials, shown, LOSS, level, response)
         label = f"when the training loss falls to {level:g}{loss_unit(trials)}"
-        found.append(Reading(label=label, ends=ends, response=response, missing="loss not reached"))
+        found.append(Reading(label=label, ends=ends, missing="loss not reached", **told))
     return found
 
 

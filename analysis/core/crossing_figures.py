@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from analysis.core.crossings import INTERACTION, Corners, corners, crossed_cells, interactions
@@ -55,12 +56,14 @@ class Reading:
         label: What is read, and when.
         ends: One row a trial: `trial_id`, `seed`, `outcome`, both axes and the response.
         response: Its column.
+        name: Name and unit of the response.
         missing: What a cell without a value means.
     """
 
     label: str
     ends: pd.DataFrame
     response: str
+    name: str
     missing: str = "missing"
 
     def of(self, panel: Panel) -> pd.DataFrame:
@@ -75,10 +78,12 @@ def draw_crossing(
     figure, grid, shown = _page(panels, len(readings), "diagram", title, readings)
     numbers = []
     for column, reading in enumerate(readings):
-        cells = [crossed_cells(reading.of(panel), (axes[0].column, axes[1].column), reading.response) for panel in shown]
+        cells = [
+            crossed_cells(reading.of(panel), (axes[0].column, axes[1].column), reading.response) for panel in shown
+        ]
         colours = common_range(cells)
         for place, panel, table in zip(grid[:, column], shown, cells, strict=True):
-            mesh = _draw_cells(place, table, axes, ScalarMappable(colours))
+            mesh = _draw_cells(place, table, axes, colours)
             place.set_title("\n".join(filter(None, (panel.title, reading.label))))
             numbers.append(table.assign(reading=reading.label, **panel.setting))
         figure.colorbar(mesh, ax=grid[:, column], aspect=30, pad=0.01)
@@ -127,20 +132,20 @@ def _page(
 
 
 def _draw_cells(
-    axes: Axes, cells: pd.DataFrame, crossed: tuple[CrossedAxis, CrossedAxis], colours: ScalarMappable
+    axes: Axes, cells: pd.DataFrame, crossed: tuple[CrossedAxis, CrossedAxis], colours: Normalize
 ) -> ScalarMappable:
     """Draw cells at equal distances, whatever the values: an axis may begin at 0."""
     across, up = crossed
     placed = cells.assign(**{axis.column: _places(cells[axis.column]) for axis in crossed})
     levels = {axis.column: np.sort(cells[axis.column].unique()) for axis in crossed}
     names = {2.0**place: up.text(value) for place, value in enumerate(levels[up.column])}
-    mesh = draw_phase_diagram(axes, placed, across.column, up.column, shown=colours.norm, labels=names)
+    mesh = draw_phase_diagram(axes, placed, across.column, up.column, shown=colours, labels=names)
     axes.set_xticks(2.0 ** np.arange(len(levels[across.column])), [across.text(each) for each in levels[across.column]])
     axes.minorticks_off()
     axes.set(xlabel=across.label, ylabel=up.label)
     coloured = placed[(placed["seeds"] > 0) & (placed["diverged"] < placed["seeds"])]
     for _, cell in coloured.iterrows() if len(placed) <= _MOST_NUMBERS else ():
-        shade = "black" if colours.norm(cell["mean"]) > _PALE else "white"
+        shade = "black" if float(colours(float(cell["mean"]))) > _PALE else "white"
         where = (cell[across.column], cell[up.column])
         axes.annotate(f"{cell['mean']:.3f}", where, color=shade, ha="center", va="center", fontsize=6.5)
     return mesh
@@ -159,7 +164,7 @@ def _draw_curves(
         label = f"{other.name} {other.text(value)}"
         draw_interval_band(axes, placed, "place", colour=colour, label=label, linestyle=line)
     axes.set_xticks(range(len(values)), [across.text(value) for value in values])
-    axes.set(xlabel=across.label, ylabel=reading.response.replace("_", " "))
+    axes.set(xlabel=across.label, ylabel=reading.name)
     axes.legend(fontsize=7)
 
 
@@ -170,7 +175,14 @@ def _draw_forest(axes: Axes, table: pd.DataFrame, crossed: tuple[CrossedAxis, Cr
     for height, (_, row) in zip(heights, table.iterrows(), strict=True):
         colour = COLOURS[1] if row["effect"] == INTERACTION else "black"
         axes.errorbar(
-            row["mean"], height, xerr=row["half_width"], color=colour, marker="o", markersize=4, capsize=3, linewidth=1.4
+            row["mean"],
+            height,
+            xerr=row["half_width"],
+            color=colour,
+            marker="o",
+            markersize=4,
+            capsize=3,
+            linewidth=1.4,
         )
     axes.axvline(0, color="#888888", linewidth=0.8, linestyle=":")
     axes.set_yticks(heights, names, fontsize=7)
@@ -188,16 +200,14 @@ def _effect_name(row: pd.Series, crossed: tuple[CrossedAxis, CrossedAxis], at: C
 
 def _told(crossed: tuple[CrossedAxis, CrossedAxis], at: Corners) -> dict[str, float]:
     """Return the ends of both axes as columns."""
-    ends = zip(crossed, at, strict=True)
-    return {f"{axis.column}_{end}": value for axis, span in ends for end, value in zip(("low", "high"), span, strict=True)}
+    ends = ("low", "high")
+    return {
+        f"{axis.column}_{end}": value
+        for axis, span in zip(crossed, at, strict=True)
+        for end, value in zip(ends, span, strict=True)
+    }
 
 
 def _places(values: pd.Series) -> np.ndarray:
     """Return powers of two in the order of the values, which are equally far apart on a logarithmic axis."""
     return 2.0 ** np.searchsorted(np.sort(values.unique()), values)
-
-
-def by_panel(panels: Panels, reading: Reading) -> Iterator[tuple[Panel, pd.DataFrame]]:
-    """Yield the panels that there is room for, each with its trials."""
-    for panel in spread(panels.shown, MOST_PANELS):
-        yield panel, reading.of(panel)

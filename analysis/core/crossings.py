@@ -43,8 +43,8 @@ def everywhere(
         still: Which trials the knob does not touch.
         column: The knob.
     """
-    values = np.sort(trials.loc[~still, column].unique()) if column in trials else ()
-    if not still.any() or not len(values):
+    values = np.sort(trials.loc[~still, column].unique()).tolist() if column in trials else []
+    if not still.any() or not values:
         return trials, rows
     copied = rows["trial_id"].isin(trials.loc[still, "trial_id"])
     tables: tuple[list[pd.DataFrame], list[pd.DataFrame]] = ([trials[~still]], [rows[~copied]])
@@ -62,9 +62,9 @@ def matched_level(rows: pd.DataFrame, loss: str, share: float) -> float | None:
     return min(reached, default=None)
 
 
-def matched_ends(trials: pd.DataFrame, rows: pd.DataFrame, loss: str, level: float, measured: list[str]) -> pd.DataFrame:
-    """Return each trial with what it measured when its loss first fell to a level; nothing where it never did."""
-    return trials.merge(at_matched_loss(rows, [level], loss, measured), on="trial_id", how="left")
+def matched_ends(trials: pd.DataFrame, rows: pd.DataFrame, loss: str, level: float, response: str) -> pd.DataFrame:
+    """Return each trial with its `step` and response when its loss first fell to a level; none where it never did."""
+    return trials.merge(at_matched_loss(rows, [level], loss, [response]), on="trial_id", how="left")
 
 
 def crossed_cells(ends: pd.DataFrame, pair: Pair, response: str) -> pd.DataFrame:
@@ -81,7 +81,9 @@ def crossed_cells(ends: pd.DataFrame, pair: Pair, response: str) -> pd.DataFrame
     cells = values.agg(["mean", "min", "max", "count"])
     cells.columns = pd.Index(["mean", "smallest", "largest", "seeds"])
     diverged = (ends["outcome"] == "diverged").groupby([ends[second], ends[first]]).sum()
-    every = pd.MultiIndex.from_product([np.sort(ends[name].unique()) for name in (second, first)], names=[second, first])
+    every = pd.MultiIndex.from_product(
+        [np.sort(ends[name].unique()) for name in (second, first)], names=[second, first]
+    )
     table = cells.assign(diverged=diverged).reindex(every).reset_index()
     return table.fillna({"seeds": 0, "diverged": 0}).astype({"diverged": int})
 
