@@ -2,7 +2,7 @@
 
 import sys
 
-from raysweep.service.results_command import main
+from raysweep.service.commands.results_command import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.freeze_depth import draw
-from raysweep.service.command import main
+from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
 from trials.freeze_depth.birds.networks import shared_pretraining
 from trials.freeze_depth.recipe import MEASUREMENTS, run

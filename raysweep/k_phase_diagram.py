@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.k_phase_diagram import draw
-from raysweep.service.command import main
+from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
 from trials.k_phase_diagram import MEASUREMENTS, TOGETHER, run
 

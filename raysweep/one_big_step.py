@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.one_big_step import draw
-from raysweep.service.command import main
+from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
 from trials.one_big_step import MEASUREMENTS, run
 

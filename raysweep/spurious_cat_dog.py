@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.spurious_cat_dog import draw
-from raysweep.service.command import main
+from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
 from trials.spurious_cat_dog.recipe import MEASUREMENTS, run, shared_work
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 from analysis.store.results import Results
 from raysweep.service import provenance
+from raysweep.service.driver.plan import Plan, planned, resumed
+from raysweep.service.driver.serial import Executor, SerialExecutor
+from raysweep.service.driver.supply import ListedTrials
+from raysweep.service.driver.upkeep import Upkeep
 from raysweep.service.messages import TrialReport, work_of
-from raysweep.service.plan import Plan, planned, resumed
-from raysweep.service.serial import Executor, SerialExecutor
 from raysweep.service.study import Resources, Study
-from raysweep.service.supply import ListedTrials
-from raysweep.service.upkeep import Upkeep
 from tests.hikes import HIKE, HikeKnobs
 from tests.recipes import WALK, WalkKnobs
 
@@ -56,7 +56,7 @@ def _said(reports: Sequence[TrialReport], running: int) -> None:
 
 def main() -> int:
     """Run a sweep on the cluster of RAY_ADDRESS; return 1 if trials are missing in the end."""
-    from raysweep.service.tune import TuneExecutor
+    from raysweep.service.driver.tune import TuneExecutor
 
     parser = argparse.ArgumentParser()
     parser.add_argument("root")

@@ -12,13 +12,13 @@ from typing import Any
 import raysweep
 from analysis.store.results import Results
 from raysweep.service import provenance
-from raysweep.service.configuration import read_settings
-from raysweep.service.groups import Group, Told, grouped, told_together
+from raysweep.service.commands.configuration import read_settings
+from raysweep.service.driver.plan import planned
+from raysweep.service.driver.serial import SerialExecutor
+from raysweep.service.driver.supply import ListedTrials
 from raysweep.service.messages import PlannedTrial, Work, work_of
-from raysweep.service.plan import planned
-from raysweep.service.serial import SerialExecutor
 from raysweep.service.study import Study
-from raysweep.service.supply import ListedTrials
+from raysweep.service.worker.groups import Group, Told, grouped, told_together
 from trials.core.context import TrialContext
 from trials.core.data.arrays import load_arrays
 from trials.core.rows import Diverged, checked

@@ -28,26 +28,27 @@ from trials.core.networks.mlp import mlp
 from trials.core.networks.network import Network, refuse_batch_normalisation
 from trials.core.networks.precision import HALF, PRECISIONS, in_precision, products_in
 from trials.core.networks.resnet import resnet18
-from trials.core.optimisers.rules import REACHES, RULES
 from trials.core.parameters import moved_to
 from trials.core.probes.feature_measurements import FEATURE_MEASUREMENTS
 from trials.core.probes.features import feature_probe
+from trials.core.rounds.calendar import Calendar, unified_lengths
 from trials.core.rounds.choice import METHODS, chosen_methods, refuse_method
 from trials.core.rounds.function_space import refuse_large_kernel
+from trials.core.rounds.in_rounds import Rounds, in_rounds
 from trials.core.rounds.measurements import ROUND_MEASUREMENTS
 from trials.core.rounds.measuring import Instruments, Past
-from trials.core.rounds.round import Problem, formed
+from trials.core.rounds.round import Problem
 from trials.core.rounds.together import Lane, trained_together
-from trials.core.rounds.training import Calendar, Rounds, in_rounds, unified_lengths
 from trials.core.rows import Diverged, Row
 from trials.core.schedule import logarithmic_steps
 from trials.core.streams import generator
 from trials.core.together import Together
-from trials.core.training.batches import epochs, seen
+from trials.core.training.batches import epochs, formed, seen
 from trials.core.training.course import course
 from trials.core.training.descent import Descent
 from trials.core.training.parts import behind, passed
 from trials.core.training.places import Place
+from trials.core.training.rules import REACHES, RULES
 
 if TYPE_CHECKING:
     from trials.core.context import TrialContext
@@ -156,7 +157,7 @@ def _rows(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[Row]:
     lane = _lane(knobs, context)
     instruments, descent = lane.instruments, lane.descent
     begun = in_rounds(lane.rounds, Place(instruments.initial, descent.rule.beginning(instruments.initial)))
-    sees = seen(formed(instruments.problem.train), lane.draw)
+    sees = seen(formed(instruments.problem.rows), lane.draw)
     for now in course(
         begun, descent, sees, steps=knobs.steps, rows_at=instruments.is_measured, context=context, past=Past()
     ):
@@ -211,12 +212,13 @@ def _lane(knobs: KPhaseKnobs, context: TrialContext) -> Lane:
         tolerance=knobs.round_tolerance,
         check_every=max(1, len(rows) // knobs.batch_size),
     )
-    methods = chosen_methods(knobs.round_method, problem, knobs.batch_size, knobs.inner_optimizer)
+    descent = Descent(rule=rule, rate=lambda step: knobs.learning_rate, weight_decay=knobs.weight_decay)
+    methods = chosen_methods(knobs.round_method, problem, knobs.batch_size, descent)
     forgotten = rule.beginning if knobs.reset_optimizer_on_relinearisation else None
     return Lane(
         instruments=instruments,
         rounds=Rounds(problem=problem, calendar=calendar, methods=methods, damping=knobs.damping, forgotten=forgotten),
-        descent=Descent(rule=rule, rate=lambda step: knobs.learning_rate, weight_decay=knobs.weight_decay),
+        descent=descent,
         steps=knobs.steps,
         draw=epochs(knobs.seed, len(rows), knobs.batch_size, context.device),
     )

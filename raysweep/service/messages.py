@@ -20,6 +20,9 @@ from trials.core.together import Together
 STOPPED = "stopped"
 """Outcome of a trial that a search ended before its last step."""
 
+TIME = "step"
+"""The column by whose values the rules of early stopping compare trials."""
+
 
 def stopped_id(trial_id: str) -> str:
     """Return the identity under which a trial is stored that was stopped early.
@@ -107,3 +110,7 @@ def work_of(
         resources=resources,
         together=study.together,
     )
+
+
+class LeavingNodeError(Exception):
+    """Raised by an actor that is handed work while its node is being drained."""

@@ -28,7 +28,6 @@ from trials.core.networks.chain import Chain
 from trials.core.networks.cnn import cnn_large, cnn_small
 from trials.core.networks.mlp import mlp
 from trials.core.networks.network import Network
-from trials.core.optimisers.sgd import sgd_step
 from trials.core.parameters import Parameters, difference, moved_to
 from trials.core.streams import generator
 
@@ -75,7 +74,7 @@ def _step(network: Network, shape: tuple[int, ...], batch: int) -> Callable[[], 
     labels = torch.randint(10, (batch,), generator=generator(0, "labels")).to(DEVICE)
 
     def step() -> Parameters:
-        return sgd_step(
+        return moved(
             point, linearised_gradient(chain, anchor, difference(point, anchor), inputs, labels, cross_entropy), 0.1
         )
 

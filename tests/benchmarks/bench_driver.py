@@ -20,12 +20,12 @@ from pathlib import Path
 
 from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY
-from raysweep.service.configuration import read_settings
+from raysweep.service.commands.configuration import read_settings
+from raysweep.service.driver.plan import planned
+from raysweep.service.driver.supply import ListedTrials
+from raysweep.service.driver.tune import TuneExecutor, connected
 from raysweep.service.messages import PlannedTrial
-from raysweep.service.plan import planned
 from raysweep.service.study import Resources
-from raysweep.service.supply import ListedTrials
-from raysweep.service.tune import TuneExecutor, connected
 from tests import recipes
 from tests.recipes import WALK, walks
 from tests.studies import work_at

@@ -13,9 +13,9 @@ from pathlib import Path
 import ray
 from ray import tune
 
+from raysweep.service.driver.supply import ListedTrials
+from raysweep.service.driver.tune import TuneExecutor, connected
 from raysweep.service.messages import PlannedTrial
-from raysweep.service.supply import ListedTrials
-from raysweep.service.tune import TuneExecutor, connected
 from tests.recipes import WALK, walk, walks
 from tests.studies import work_at
 from trials.core.context import TrialContext

@@ -30,10 +30,9 @@ from trials.core.losses.classification import cross_entropy
 from trials.core.networks.cnn import cnn_large, cnn_small
 from trials.core.networks.mlp import mlp
 from trials.core.networks.network import Network
-from trials.core.optimisers.sgd import sgd_step
 from trials.core.parameters import Parameters
 from trials.core.rounds.choice import METHODS
-from trials.core.rounds.round import Place, Problem
+from trials.core.rounds.round import Problem
 from trials.core.streams import batch_indices, generator
 
 REPEATS = 15
@@ -85,7 +84,7 @@ def _arms(
     by_dual_numbers = linearised(lambda parameters, inputs: network.forward(parameters, inputs), anchor)
 
     def step(point: Parameters, gradient: Callable[[Parameters], Parameters]) -> Parameters:
-        return sgd_step(point, gradient(point), LEARNING_RATE)
+        return moved(point, gradient(point), LEARNING_RATE)
 
     def direct(linear: object) -> Callable[[Parameters], Parameters]:
         return lambda point: linear.gradient(point, train.inputs[batch], labels[batch], cross_entropy)  # type: ignore[attr-defined]

@@ -32,7 +32,7 @@ from analysis.store.errors import StoreWarning
 from analysis.store.results import Results
 from analysis.store.s3 import S3Storage, _new_client
 from analysis.store.schema import Column, StudySchema
-from raysweep.service.upkeep import ENOUGH_PACKS
+from raysweep.service.driver.upkeep import ENOUGH_PACKS
 from tests.conftest import KEYS, Server, moto_server, rclone_server
 
 STUDY = "bench"

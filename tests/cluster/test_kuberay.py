@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from cluster.nodes import NODE_TYPES
-from raysweep.service.node_types import DECLARED
+from raysweep.service.driver.node_types import DECLARED
 from tests.cluster.kuberay_fields import RESOURCES
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.store.results import Results
+from raysweep.service.driver.serial import Executor
+from raysweep.service.driver.supply import ListedTrials
 from raysweep.service.messages import PlannedTrial, TrialReport
-from raysweep.service.serial import Executor
 from raysweep.service.study import Study
-from raysweep.service.supply import ListedTrials
 from tests.recipes import WALK, WalkKnobs
 from tests.studies import work_at
 

@@ -11,10 +11,10 @@ import pytest
 
 from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY
+from raysweep.service.driver.serial import SerialExecutor
+from raysweep.service.driver.supply import ListedTrials
+from raysweep.service.driver.tune import TuneExecutor, connected
 from raysweep.service.errors import ClusterError
-from raysweep.service.serial import SerialExecutor
-from raysweep.service.supply import ListedTrials
-from raysweep.service.tune import TuneExecutor, connected
 from tests.raysweep.executions import planned, run, tables
 from tests.recipes import WALK, walking_together, walks
 from tests.studies import smallest_sweep, work_at

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from analysis.store.results import Results
-from raysweep.service.memory import PRETENDED
+from raysweep.service.worker.memory import PRETENDED
 from tests import recipes
 from tests.clusters import Head, free_ports, head_node
 from tests.recipes import WALK

@@ -8,10 +8,10 @@ import pytest
 
 from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY
-from raysweep.service.budget import Budget, Budgeted
-from raysweep.service.command import main
+from raysweep.service.commands.study_command import main
+from raysweep.service.driver.budget import Budget, Budgeted
+from raysweep.service.driver.supply import ListedTrials
 from raysweep.service.messages import PlannedTrial, TrialReport
-from raysweep.service.supply import ListedTrials
 from tests.recipes import WALK, walks
 
 SERIAL = ("executor=serial", "space=smoke")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from raysweep.service import capacity
+from raysweep.service.driver import capacity
 
 ALONE = {"node_type_mapping": {"a1": "node_a1"}}
 SCALED = {"node_type_mapping": {"a1": "head", "b2": "gpu"}}

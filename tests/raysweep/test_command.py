@@ -17,7 +17,7 @@ import pytest
 
 from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY
-from raysweep.service.command import main
+from raysweep.service.commands.study_command import main
 from trials.core.context import TrialContext
 from trials.core.rows import Row
 from trials.k_phase_diagram import KPhaseKnobs

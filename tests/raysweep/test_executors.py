@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from analysis.store.results import Results
-from raysweep.service import execution
+from raysweep.service.driver.recovery import stored_reports
+from raysweep.service.driver.serial import SerialExecutor
+from raysweep.service.driver.supply import ListedTrials
+from raysweep.service.driver.tune import TuneExecutor
 from raysweep.service.errors import ClusterError
-from raysweep.service.execution import Worker
 from raysweep.service.messages import PlannedTrial
-from raysweep.service.recovery import stored_reports
-from raysweep.service.serial import SerialExecutor
 from raysweep.service.study import Study
-from raysweep.service.supply import ListedTrials
-from raysweep.service.tune import TuneExecutor
+from raysweep.service.worker import execution
+from raysweep.service.worker.execution import Worker
 from tests.clusters import free_ports, head_node
 from tests.raysweep.executions import planned, run
 from tests.recipes import WALK, WalkKnobs, walk_many, walking_together, walks

@@ -9,8 +9,8 @@ import pytest
 
 from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY
-from raysweep.service import command
-from raysweep.service.results_command import main
+from raysweep.service.commands import study_command as command
+from raysweep.service.commands.results_command import main
 
 SMALL_SEARCH = (
     "space=search",

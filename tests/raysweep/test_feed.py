@@ -11,12 +11,12 @@ from ray.tune.search import Searcher
 
 from analysis.store.errors import StoreError
 from analysis.store.results import Results
-from raysweep.service.execution import FinishedTrial, Worker
-from raysweep.service.feed import PackFeed
-from raysweep.service.losses import NODE_LOST
+from raysweep.service.driver.feed import PackFeed
+from raysweep.service.driver.losses import NODE_LOST
+from raysweep.service.driver.packs import PackQueue
+from raysweep.service.driver.supply import ListedTrials
 from raysweep.service.messages import STOPPED, PlannedTrial, TrialReport, stopped_id
-from raysweep.service.packs import PackQueue
-from raysweep.service.supply import ListedTrials
+from raysweep.service.worker.execution import FinishedTrial, Worker
 from tests.recipes import WALK, walks
 from tests.studies import work_at
 

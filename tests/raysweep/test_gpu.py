@@ -11,11 +11,11 @@ import torch
 
 from analysis.store.results import Results
 from cluster.cards import memory_cap
-from raysweep.service.execution import Worker
-from raysweep.service.memory import GIB, gpu_memory_gib
 from raysweep.service.messages import PlannedTrial
-from raysweep.service.shares import CudaGauge
 from raysweep.service.study import Resources
+from raysweep.service.worker.execution import Worker
+from raysweep.service.worker.memory import GIB, gpu_memory_gib
+from raysweep.service.worker.shares import CudaGauge
 from tests.recipes import WALK, WalkKnobs, walks
 from tests.studies import work_at
 from trials.core.context import TrialContext

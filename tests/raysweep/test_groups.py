@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from analysis.store.results import Results
-from raysweep.service.execution import Worker
-from raysweep.service.groups import grouped
+from raysweep.service.driver.packs import resuming
 from raysweep.service.messages import PlannedTrial, TrialReport
-from raysweep.service.packs import resuming
 from raysweep.service.study import Study
-from raysweep.service.survival import StoredCheckpoints
+from raysweep.service.worker.execution import Worker
+from raysweep.service.worker.groups import grouped
+from raysweep.service.worker.survival import StoredCheckpoints
 from tests.recipes import SECONDS, WALK, WalkKnobs, walk_many, walking_together, walks
 from tests.studies import assert_group_tells_as_alone, work_at
 from trials.core.context import TrialContext

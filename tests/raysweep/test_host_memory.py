@@ -11,7 +11,7 @@ import pytest
 FAULTS = """
 import resource, sys
 import torch
-from raysweep.service.host_memory import keep_freed_memory
+from raysweep.service.worker.host_memory import keep_freed_memory
 
 if sys.argv[1] == "kept":
     keep_freed_memory()

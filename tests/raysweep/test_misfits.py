@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from raysweep.freeze_depth import STUDY
 from raysweep.gauss_newton_damping import STUDY as DAMPING
-from raysweep.service.command import main
+from raysweep.service.commands.study_command import main
 from trials.freeze_depth.networks.backbones import Sizes, built
 
 UNSUITED = ["space=smoke", "pretrain.task=none", "executor=serial"]

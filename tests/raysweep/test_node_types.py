@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from raysweep.service.capacity import refuse_what_no_type_gives
+from raysweep.service.driver.capacity import refuse_what_no_type_gives
+from raysweep.service.driver.node_types import configuration_file, types_in
 from raysweep.service.errors import ClusterError
-from raysweep.service.node_types import configuration_file, types_in
 from raysweep.service.study import Resources
 
 CLUSTER = Path(__file__).resolve().parents[2] / "cluster"

@@ -1,9 +1,9 @@
 import pytest
 
-from raysweep.service.losses import DIED, NODE_LOST, OUT_OF_MEMORY, PREEMPTED, LeavingNodeError, Loss, loss_of
-from raysweep.service.messages import PlannedTrial, TrialReport
-from raysweep.service.packs import LESSONS, MOST_TRIALS, TARGET_SECONDS, Pack, PackQueue
-from raysweep.service.supply import ListedTrials
+from raysweep.service.driver.losses import DIED, NODE_LOST, OUT_OF_MEMORY, PREEMPTED, Loss, loss_of
+from raysweep.service.driver.packs import LESSONS, MOST_TRIALS, TARGET_SECONDS, Pack, PackQueue
+from raysweep.service.driver.supply import ListedTrials
+from raysweep.service.messages import LeavingNodeError, PlannedTrial, TrialReport
 from trials.k_phase_diagram import TOGETHER, KPhaseKnobs
 
 

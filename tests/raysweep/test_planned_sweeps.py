@@ -8,7 +8,7 @@ import pytest
 
 from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY
-from raysweep.service.command import main
+from raysweep.service.commands.study_command import main
 
 SMALL = ("steps=20", "width=8", "depth=1", "batch_size=16", "data.train_size=64", "data.test_size=64")
 QUICK = ("executor=serial", *SMALL)

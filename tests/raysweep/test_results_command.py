@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import raysweep
-from raysweep.service.results_command import main
+from raysweep.service.commands.results_command import main
 from tests.analysis.samples import SCHEMA, STUDY, rows, trial
 
 
@@ -143,7 +143,7 @@ def test_what_a_command_does_not_need_is_not_imported(
     root: str, arguments: tuple[str, ...], unneeded: tuple[str, ...]
 ) -> None:
     program = (
-        "import json, sys; from raysweep.service.results_command import main; main(sys.argv[1:]); "
+        "import json, sys; from raysweep.service.commands.results_command import main; main(sys.argv[1:]); "
         "print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
     )
     command = [sys.executable, "-c", program, "--results", root, *arguments]

@@ -13,19 +13,19 @@ import torch
 
 from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY as K_PHASE
-from raysweep.service import shares
-from raysweep.service.configuration import read_settings
+from raysweep.service.commands.configuration import read_settings
+from raysweep.service.driver.serial import SerialExecutor
+from raysweep.service.driver.supply import AHEAD, AskedTrials, ListedTrials
+from raysweep.service.driver.tune import connected  # before anything of Ray's that reads its environment
 from raysweep.service.errors import ClusterError
-from raysweep.service.execution import Worker
-from raysweep.service.memory import failure, is_out_of_memory
 from raysweep.service.messages import PlannedTrial
-from raysweep.service.serial import SerialExecutor
-from raysweep.service.shares import Measured, described, measured, resources_of, shapes
 from raysweep.service.study import Resources, Study
-from raysweep.service.supply import AHEAD, AskedTrials, ListedTrials
-from raysweep.service.tune import connected  # before anything of Ray's that reads its environment
+from raysweep.service.worker import shares
+from raysweep.service.worker.execution import Worker
+from raysweep.service.worker.memory import failure, is_out_of_memory
+from raysweep.service.worker.shares import Measured, described, measured, resources_of, shapes
 
-from raysweep.service.measuring import resolved_resources  # isort: skip
+from raysweep.service.driver.measuring import resolved_resources  # isort: skip
 from tests.recipes import WALK, HostGauge, WalkKnobs, walk, walking_together, walks
 from tests.studies import work_at
 from trials.core.context import TrialContext

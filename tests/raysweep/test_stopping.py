@@ -9,12 +9,12 @@ import pytest
 
 from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY
-from raysweep.service.command import main
-from raysweep.service.configuration import read_settings
+from raysweep.service.commands.configuration import read_settings
+from raysweep.service.commands.study_command import main
+from raysweep.service.driver.stopping import scheduler_of
 from raysweep.service.errors import UsageError
-from raysweep.service.execution import FinishedTrial, Worker
 from raysweep.service.messages import STOPPED, PlannedTrial, stopped_id
-from raysweep.service.stopping import scheduler_of
+from raysweep.service.worker.execution import FinishedTrial, Worker
 from search_spaces.core.stopping import Stopping
 from tests.recipes import WALK, walks
 from tests.studies import work_at

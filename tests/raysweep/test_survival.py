@@ -13,12 +13,12 @@ import pytest
 from analysis.store.checkpoints import Checkpoint
 from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY as TRAINED_TOGETHER
-from raysweep.service import survival
-from raysweep.service.command import main
-from raysweep.service.execution import Worker
+from raysweep.service.commands.study_command import main
+from raysweep.service.driver.packs import resuming
 from raysweep.service.messages import PlannedTrial
-from raysweep.service.packs import resuming
-from raysweep.service.stages import StoredStages
+from raysweep.service.worker import survival
+from raysweep.service.worker.execution import Worker
+from raysweep.service.worker.stages import StoredStages
 from tests.studies import run_serially, smallest_sweep, work_at
 from trials.core.context import TrialContext
 from trials.core.data.examples import DataKnobs

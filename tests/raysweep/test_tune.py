@@ -13,12 +13,12 @@ from ray.tune.experiment import Trial
 
 from analysis.store.errors import StoreError
 from analysis.store.results import Results
-from raysweep.service import tune
+from raysweep.service.driver import tune
+from raysweep.service.driver.supply import ListedTrials
+from raysweep.service.driver.tune import TuneExecutor, connected
 from raysweep.service.errors import ClusterError
 from raysweep.service.messages import PlannedTrial, TrialReport
 from raysweep.service.study import Resources
-from raysweep.service.supply import ListedTrials
-from raysweep.service.tune import TuneExecutor, connected
 from tests.conftest import Place
 from tests.fault_proxy import fault_proxy
 from tests.recipes import WALK, walks

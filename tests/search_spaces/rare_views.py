@@ -11,7 +11,7 @@ import numpy as np
 
 from analysis.store.results import Results
 from raysweep.multi_view import STUDY
-from raysweep.service.configuration import read_settings
+from raysweep.service.commands.configuration import read_settings
 from search_spaces.core.boundary import BoundaryPlanner
 from trials.core.context import TrialContext
 from trials.multi_view import MultiViewKnobs, run_many

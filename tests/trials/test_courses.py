@@ -15,11 +15,11 @@ from tests.trials.conftest import small_arrays
 from trials.core.augmentation.fixed_set import FixedSetKnobs
 from trials.core.context import TrialContext
 from trials.core.data.examples import DataKnobs
-from trials.core.optimisers.rules import RULES
 from trials.core.rows import checked
 from trials.core.training.batches import Batch
 from trials.core.training.descent import Descent
 from trials.core.training.places import Place
+from trials.core.training.rules import RULES
 from trials.core.training.slopes import Told
 from trials.core.training.together import Lanes, Moments, courses
 from trials.k_phase_diagram import MEASUREMENTS, TOGETHER, KPhaseKnobs, run, run_many

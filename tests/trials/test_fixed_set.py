@@ -17,9 +17,9 @@ from trials.core.context import TrialContext
 from trials.core.data.arrays import Arrays
 from trials.core.data.examples import DataKnobs, Examples, TrainingSet
 from trials.core.rounds.choice import METHODS
-from trials.core.rounds.round import formed as form_of
-from trials.core.rounds.training import in_rounds
+from trials.core.rounds.in_rounds import in_rounds
 from trials.core.training.batches import epochs, seen
+from trials.core.training.batches import formed as form_of
 from trials.core.training.course import course
 from trials.core.training.places import Place
 from trials.k_phase_diagram import KPhaseKnobs, _lane, run, run_many, together_key

@@ -14,13 +14,13 @@ from trials.core.layer_groups.forward import of_groups
 from trials.core.layer_groups.freezing import freeze
 from trials.core.layer_groups.groups import LayerGroups
 from trials.core.layer_groups.residual import residual_groups
-from trials.core.layer_groups.schedules import SCHEDULES, constant, cosine
 from trials.core.layer_groups.training import descent, fitted, measured, seen_fit
 from trials.core.losses.classification import cross_entropy, label_smoothed
 from trials.core.losses.loss import Loss
 from trials.core.streams import batch_indices, batches_an_epoch, drawn_from
 from trials.core.training.batches import Batch
 from trials.core.training.descent import Descent
+from trials.core.training.schedules import SCHEDULES, constant, cosine
 
 
 def _network(seed: int = 0, width: int = 4, blocks: int = 1, classes: int = 2) -> LayerGroups:

@@ -18,9 +18,9 @@ from trials.core.networks.fixed_layers import Flatten, Relu
 from trials.core.networks.layers import Linear
 from trials.core.networks.mlp import mlp
 from trials.core.networks.precision import HALF, in_precision
-from trials.core.optimisers.sgd import sgd_step
 from trials.core.parameters import difference, moved_to
 from trials.core.streams import generator
+from trials.core.training.places import moved
 
 CPU = torch.device("cpu")
 SHAPE, CLASSES, SAMPLES = (1, 4, 4), 3, 12
@@ -165,7 +165,7 @@ def test_full_batch_descent_on_squared_error_follows_the_kernels_eigenvectors():
 
     model, point = linearised(network.forward, anchor), anchor
     for _ in range(steps):
-        point = sgd_step(point, gradient_of(model, point, inputs, labels, mean_squared_error), learning_rate)
+        point = moved(point, gradient_of(model, point, inputs, labels, mean_squared_error), learning_rate)
 
     decay = (1 - learning_rate * values / SAMPLES) ** steps
     initial = (network.forward(anchor, inputs) - targets).flatten()
@@ -250,6 +250,6 @@ def test_a_step_never_waits_for_a_tensors_value(name, loss):
         batch = torch.empty(8, dtype=torch.int64)
         model, point = linearised(network.forward, anchor), anchor
         for _ in range(2):
-            point = sgd_step(point, gradient_of(model, point, images[batch], labels[batch], loss), 0.1)
+            point = moved(point, gradient_of(model, point, images[batch], labels[batch], loss), 0.1)
         with pytest.raises(DataDependentOutputException):
             float(point["readout.bias"][0])

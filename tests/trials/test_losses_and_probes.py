@@ -9,11 +9,11 @@ import torch
 
 from trials.core.data.examples import Examples
 from trials.core.losses.classification import LOSSES, accuracy, cross_entropy, mean_squared_error
-from trials.core.optimisers.sgd import sgd_step
 from trials.core.probes import fit as fit_probe
 from trials.core.probes.fit import fit
 from trials.core.probes.movement import relative_distance
 from trials.core.schedule import logarithmic_steps
+from trials.core.training.places import moved
 
 OUTPUTS = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
 LABELS = torch.tensor([0, 0])
@@ -64,7 +64,7 @@ def test_relative_distance_spans_all_parameters():
 
 def test_a_step_of_gradient_descent_leaves_its_arguments_alone():
     parameters, gradient = {"a": torch.tensor([1.0])}, {"a": torch.tensor([2.0])}
-    assert sgd_step(parameters, gradient, 0.5)["a"].tolist() == [0.0]
+    assert moved(parameters, gradient, 0.5)["a"].tolist() == [0.0]
     assert parameters["a"].tolist() == [1.0]
 
 

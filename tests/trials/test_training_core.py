@@ -28,20 +28,21 @@ from trials.core.layer_groups.training import descent
 from trials.core.losses.classification import LOSSES, cross_entropy
 from trials.core.losses.loss import Loss
 from trials.core.networks.mlp import mlp
-from trials.core.optimisers.rules import RULES
 from trials.core.parameters import moved_to
+from trials.core.rounds.calendar import Calendar
 from trials.core.rounds.choice import METHODS, chosen_methods
-from trials.core.rounds.round import Problem, formed
-from trials.core.rounds.training import Calendar, Rounds, in_rounds, renewed_every
+from trials.core.rounds.in_rounds import Rounds, in_rounds, renewed_every
+from trials.core.rounds.round import Problem
 from trials.core.rows import checked
 from trials.core.streams import drawn_from, generator
-from trials.core.training.batches import Batch, balanced, epochs, everything, listed, poisson, seen, weighted
+from trials.core.training.batches import Batch, balanced, epochs, everything, formed, listed, poisson, seen, weighted
 from trials.core.training.course import course
 from trials.core.training.descent import Descent, phases
 from trials.core.training.directions import Private, SharpnessAware
 from trials.core.training.parts import behind, masked, of_parts
 from trials.core.training.places import Place
 from trials.core.training.plain import Plain
+from trials.core.training.rules import RULES
 from trials.k_phase_diagram import MEASUREMENTS, TOGETHER, KPhaseKnobs, run, run_many
 from trials.spurious_cat_dog.feature import FeatureKnobs
 from trials.spurious_cat_dog.pretraining import NetworkKnobs, PretrainKnobs
@@ -491,7 +492,7 @@ def _problem():
 
 
 def _rounds(problem, calendar, damping=0.0, method="jvp"):
-    methods = chosen_methods(method, problem, 8, "sgd")
+    methods = chosen_methods(method, problem, 8, Descent(rule=RULES["sgd"](0), rate=lambda step: 0.1))
     return Rounds(problem=problem, calendar=calendar, methods=methods, damping=damping)
 
 

@@ -31,7 +31,6 @@ from trials.core.divergence import refuse_divergence
 from trials.core.knobs import TrialKnobs, knob
 from trials.core.layer_groups.forward import of_groups
 from trials.core.layer_groups.freezing import freeze
-from trials.core.layer_groups.schedules import SCHEDULES
 from trials.core.layer_groups.training import OPTIMISERS, descent, fitted, measured, seen_fit
 from trials.core.losses.classification import label_smoothed
 from trials.core.rows import Measurement, Row
@@ -39,6 +38,7 @@ from trials.core.streams import batches_an_epoch, drawn_from
 from trials.core.training import batches
 from trials.core.training.course import course
 from trials.core.training.descent import within
+from trials.core.training.schedules import SCHEDULES
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int64
     from torch import Tensor
 
-    from trials.core.losses.loss import Form
+    from trials.core.losses.loss import Form, Loss
     from trials.core.networks.network import Network
     from trials.core.parameters import Parameters
 
@@ -42,6 +42,21 @@ def linearised_gradient(
     """
     way = _compiled() if chain.compiled else _gradient
     return way(chain, anchor, displacement, samples, labels, slope)
+
+
+def linearised_norms(
+    chain: Chain,
+    anchor: Parameters,
+    displacement: Parameters | None,
+    samples: Float[Tensor, "batch ..."] | Opened,
+    targets: Tensor,
+    loss: Loss,
+) -> Float[Tensor, " batch"]:
+    """Return the norm of the gradient of each sample's own loss; see `linearised_gradient`."""
+    with torch.no_grad():
+        opened, outputs = _passed(chain, anchor, displacement, samples)
+        of_each = loss.sensitivity(outputs, targets, outputs.new_ones(len(outputs)))
+        return chain.squared_norms(anchor, opened.kept, of_each).sqrt()
 
 
 def compiled_network(network: Network, *, wanted: bool) -> Network:
@@ -70,11 +85,18 @@ def _gradient(
     slope: Form,
 ) -> Parameters:
     with torch.no_grad():
-        opened = samples if isinstance(samples, Opened) else chain.opened(anchor, samples)
-        outputs = opened.outputs
-        if displacement is not None:
-            outputs = outputs + chain.tangent(anchor, opened.kept, displacement)
+        opened, outputs = _passed(chain, anchor, displacement, samples)
         return chain.pulled_back(anchor, opened.kept, slope(outputs, labels))
+
+
+def _passed(
+    chain: Chain, anchor: Parameters, displacement: Parameters | None, samples: Tensor | Opened
+) -> tuple[Opened, Tensor]:
+    """Return the pass at the anchor, and the outputs of the linearisation."""
+    opened = samples if isinstance(samples, Opened) else chain.opened(anchor, samples)
+    if displacement is None:
+        return opened, opened.outputs
+    return opened, opened.outputs + chain.tangent(anchor, opened.kept, displacement)
 
 
 @cache

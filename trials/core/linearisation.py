@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch.autograd import forward_ad
 
-from trials.core.gradients import linearised_gradient
+from trials.core.gradients import linearised_gradient, linearised_norms
 from trials.core.networks.chain import Chain
 from trials.core.parameters import Parameters, difference
-from trials.core.training.slopes import Told, taped
+from trials.core.training.slopes import Told, taped, taped_norms
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -65,11 +65,22 @@ class Linearised:
         displacement = None if at_anchor else difference(parameters, self.anchor)
         if isinstance(self.forward, Chain):
             inputs, targets = batch.shown
-            of_outputs = (
-                partial(loss.sensitivity, weights=weights) if weights is not None else loss.slope or loss.sensitivity
-            )
+            of_outputs = loss.derivative(weights)
             return Told(linearised_gradient(self.forward, self.anchor, displacement, inputs, targets, of_outputs))
         return taped(self.forward if at_anchor else self._displaced, displacement or parameters, batch, loss, weights)
+
+    def norms(self, parameters: Parameters, batch: Batch, loss: Loss) -> Float[Tensor, " batch"]:
+        """Return the norm of the gradient of each sample's loss of f_lin."""
+        if not isinstance(self.forward, Chain):
+            return taped_norms(self._traced, parameters, batch, loss)
+        displacement = None if parameters is self.anchor else difference(parameters, self.anchor)
+        return linearised_norms(self.forward, self.anchor, displacement, *batch.shown, loss)
+
+    def _traced(self, parameters: Parameters, inputs: Tensor) -> Tensor:
+        """Return f_lin by forward mode inside `vmap`, which takes no level of dual numbers of its own."""
+        displacement = difference(parameters, self.anchor)
+        expanded = torch.func.jvp(lambda point: self.forward(point, inputs), (dict(self.anchor),), (displacement,))
+        return expanded[0] + expanded[1]
 
     def _displaced(
         self, displacement: Parameters, inputs: Float[Tensor, "batch ..."]

@@ -22,12 +22,12 @@ from trials.core.divergence import refuse_divergence
 from trials.core.knobs import NONE, TrialKnobs, knob
 from trials.core.layer_groups.forward import of_groups
 from trials.core.layer_groups.freezing import Freezing, freeze
-from trials.core.layer_groups.schedules import cosine
 from trials.core.layer_groups.training import descent, fitted, seen_fit
 from trials.core.losses.classification import cross_entropy
 from trials.core.rows import Measurement, Row
 from trials.core.training.course import course
 from trials.core.training.descent import within
+from trials.core.training.schedules import cosine
 from trials.freeze_depth.birds.groups import GROUPING, TASKS
 from trials.freeze_depth.birds.networks import CLASSES, initial_network, refuse_contradictory_pretraining
 from trials.freeze_depth.birds.pretraining import PretrainKnobs

@@ -24,13 +24,13 @@ from trials.core.layer_groups.forward import of_groups
 from trials.core.layer_groups.freezing import freeze, refuse_depth
 from trials.core.layer_groups.prefix import prefix_activations
 from trials.core.layer_groups.residual import PARTS
-from trials.core.layer_groups.schedules import SCHEDULES
 from trials.core.layer_groups.training import descent, fitted
 from trials.core.losses.classification import cross_entropy
 from trials.core.rows import Row, Value
 from trials.core.streams import batches_an_epoch, drawn_from
 from trials.core.training import batches
 from trials.core.training.course import course
+from trials.core.training.schedules import SCHEDULES
 from trials.spurious_cat_dog.arms import ARMS
 from trials.spurious_cat_dog.feature import FeatureKnobs
 from trials.spurious_cat_dog.image_sets import chosen_images, seen_in_training, views_of_test

@@ -10,8 +10,8 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from trials.core.networks.network import Network
+from trials.core.rounds.in_rounds import renewed_every
 from trials.core.rounds.round import Problem
-from trials.core.rounds.training import renewed_every
 from trials.core.training.places import Place
 from trials.core.training.plain import Plain
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from trials.core.layer_groups.groups import LayerGroups
     from trials.core.losses.loss import Loss
-    from trials.core.optimisers.rules import Rule
     from trials.core.parameters import Parameters
     from trials.core.training.course import Moment, Trained
+    from trials.core.training.rules import Rule
 
 
 @dataclass(frozen=True, eq=False)

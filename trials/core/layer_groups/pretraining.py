@@ -11,12 +11,12 @@ import torch
 
 from trials.core.context import TrialContext
 from trials.core.layer_groups.forward import of_groups
-from trials.core.layer_groups.schedules import cosine
 from trials.core.layer_groups.training import descent
 from trials.core.losses.classification import cross_entropy
 from trials.core.streams import batches_an_epoch
 from trials.core.training.batches import epochs, seen_anew
 from trials.core.training.course import course
+from trials.core.training.schedules import cosine
 
 if TYPE_CHECKING:
     from jaxtyping import Int64

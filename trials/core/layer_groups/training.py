@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from trials.core.losses.classification import cross_entropy
-from trials.core.optimisers.rules import adam, heavy_ball, look_ahead
 from trials.core.probes.fit import Fit, fit
 from trials.core.training.descent import Descent
+from trials.core.training.rules import adam, heavy_ball, look_ahead
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from trials.core.data.examples import Examples
     from trials.core.layer_groups.groups import LayerGroups
-    from trials.core.layer_groups.schedules import Schedule
     from trials.core.losses.loss import Loss
-    from trials.core.optimisers.rules import Rule
     from trials.core.training.batches import Batch
+    from trials.core.training.rules import Rule
+    from trials.core.training.schedules import Schedule
     from trials.core.training.slopes import Told
 
 
@@ -57,7 +57,7 @@ def descent(
 
 
 def fitted(loss: Loss) -> Callable[[Batch, Told], Float[Tensor, " 3"]]:
-    """Return what tells of a step the sum of its losses, its right answers and its samples, without waiting for the device."""
+    """Return what tells of a step the sums of losses, right answers and samples, without waiting for the device."""
 
     def tally(batch: Batch, told: Told) -> Tensor:
         right, samples = loss.right(told.outputs, batch.shown[1]).sum(), told.value.new_full((), len(batch))

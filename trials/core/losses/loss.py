@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -51,6 +52,10 @@ class Loss:
         if self.each is None:
             raise TypeError("this loss couples its samples: none of them has a weight or a gradient of its own")
         return (weights * self.each(outputs, targets)).sum()
+
+    def derivative(self, weights: Float[Tensor, " batch"] | None = None) -> Form:
+        """Return (outputs, targets) -> the derivative in the outputs of `weighted`, written out if it can be."""
+        return partial(self.sensitivity, weights=weights) if weights is not None else self.slope or self.sensitivity
 
     def sensitivity(self, outputs: Tensor, targets: Tensor, weights: Float[Tensor, " batch"] | None = None) -> Tensor:
         """Return the derivative in the outputs of `weighted`."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from trials.core.networks.layers import Weighted
 from trials.core.networks.network import Network
 
 if TYPE_CHECKING:
@@ -112,6 +113,29 @@ class Chain:
             of_layer, arriving = self.layers[place].pulled_back(anchor, kept[place], arriving, further=place > first)
             gradient.update(of_layer)
         return {name: gradient[name] for name in anchor}
+
+    def squared_norms(
+        self, anchor: Parameters, kept: tuple[Kept, ...], sensitivity: Float[Tensor, "samples classes"]
+    ) -> Float[Tensor, " samples"]:
+        """Return the squared norm of what each sample adds to the gradient that `pulled_back` returns.
+
+        Of what layers keep, a layer at a time: the gradients of all samples never stand side by side.
+
+        Raises:
+            ValueError: A layer does not hand the derivative on.
+        """
+        first = next(place for place, layer in enumerate(self.layers) if layer.shapes)
+        squares = sensitivity.new_zeros(len(sensitivity))
+        arriving: Tensor | None = sensitivity
+        for place in range(len(self.layers) - 1, first - 1, -1):
+            layer, of_layer = self.layers[place], kept[place]
+            if arriving is None:
+                raise ValueError("a layer did not tell the derivative in its inputs")
+            if isinstance(layer, Weighted):
+                squares = squares + layer.squared_norms(of_layer, arriving)
+            if place > first:
+                _, arriving = layer.pulled_back(anchor, of_layer, arriving, further=True)
+        return squares
 
     def expanded(
         self, anchor: Parameters, displacement: Parameters, parameters: Parameters, inputs: Tensor

@@ -95,6 +95,14 @@ class Weighted(Protocol):
             sensitivity: Derivative of each network output in this layer's outputs, (samples, classes, ...).
         """
 
+    def squared_norms(self, kept: Kept, sensitivity: Tensor) -> Tensor:
+        """Return the squared norm of each sample's gradient in this layer's parameters, (samples,).
+
+        Args:
+            kept: What opening the layer kept.
+            sensitivity: Derivative of each sample's loss in this layer's outputs, (samples, ...).
+        """
+
 
 @dataclass(frozen=True)
 class Linear:
@@ -149,6 +157,10 @@ class Linear:
         products = (rows @ rows.mT).view(*trials, samples, classes, samples, classes)
         return (products * overlaps[..., :, None, :, None]).view(*trials, samples * classes, samples * classes)
 
+    def squared_norms(self, kept: Kept, sensitivity: Float[Tensor, "samples outputs"]) -> Float[Tensor, " samples"]:
+        """Return |g|^2 (|x|^2 + 1): the gradient in W is an outer product."""
+        return sensitivity.square().sum(1) * (kept[0].square().sum(1) + float(self.bias))
+
 
 @dataclass(frozen=True)
 class Convolution:
@@ -201,6 +213,17 @@ class Convolution:
         weights = torch.matmul(places.flatten(1, 2), patches).unflatten(1, places.shape[1:3])
         gradients = torch.cat([weights.flatten(2), places.sum(3)], 2).flatten(0, 1)
         return gradients @ gradients.T
+
+    def squared_norms(self, kept: Kept, sensitivity: Float[Tensor, "samples outputs h w"]) -> Float[Tensor, " samples"]:
+        """Return the squares summed over a sample's gradient, or over products of places where these are fewer.
+
+        Source: Bu et al., arXiv 2205.10683, section 3 (mixed ghost clipping).
+        """
+        patches, places = unfold(kept[0], 3, padding=1), sensitivity.flatten(2)
+        of_bias = places.sum(2).square().sum(1)
+        if 2 * places.shape[2] ** 2 < places.shape[1] * patches.shape[1]:
+            return (places.mT @ places * (patches.mT @ patches)).sum((1, 2)) + of_bias
+        return (places @ patches.mT).square().sum((1, 2)) + of_bias
 
 
 def _moved_bias(layer: str, anchor: Parameters, displacement: Parameters) -> Tensor | None:

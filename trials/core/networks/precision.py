@@ -72,10 +72,14 @@ class HalfChain(Chain):
         self, anchor: Parameters, kept: tuple[Kept, ...], sensitivity: Float[Tensor, "samples classes"]
     ) -> Parameters:
         """Return J(anchor)^T sensitivity in float32."""
-        halved = {name: value.bfloat16() for name, value in anchor.items()}
-        kept = tuple(tuple(_half(tensor) for tensor in of_layer) for of_layer in kept)
-        gradient = super().pulled_back(halved, kept, sensitivity.bfloat16())
+        gradient = super().pulled_back(*_halved(anchor, kept, sensitivity))
         return {name: value.float() for name, value in gradient.items()}
+
+    def squared_norms(
+        self, anchor: Parameters, kept: tuple[Kept, ...], sensitivity: Float[Tensor, "samples classes"]
+    ) -> Float[Tensor, " samples"]:
+        """Return the squared norms of the samples' gradients in float32."""
+        return super().squared_norms(*_halved(anchor, kept, sensitivity)).float()
 
 
 def in_precision(network: Network, precision: str) -> Network:
@@ -111,6 +115,13 @@ def products_in(precision: str, device: torch.device = _CPU) -> Iterator[None]:
     finally:
         for kind, earlier in zip(kinds, before, strict=True):
             kind.fp32_precision = earlier
+
+
+def _halved(
+    anchor: Parameters, kept: tuple[Kept, ...], sensitivity: Tensor
+) -> tuple[Parameters, tuple[Kept, ...], Tensor]:
+    halved = {name: value.bfloat16() for name, value in anchor.items()}
+    return halved, tuple(tuple(_half(tensor) for tensor in of_layer) for of_layer in kept), sensitivity.bfloat16()
 
 
 def _half(tensor: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from trials.core.losses.classification import accuracy
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
 
-    from trials.core.losses.classification import Loss
+    from trials.core.losses.loss import Loss
 
 # On a CPU, activations that stay in its cache make convolutions up to three times faster, and samples of few numbers
 # want to be many; a GPU wants few and large kernels, within its memory.

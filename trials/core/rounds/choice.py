@@ -18,7 +18,6 @@ from trials.core.linearisation import Linearised
 from trials.core.networks.chain import Chain, refuse_no_chain
 from trials.core.networks.layers import Kept, Layer, Weighted
 from trials.core.networks.precision import HALF
-from trials.core.optimisers.rules import LINEAR
 from trials.core.rounds.function_space import (
     LARGEST_KERNEL_BYTES,
     FunctionSpaceRound,
@@ -27,13 +26,17 @@ from trials.core.rounds.function_space import (
 from trials.core.rounds.parameter_space import CachedRound, TangentRound
 from trials.core.rounds.round import Problem, Round
 from trials.core.training.places import Place
+from trials.core.training.rules import LINEAR
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-METHODS: Mapping[str, Callable[[Problem, Linearised, Place], Round]] = MappingProxyType(
+    from trials.core.training.descent import Descent
+
+METHODS: Mapping[str, Callable[[Problem, Linearised, Place, float], Round]] = MappingProxyType(
     {"jvp": TangentRound, "cached": CachedRound, "function_space": FunctionSpaceRound}
 )
+"""Name -> (problem, linearisation, place, damping) -> round."""
 LARGEST_CACHE_BYTES = 2**31
 # Seconds a step beside its arithmetic, multiplications a second, kernel entries read a second; one core.
 _OVERHEAD, _MULTIPLICATIONS, _ENTRIES = 1e-4, 4e10, 1.8e9
@@ -45,11 +48,6 @@ class Switch(NamedTuple):
     from_step: int
     method: str
     reason: str
-
-    @property
-    def is_dual(self) -> bool:
-        """Whether its coordinates are those of function space."""
-        return self.method == "function_space"
 
 
 @dataclass(frozen=True)
@@ -63,26 +61,28 @@ class Methods:
         return max(switch for switch in self.switches if switch.from_step <= steps)
 
 
-def chosen_methods(asked: str, problem: Problem, batch_size: int, rule: str) -> Methods:
+def chosen_methods(asked: str, problem: Problem, batch_size: int, step: Descent) -> Methods:
     """Return the method asked for, or for `auto` those whose modelled cost is least.
 
     Raises:
-        ValueError: The method asked for cannot serve this problem.
+        ValueError: The method asked for cannot serve this problem, or not such steps.
     """
     if asked != "auto":
         if asked == "function_space":
-            refuse_large_kernel(len(problem.train), problem.train.classes, _first(problem).element_size())
+            if step.unfit_for_kernels:
+                raise ValueError(f"round_method=function_space cannot take these steps: {step.unfit_for_kernels}")
+            refuse_large_kernel(len(problem.rows), problem.rows.classes, _first(problem).element_size())
         return Methods((Switch(0, asked, "asked for by round_method"),))
     if not isinstance(problem.network.forward, Chain):
         return Methods((Switch(0, "jvp", "the network is no chain of layers"),))
     switches = [Switch(0, "jvp", "a young round has nothing to keep")]
-    samples, layers = len(problem.train), _kept_of_one_sample(problem, problem.network.forward)
+    samples, layers = len(problem.rows), _kept_of_one_sample(problem, problem.network.forward)
     distinct = {id(tensor): tensor for _, kept in layers for tensor in kept}.values()
     cache = samples * sum(tensor.numel() * tensor.element_size() for tensor in distinct)
     if cache <= LARGEST_CACHE_BYTES:
         # The pass through all samples costs what each later step saves, times the steps of an epoch.
         switches.append(Switch(max(1, samples // batch_size), "cached", "each sample was visited about once"))
-    if rule in LINEAR and not problem.network.forward.rounds_products:
+    if step.unfit_for_kernels is None and not problem.network.forward.rounds_products:
         switches += _kernel(problem, layers, batch_size)
     return Methods(tuple(switches))
 
@@ -107,14 +107,14 @@ def refuse_method(asked: str, rule: str, network: str, precision: str) -> None:
 
 def _kernel(problem: Problem, layers: Sequence[tuple[Layer, Kept]], batch_size: int) -> Iterator[Switch]:
     """Yield the step from which the kernel serves, if it is small enough and its steps are the cheaper ones."""
-    entries = len(problem.train) * problem.train.classes
+    entries = len(problem.rows) * problem.rows.classes
     if entries**2 * _first(problem).element_size() > LARGEST_KERNEL_BYTES:
         return
     weighted = [(layer, kept) for layer, kept in layers if isinstance(layer, Weighted)]
     build = entries**2 * sum(layer.kernel_width for layer, _ in weighted) / _MULTIPLICATIONS
     multiplications = sum(layer.multiplications(kept) for layer, kept in weighted)
     step = 4 * batch_size * multiplications / _MULTIPLICATIONS
-    kernel_step = batch_size * problem.train.classes * entries / _ENTRIES
+    kernel_step = batch_size * problem.rows.classes * entries / _ENTRIES
     if step > kernel_step + _OVERHEAD:
         yield Switch(math.ceil(build / (step - kernel_step)), "function_space", "the round has outlasted the kernel")
 
@@ -128,4 +128,4 @@ def _kept_of_one_sample(problem: Problem, chain: Chain) -> list[tuple[Layer, Kep
 
 def _first(problem: Problem) -> Tensor:
     """Return the input of the first training sample, (1, ...)."""
-    return next(problem.train.chunks(1))
+    return next(problem.rows.chunks(1))

@@ -5,9 +5,10 @@ so that the parameters and the velocity stay combinations of where the round beg
 
     theta = a theta_b + b v_b + J^T w,    f_lin = f_b + (a - 1) J theta_b + b J v_b + Theta w.
 
-A step needs the rows of Theta = J J^T that belong to its batch and changes (a, b, w). Adam divides entry by entry and
-leaves this space. The kernel pairs every sample with every other: a round holds what the anchor's pass kept of all of
-them, inputs included, also of rows that are formed by index.
+A damped round has the anchor theta_s as one more vector, whose share c adds c theta_s and c J theta_s. A step needs the
+rows of Theta = J J^T that belong to its batch and changes (a, b, c, w). Adam divides entry by entry and leaves this
+space; norms of gradients and penalties of parameters are not to be read in it. The kernel pairs every sample with every
+other: a round holds what the anchor's pass kept of all of them, inputs included, also of rows that are formed by index.
 
 Source: Jacot et al., arXiv 1806.07572, section 4 (training of the outputs by the kernel).
 """
@@ -63,13 +64,14 @@ class FunctionSpaceRound:
         problem: What is trained on what.
         model: The linearisation.
         begun: Where the coordinates begin, in parameter space: its vectors are the basis.
-        damped: Whether something draws the parameters to the anchor, which is then a vector of the basis.
+        damping: What draws the parameters to the anchor, which is then a vector of the basis: a round that goes on
+            from a checkpoint cannot tell whether it began there.
     """
 
     problem: Problem
     model: Linearised
     begun: Place
-    damped: bool = False
+    damping: float = 0.0
 
     @property
     def start(self) -> Place:
@@ -83,14 +85,23 @@ class FunctionSpaceRound:
 
     def slope(self, point: Vector, batch: Batch, weights: Tensor | None = None) -> Told:
         """Return the gradient on a batch: its residuals, over the size of the batch, as dual weights."""
-        train, rows = self.problem.train, batch.rows
+        rows = batch.rows
         moved = point["basis"] - self.start.point["basis"]
         by_kernel = (self._kernel[rows].flatten(0, 1) @ point["dual"].flatten()).view(len(rows), -1)
         by_basis = torch.tensordot(moved, self._pushed[:, rows], 1)
         outputs = self._outputs[rows] + by_kernel + by_basis
-        residuals = self.problem.loss.sensitivity(outputs, train.labels[rows], weights)
-        dual = torch.zeros_like(point["dual"]).index_copy_(0, rows, residuals)
+        residuals = self.problem.loss.sensitivity(outputs, self.problem.rows.labels[rows], weights)
+        # Added, for a draw with replacement may show a row twice.
+        dual = torch.zeros_like(point["dual"]).index_add_(0, rows, residuals)
         return Told({"basis": torch.zeros_like(moved), "dual": dual})
+
+    def norms(self, point: Vector, batch: Batch) -> Float[Tensor, " batch"]:
+        """Refuse: gradients have no norm of parameter space in these coordinates.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError("round_method=function_space has no norms of samples' gradients: take jvp or cached")
 
     def parameters(self, vector: Vector) -> Parameters:
         """Return a theta_b + b v_b + J^T w, by one reverse pass over the training samples."""
@@ -104,21 +115,21 @@ class FunctionSpaceRound:
 
     @cached_property
     def _basis(self) -> tuple[Parameters, ...]:
-        return (self.begun.point, *self.begun.memory.values(), *([self.model.anchor] if self.damped else []))
+        return (self.begun.point, *self.begun.memory.values(), *([self.model.anchor] if self.damping else []))
 
     def _unit(self, index: int) -> Vector:
-        train, first = self.problem.train, next(iter(self.begun.point.values()))
+        train, first = self.problem.rows, next(iter(self.begun.point.values()))
         basis = first.new_zeros(len(self._basis))
         basis[index] = 1
         return {"basis": basis, "dual": first.new_zeros(len(train), train.classes)}
 
     @cached_property
     def _opened(self) -> Opened:
-        return opened_everywhere(chain_of(self.model), self.model.anchor, self.problem.train)
+        return opened_everywhere(chain_of(self.model), self.model.anchor, self.problem.rows)
 
     @cached_property
     def _kernel(self) -> Float[Tensor, "samples classes samples*classes"]:
-        train = self.problem.train
+        train = self.problem.rows
         (inputs,) = train.chunks(len(train))
         kernel = tangent_kernel(chain_of(self.model), self.model.anchor, inputs)
         return kernel.view(len(train), train.classes, -1)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from trials.core.data.examples import Examples
     from trials.core.parameters import Parameters
     from trials.core.rounds.choice import Switch
+    from trials.core.rounds.in_rounds import InRounds
     from trials.core.rounds.round import Problem
-    from trials.core.rounds.training import InRounds
     from trials.core.rows import Row
     from trials.core.training.course import Moment
 
@@ -110,7 +110,7 @@ class Instruments:
     def gauges(self) -> Gauges:
         """What reads this trial by itself."""
         return Gauges(
-            train=self.problem.train,
+            train=self.problem.rows,
             test=self.test,
             loss=self.problem.loss,
             initial=self.initial,
@@ -210,7 +210,7 @@ def gauges_abreast(instruments: Sequence[Instruments]) -> Gauges:
     probes = [each.probe for each in instruments if each.probe is not None]
     rates = [each.learning_rate for each in instruments]
     return Gauges(
-        train=abreast([each.problem.train for each in instruments]),
+        train=abreast([each.problem.rows for each in instruments]),
         test=abreast([each.test for each in instruments]),
         loss=first.problem.loss,
         initial=stacked([each.initial for each in instruments]),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
 
-from trials.core.gradients import linearised_gradient
+from trials.core.gradients import linearised_gradient, linearised_norms
 from trials.core.linearisation import Linearised
 from trials.core.networks.chain import Chain, Opened, joined
 from trials.core.parameters import Parameters, difference
@@ -17,6 +17,7 @@ from trials.core.training.places import Place
 from trials.core.training.slopes import Told
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
     from torch import Tensor
 
     from trials.core.checkpoints import State
@@ -27,21 +28,18 @@ _CHUNK = 128
 
 
 @dataclass(frozen=True)
-class TangentRound:
-    """Steps that each pass through the anchor anew: three matrix products a layer become five, nothing is stored."""
+class _InParameters:
+    """A round whose coordinates are the parameters."""
 
     problem: Problem
     model: Linearised
     start: Place
+    damping: float = 0.0
 
     @property
     def anchor(self) -> Parameters:
         """The anchor, which is its own coordinates."""
         return self.model.anchor
-
-    def slope(self, point: Parameters, batch: Batch, weights: Tensor | None = None) -> Told:
-        """Return the gradient on a batch; at the anchor itself it is that of the network, at its price."""
-        return self.model.slope(point, batch, self.problem.loss, weights)
 
     def parameters(self, vector: Parameters) -> Parameters:
         """Return the vector, which is its own coordinates."""
@@ -53,45 +51,44 @@ class TangentRound:
 
 
 @dataclass(frozen=True)
-class CachedRound:
+class TangentRound(_InParameters):
+    """Steps that each pass through the anchor anew: three matrix products a layer become five, nothing is stored."""
+
+    def slope(self, point: Parameters, batch: Batch, weights: Tensor | None = None) -> Told:
+        """Return the gradient on a batch; at the anchor itself it is that of the network, at its price."""
+        return self.model.slope(point, batch, self.problem.loss, weights)
+
+    def norms(self, point: Parameters, batch: Batch) -> Float[Tensor, " batch"]:
+        """Return the norm of the gradient of each sample's loss."""
+        return self.model.norms(point, batch, self.problem.loss)
+
+
+@dataclass(frozen=True)
+class CachedRound(_InParameters):
     """Steps that read what the anchor's pass kept of every training sample: three products a layer become four.
 
     The pass through all samples is made once, when first a step needs it: a round's first step is a plain one. What is
     kept of a sample includes its input: rows that are formed by index are here held for as long as the round lasts.
     """
 
-    problem: Problem
-    model: Linearised
-    start: Place
-
-    @property
-    def anchor(self) -> Parameters:
-        """The anchor, which is its own coordinates."""
-        return self.model.anchor
-
     def slope(self, point: Parameters, batch: Batch, weights: Tensor | None = None) -> Told:
         """Return the gradient on a batch."""
-        train, loss, anchor = self.problem.train, self.problem.loss, self.model.anchor
+        loss, anchor = self.problem.loss, self.model.anchor
         if point is anchor:
             return self.model.slope(point, batch, loss, weights)
-        of_outputs = (
-            partial(loss.sensitivity, weights=weights) if weights is not None else loss.slope or loss.sensitivity
-        )
         opened, displacement = self._opened.at(batch.rows), difference(point, anchor)
-        labels = train.labels[batch.rows]
+        labels, of_outputs = self.problem.rows.labels[batch.rows], loss.derivative(weights)
         return Told(linearised_gradient(chain_of(self.model), anchor, displacement, opened, labels, of_outputs))
 
-    def parameters(self, vector: Parameters) -> Parameters:
-        """Return the vector, which is its own coordinates."""
-        return vector
-
-    def state(self) -> State:
-        """Return nothing: the anchor is enough."""
-        return {}
+    def norms(self, point: Parameters, batch: Batch) -> Float[Tensor, " batch"]:
+        """Return the norm of the gradient of each sample's loss."""
+        opened, displacement = self._opened.at(batch.rows), difference(point, self.anchor)
+        labels = self.problem.rows.labels[batch.rows]
+        return linearised_norms(chain_of(self.model), self.anchor, displacement, opened, labels, self.problem.loss)
 
     @cached_property
     def _opened(self) -> Opened:
-        return opened_everywhere(chain_of(self.model), self.model.anchor, self.problem.train)
+        return opened_everywhere(chain_of(self.model), self.model.anchor, self.problem.rows)
 
 
 def chain_of(model: Linearised) -> Chain:

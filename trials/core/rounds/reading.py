@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from trials.core.linearisation import Linearised
-    from trials.core.losses.classification import Loss
+    from trials.core.losses.loss import Loss
     from trials.core.parameters import Parameters
 
 Numbers = Mapping[str, float]

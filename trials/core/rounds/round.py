@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -10,11 +9,10 @@ import torch
 
 from trials.core.checkpoints import State
 from trials.core.linearisation import Linearised
-from trials.core.networks.chain import Chain
 from trials.core.parameters import Parameters
-from trials.core.training.batches import Batch
+from trials.core.training.batches import Batch, formed
 from trials.core.training.places import Place, Vector, plus
-from trials.core.training.slopes import Told, taped_norms
+from trials.core.training.slopes import Told
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -33,17 +31,29 @@ class Problem:
 
     Attributes:
         network: The network.
-        train: The training examples.
         loss: What is minimised.
+        train: The training examples, where rows are asked for by index: by rounds that keep something of each, and by
+            those that end when they have converged.
     """
 
     network: Network
-    train: TrainingSet
     loss: Loss
+    train: TrainingSet | None = None
+
+    @property
+    def rows(self) -> TrainingSet:
+        """The training examples.
+
+        Raises:
+            TypeError: The problem has none.
+        """
+        if self.train is None:
+            raise TypeError("these rounds need training examples that stay the same, by index")
+        return self.train
 
 
 class Round(Protocol):
-    """The steps on one linearisation.
+    """The steps on one linearisation, of its loss and damping / 2 ||theta - anchor||^2.
 
     Coordinates are linear: those of a sum are the sum of those of its parts.
     """
@@ -57,6 +67,10 @@ class Round(Protocol):
         """The function that is trained."""
 
     @property
+    def damping(self) -> float:
+        """What draws the parameters to the anchor."""
+
+    @property
     def start(self) -> Place:
         """Where the round begins, in its coordinates."""
 
@@ -65,7 +79,10 @@ class Round(Protocol):
         """Where the network was linearised, in the round's coordinates."""
 
     def slope(self, point: Vector, batch: Batch, weights: Float[Tensor, " batch"] | None = None) -> Told:
-        """Return the gradient of the linearised loss on a batch of the training examples."""
+        """Return the gradient of the linearised loss on a batch of the training examples, without damping."""
+
+    def norms(self, point: Vector, batch: Batch) -> Float[Tensor, " batch"]:
+        """Return the norm of the gradient of each sample's loss."""
 
     def parameters(self, vector: Vector) -> Parameters:
         """Return the vector of parameter space with these coordinates."""
@@ -75,66 +92,36 @@ class Round(Protocol):
 
 
 class RoundLoss(NamedTuple):
-    """The loss of a round's linearisation on a batch, and damping / 2 ||theta - anchor||^2 beside it."""
+    """The loss of a round's linearisation on a batch."""
 
     round: Round
     batch: Batch
-    damping: float | Tensor = 0.0
 
     def slope(self, point: Vector, weights: Float[Tensor, " batch"] | None = None) -> Told:
         return self.round.slope(point, self.batch, weights)
 
     def norms(self, point: Vector) -> Float[Tensor, " batch"]:
-        return taped_norms(_for_the_tape(self.round.model), point, self.batch, self.round.problem.loss)
+        return self.round.norms(point, self.batch)
 
     def drawn_back(self, gradient: Vector, point: Vector) -> Vector:
-        return drawn_back(gradient, point, self.round.anchor, self.damping) if self.damping else gradient
+        damping = self.round.damping
+        return drawn_back(gradient, point, self.round.anchor, damping) if damping else gradient
 
 
 def drawn_back(gradient: Vector, point: Vector, anchor: Vector, damping: float | Tensor) -> Vector:
-    """Return the gradient with that of damping / 2 ||point - anchor||^2; at the anchor, the very same object, itself."""
+    """Return the gradient with that of damping / 2 ||point - anchor||^2; itself at the very anchor."""
     if point is anchor:
         return gradient
     return plus(gradient, {name: value - anchor[name] for name, value in point.items()}, damping)
 
 
-def gradient_norm(
-    round_: Round, point: Vector, samples: int, device: torch.device, damping: float = 0.0
-) -> Float[Tensor, ""]:
-    """Return the norm of the gradient of the damped linearised loss on all training samples."""
+def gradient_norm(round_: Round, point: Vector) -> Float[Tensor, ""]:
+    """Return the norm of the gradient of what a round minimises, on all training samples."""
+    train = round_.problem.rows
     total: dict[str, Tensor] = {}
-    for chunk in torch.arange(samples, device=device).split(_CHUNK):
-        part = round_.slope(point, Batch(chunk, formed(round_.problem.train))).gradient
-        total = {name: total.get(name, 0) + value * (len(chunk) / samples) for name, value in part.items()}
-    if damping:
-        total = dict(drawn_back(total, point, round_.anchor, damping))
+    for chunk in torch.arange(len(train), device=train.labels.device).split(_CHUNK):
+        part = round_.slope(point, Batch(chunk, formed(train))).gradient
+        total = {name: total.get(name, 0) + value * (len(chunk) / len(train)) for name, value in part.items()}
+    if round_.damping:
+        total = dict(drawn_back(total, point, round_.anchor, round_.damping))
     return torch.cat([value.flatten() for value in round_.parameters(total).values()]).norm()
-
-
-def formed(train: TrainingSet) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """Return what makes inputs and labels of rows of a training set."""
-
-    def form(rows: Tensor) -> tuple[Tensor, Tensor]:
-        shown = train.at(rows)
-        return shown.inputs, shown.labels
-
-    return form
-
-
-def _for_the_tape(model: Linearised) -> Callable[[Vector, Tensor], Tensor]:
-    """Return f_lin by forward mode inside `vmap`, which takes no level of dual numbers of its own."""
-
-    def forward(parameters: Vector, inputs: Tensor) -> Tensor:
-        def of(values: Vector) -> Tensor:
-            return model.forward(values, inputs)
-
-        displacement = {name: value - model.anchor[name] for name, value in parameters.items()}
-        outputs, moved = torch.func.jvp(of, (dict(model.anchor),), (displacement,))
-        return outputs + moved
-
-    return forward
-
-
-def is_chain(model: Linearised) -> bool:
-    """Return whether the linearised function is a chain of layers."""
-    return isinstance(model.forward, Chain)

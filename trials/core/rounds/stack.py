@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from trials.core.losses.loss import Loss
     from trials.core.networks.chain import Chain
-    from trials.core.rounds.training import Rounds
+    from trials.core.rounds.in_rounds import Rounds
     from trials.core.training.batches import Batch
     from trials.core.training.places import Place
 

@@ -33,8 +33,8 @@ from trials.core.training.together import Lanes, Moments, courses
 
 if TYPE_CHECKING:
     from trials.core.probes.features import FeatureProbe
+    from trials.core.rounds.in_rounds import Rounds
     from trials.core.rounds.measuring import Instruments
-    from trials.core.rounds.training import Rounds
     from trials.core.training.batches import Draw, Sees
     from trials.core.training.descent import Descent, Step
 
@@ -73,7 +73,7 @@ def trained_together(lanes: Sequence[Lane]) -> Iterator[tuple[int, Row | Diverge
     """
     first = lanes[0]
     chain = _of_several(linearised(first.instruments.problem.network.forward, {}))
-    train = abreast([lane.instruments.problem.train for lane in lanes])
+    train = abreast([lane.instruments.problem.rows for lane in lanes])
     initial = stacked([lane.instruments.initial for lane in lanes])
     rates = next(iter(initial.values())).new_tensor([lane.descent.rate(0) for lane in lanes])
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int64
     from torch import Tensor
 
+    from trials.core.data.examples import TrainingSet
+
 Draw = Callable[[int], "Int64[Tensor, ' batch']"]
 """Step -> the rows that it sees."""
 Form = Callable[["Int64[Tensor, ' batch']"], "tuple[Tensor, Tensor]"]
@@ -42,6 +44,16 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+
+def formed(train: TrainingSet) -> Form:
+    """Return what makes inputs and labels of rows of a training set."""
+
+    def form(rows: Tensor) -> tuple[Tensor, Tensor]:
+        shown = train.at(rows)
+        return shown.inputs, shown.labels
+
+    return form
 
 
 Sees = Callable[[int], Batch]

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from trials.core.training.directions import Direction, plain
-from trials.core.training.places import Place, Vector, is_own, move, moved, plus
+from trials.core.training.places import Place, Vector, is_own, move, moved, plus, shrink, shrunk
 from trials.core.training.slopes import slope_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trials.core.optimisers.rules import Memory, Rule
+    from trials.core.training.rules import Memory, Rule
     from trials.core.training.slopes import BatchLoss, Told
 
 Step = Callable[["BatchLoss", Place, int], "tuple[Place, Told]"]
@@ -28,7 +29,7 @@ class Descent:
 
     Attributes:
         rule: What the optimiser makes of directions.
-        rate: Step -> its length over the rule's direction; of several trainings that of each.
+        rate: Step -> its length over the rule's direction, a float; of several trainings a tensor of them.
         direction: What is made of the slope of the loss.
         weight_decay: Multiple of the parameters added to the direction, or taken off beside the step.
         decoupled: Which of the two. Source: Loshchilov and Hutter, arXiv 1711.05101, algorithm 2.
@@ -36,7 +37,7 @@ class Descent:
     """
 
     rule: Rule
-    rate: Callable[[int], float | Tensor]
+    rate: Callable[[int], Any]
     direction: Direction = plain
     weight_decay: float = 0.0
     decoupled: bool = False
@@ -47,25 +48,33 @@ class Descent:
         point, rate = place.point, self.rate(step)
         told = self.direction(loss, point, step)
         gradient = loss.drawn_back(told.gradient, point)
-        if self.penalty is not None:
-            gradient = plus(gradient, slope_of(lambda leaves: self.penalty(leaves, step), point), 1.0)
+        penalty = self.penalty
+        if penalty is not None:
+            gradient = plus(gradient, slope_of(lambda leaves: penalty(leaves, step), point), 1.0)
         if is_own(point):
             with torch.no_grad():
                 direction, memory = self._direction(gradient, place)
-                return Place(move(point, direction, rate, self._shrinks(rate)), memory), told
+                if self.decoupled:
+                    shrink(point, 1 - rate * self.weight_decay)
+                return Place(move(point, direction, rate), memory), told
         direction, memory = self._direction(gradient, place)
         if self.decoupled:
-            shrinks = self._shrinks(rate)
-            point = {name: value * shrinks for name, value in point.items()}
+            point = shrunk(point, 1 - rate * self.weight_decay)
         return Place(moved(point, direction, rate), memory), told
+
+    @property
+    def unfit_for_kernels(self) -> str | None:
+        """Why these steps need the parameters themselves, None where they only add and scale gradients and places."""
+        if not self.rule.is_linear:
+            return "its optimizer scales each parameter by itself"
+        if self.direction is not plain:
+            return "its direction asks for norms of gradients"
+        return None if self.penalty is None else "its penalty is one of parameters"
 
     def _direction(self, gradient: Vector, place: Place) -> tuple[Vector, Memory]:
         if self.weight_decay and not self.decoupled:
             gradient = plus(gradient, place.point, self.weight_decay)
         return self.rule.direction(gradient, place.memory)
-
-    def _shrinks(self, rate: float) -> float:
-        return 1 - rate * self.weight_decay if self.decoupled else 1
 
 
 def phases(early: Step, late: Step, switch: int) -> Step:
@@ -73,7 +82,7 @@ def phases(early: Step, late: Step, switch: int) -> Step:
     return lambda loss, place, step: (early if step < switch else late)(loss, place, step)
 
 
-def within(context: Callable[[], object], step: Step) -> Step:
+def within(context: Callable[[], AbstractContextManager[object]], step: Step) -> Step:
     """Return the step taken inside a context of its own, such as one of precision."""
 
     def inside(loss: BatchLoss, place: Place, number: int) -> tuple[Place, Told]:

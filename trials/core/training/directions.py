@@ -1,7 +1,8 @@
-"""Directions: what a step goes against, made of the slope of its batch's loss. The rule of the optimiser comes after."""
+"""Directions: what a step goes against, made of the slope of its batch's loss. The optimiser's rule comes after."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -46,7 +47,7 @@ class SharpnessAware:
 
 @dataclass(frozen=True)
 class Private:
-    """The samples' gradients, each cut to a norm, added up with normal noise, over the size that a batch is expected to have.
+    """The samples' gradients, each cut to a norm, added up with normal noise, over the expected size of a batch.
 
     Source: Abadi et al., arXiv 1607.00133, algorithm 1, with batches drawn by Poisson sampling.
 
@@ -66,13 +67,19 @@ class Private:
     clips: bool = True
     kept: Vector | None = None
 
+    def __post_init__(self) -> None:
+        if self.noise and not math.isfinite(self.clip):
+            raise ValueError(f"noise={self.noise} is in units of clip, which must be finite, got {self.clip}")
+
     def __call__(self, loss: BatchLoss, point: Vector, step: int) -> Told:
-        """Return the noisy mean."""
-        norms = loss.norms(point)
-        factors = (self.clip / norms).clamp(max=1.0) if self.clips else torch.ones_like(norms)
+        """Return the noisy mean; of an empty batch noise alone. `notes` has how many gradients were cut."""
+        if self.clips:
+            factors = (self.clip / loss.norms(point)).clamp(max=1.0)
+        else:
+            factors = next(iter(point.values())).new_ones(len(loss.batch))
         told = loss.slope(point, factors / self.expected)
-        notes = {"clipped": (factors < 1).to(norms).sum()}
-        return told._replace(gradient=self._noisy(told.gradient, step) if self.noise else told.gradient, notes=notes)
+        gradient = self._noisy(told.gradient, step) if self.noise else told.gradient
+        return told._replace(gradient=gradient, notes={"clipped": (factors < 1).sum()})
 
     def _noisy(self, gradient: Vector, step: int) -> Vector:
         random = generator(self.seed, "privacy", step)

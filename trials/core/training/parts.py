@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _CHUNK = 128
 
 
-class Trained(NamedTuple):
+class Trainable(NamedTuple):
     """What is left to train of a network, and what comes before.
 
     Attributes:
@@ -41,7 +41,7 @@ def parts_of(shapes: Collection[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.partition(".")[0] for name in shapes))
 
 
-def behind(network: Network, parameters: Parameters, depth: int) -> Trained:
+def behind(network: Network, parameters: Parameters, depth: int) -> Trainable:
     """Return what trains behind the first `depth` parts; of a chain of layers these are cut off.
 
     Raises:
@@ -53,7 +53,7 @@ def behind(network: Network, parameters: Parameters, depth: int) -> Trained:
             f"freeze_depth={depth} must be below {len(parts)}, the parts of the network: {', '.join(parts)}"
         )
     if depth == 0:
-        return Trained(network, parameters)
+        return Trainable(network, parameters)
     if not isinstance(network.forward, Chain):
         return of_parts(network, parameters, parts[depth:])
     layers = network.forward.layers
@@ -61,34 +61,33 @@ def behind(network: Network, parameters: Parameters, depth: int) -> Trained:
     before, after = layers[: weighted[depth]], chain(*layers[weighted[depth] :])
     fixed = {name: parameters[name] for layer in before for name in layer.shapes}
     passed = Chain(before)
-    return Trained(after, {name: parameters[name] for name in after.shapes}, lambda _, inputs: passed(fixed, inputs))
+    return Trainable(after, {name: parameters[name] for name in after.shapes}, lambda _, inputs: passed(fixed, inputs))
 
 
-def of_parts(network: Network, parameters: Parameters, names: Collection[str]) -> Trained:
+def of_parts(network: Network, parameters: Parameters, names: Collection[str]) -> Trainable:
     """Return what trains where only some parts do; the others stay what they are."""
     own = {name: value for name, value in parameters.items() if name.partition(".")[0] in names}
     fixed = {name: value for name, value in parameters.items() if name not in own}
-    forward, features = network.forward, network.features or network.forward
-    return Trained(
-        replace(
-            network,
-            shapes={name: network.shapes[name] for name in own},
-            forward=lambda point, inputs: forward({**fixed, **point}, inputs),
-            features=lambda point, inputs: features({**fixed, **point}, inputs),
-        ),
-        own,
+
+    def beside_fixed(function: Forward) -> Forward:
+        return lambda point, inputs: function({**fixed, **point}, inputs)
+
+    left = replace(
+        network,
+        shapes={name: network.shapes[name] for name in own},
+        forward=beside_fixed(network.forward),
+        features=beside_fixed(network.features or network.forward),
     )
+    return Trainable(left, own)
 
 
 def masked(network: Network, kept: Parameters) -> Network:
     """Return the network as a function of the entries that a mask of 0 and 1 keeps: others get gradients of 0."""
-    forward = network.forward
-    return replace(
-        network,
-        forward=lambda point, inputs: forward(
-            {name: value * kept[name] if name in kept else value for name, value in point.items()}, inputs
-        ),
-    )
+
+    def of_kept(function: Forward) -> Forward:
+        return lambda point, inputs: function({**point, **{name: point[name] * kept[name] for name in kept}}, inputs)
+
+    return replace(network, forward=of_kept(network.forward), features=of_kept(network.features or network.forward))
 
 
 def passed(rows: TrainingSet, before: Forward | None) -> TrainingSet:

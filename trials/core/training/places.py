@@ -12,7 +12,7 @@ from trials.core.parameters import Parameters
 
 if TYPE_CHECKING:
     from trials.core.checkpoints import State
-    from trials.core.optimisers.rules import Memory
+    from trials.core.training.rules import Memory
 
 Vector = Parameters
 """A vector of parameter space by name of its parts, in the coordinates of whoever trains."""
@@ -42,7 +42,7 @@ class Place(NamedTuple):
 
 
 def is_own(point: Vector) -> bool:
-    """Return whether a point's tensors are a module's own parameters, which change in place; all others never change."""
+    """Return whether a point's tensors are a module's own parameters, which change in place; no others do."""
     return next(iter(point.values())).requires_grad
 
 
@@ -55,11 +55,22 @@ def moved(point: Vector, direction: Vector, rate: float | Tensor) -> Vector:
     return {name: torch.sub(value, direction[name], alpha=rate) for name, value in point.items()}
 
 
-def move(point: Vector, direction: Vector, rate: float, shrinks: float) -> Vector:
-    """Change a module's own parameters by a step, after a multiplication, and return them."""
+def shrunk(point: Vector, factor: float | Tensor) -> Vector:
+    """Return a point times a factor; of several trainings each has its own."""
+    if isinstance(factor, Tensor):
+        return {name: value * along(factor, value) for name, value in point.items()}
+    return {name: value * factor for name, value in point.items()}
+
+
+def shrink(point: Vector, factor: float) -> None:
+    """Multiply a module's own parameters."""
+    for value in point.values():
+        value.mul_(factor)
+
+
+def move(point: Vector, direction: Vector, rate: float) -> Vector:
+    """Change a module's own parameters by a step, and return them."""
     for name, value in point.items():
-        if shrinks != 1:
-            value.mul_(shrinks)
         value.sub_(direction[name], alpha=rate)
     return point
 

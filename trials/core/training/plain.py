@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import torch
 
+from trials.core.gradients import linearised_norms
+from trials.core.networks.chain import Chain
 from trials.core.training.places import Place, Vector, is_own
 from trials.core.training.slopes import Forward, Told, taped, taped_norms
 
@@ -30,6 +32,8 @@ class PlainLoss(NamedTuple):
         return taped(self.forward, point, self.batch, self.loss, weights)
 
     def norms(self, point: Vector) -> Float[Tensor, " batch"]:
+        if isinstance(self.forward, Chain):
+            return linearised_norms(self.forward, point, None, *self.batch.shown, self.loss)
         return taped_norms(self.forward, point, self.batch, self.loss)
 
     def drawn_back(self, gradient: Vector, point: Vector) -> Vector:

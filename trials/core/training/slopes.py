@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
 
@@ -26,14 +26,14 @@ class Told(NamedTuple):
     Attributes:
         gradient: In what trains.
         outputs: Before the step; None where the pass makes none of its own.
-        value: The loss there; None likewise.
+        value: What the gradient is of, there; None likewise.
         notes: What else is told of the step, by name.
     """
 
     gradient: Vector
     outputs: Tensor | None = None
     value: Tensor | None = None
-    notes: Mapping[str, Tensor] = {}
+    notes: Mapping[str, Any] = {}
 
 
 class BatchLoss(Protocol):
@@ -73,7 +73,7 @@ def slope_of(function: Callable[[Vector], Tensor], point: Vector) -> Vector:
 
 
 def taped_norms(forward: Forward, point: Vector, batch: Batch, loss: Loss) -> Float[Tensor, " batch"]:
-    """Return the norms of the samples' gradients for any function, each by a pass of its own side by side."""
+    """Return the norms of samples' gradients of any function, formed side by side: batch x parameters numbers."""
     values = {name: value.detach() for name, value in point.items()}
 
     def of_one(leaves: Vector, sample: Tensor, target: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ def from_state(like: Any, state: Any) -> Any:
         found[name] = (
             _value(value, kind) if kind or isinstance(value, Tensor) else from_state(_entry(like, name), value)
         )
-    if is_dataclass(like):
+    if is_dataclass(like) and not isinstance(like, type):
         return replace(like, **found)
     return {**like, **found} if isinstance(like, Mapping) else like
 

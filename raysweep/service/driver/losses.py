@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from raysweep.service.messages import LeavingNodeError
+
 
 @dataclass(frozen=True, kw_only=True)
 class Loss:
@@ -67,7 +69,3 @@ def loss_of(error: BaseException | None, text: str) -> Loss:
         return PREEMPTED
     said = f"{type(error).__name__} {text}".lower()
     return next((loss for loss, signs in _SIGNS.items() if any(sign in said for sign in signs)), DIED)
-
-
-class LeavingNodeError(Exception):
-    """Raised by an actor that is handed work while its node is being drained."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from trials.core.linearisation import linearised
 from trials.core.parameters import Parameters, difference
 from trials.core.probes.movement import PARTS, lengths
+from trials.core.rounds.calendar import Calendar
 from trials.core.rounds.choice import METHODS, Methods, Switch
 from trials.core.rounds.round import Problem, Round, RoundLoss, gradient_norm
 from trials.core.training.places import Place
@@ -23,43 +24,9 @@ if TYPE_CHECKING:
     from trials.core.checkpoints import State
     from trials.core.linearisation import Linearised
     from trials.core.networks.network import Forward
-    from trials.core.optimisers.rules import Memory
     from trials.core.training.batches import Batch
     from trials.core.training.places import Vector
-
-
-@dataclass(frozen=True, kw_only=True)
-class Calendar:
-    """When a round ends.
-
-    Attributes:
-        interval: Steps of a round at most (the paper's K).
-        warm_steps: Steps at the beginning that each begin a round.
-        tolerance: Norm of the training gradient at which a round ends early; 0 = never.
-        check_every: Steps of a round between looks at that norm, since it takes a pass over the training set.
-    """
-
-    interval: int
-    warm_steps: int = 0
-    tolerance: float = 0.0
-    check_every: int = 1
-
-    def is_over(self, step: int, begun: int) -> bool:
-        """Return whether the round that began at step `begun` ends at `step` by its length."""
-        return step <= self.warm_steps or step - begun >= self.interval
-
-    def is_checked(self, step: int, begun: int) -> bool:
-        """Return whether the norm of the gradient decides at `step`."""
-        return self.tolerance > 0 and step > begun and (step - begun) % self.check_every == 0
-
-
-def unified_lengths(interval: float, steps: float, warm_steps: float) -> tuple[float, float]:
-    """Return one (interval, plain steps before) for all of the same training; what is not allowed stays as it is."""
-    if interval < 1 or warm_steps < 0:
-        return interval, warm_steps
-    if interval == 1 or warm_steps >= steps:
-        return 1, 0
-    return (steps if warm_steps + interval >= steps else interval), warm_steps
+    from trials.core.training.rules import Memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,12 +49,7 @@ class Rounds:
 
     def round(self, method: Switch, model: Linearised, place: Place) -> Round:
         """Return a round, or the rest of one, that begins at a place of parameter space."""
-        begin = METHODS[method.method]
-        return (
-            begin(self.problem, model, place, damped=True)
-            if self.damping and method.is_dual
-            else begin(self.problem, model, place)
-        )
+        return METHODS[method.method](self.problem, model, place, self.damping)
 
 
 class Standing:
@@ -111,11 +73,9 @@ class Standing:
 
         It takes a pass through the training set, when it is first asked for.
         """
-        rounds, point = self._in_rounds.rounds, self._place.point
-        if self._converged is None and rounds.calendar.tolerance > 0:
-            samples, device = len(rounds.problem.train), self._in_rounds.path.device
-            norm = gradient_norm(self._in_rounds.round, point, samples, device, rounds.damping)
-            self._converged = bool(norm <= rounds.calendar.tolerance)
+        tolerance = self._in_rounds.rounds.calendar.tolerance
+        if self._converged is None and tolerance > 0:
+            self._converged = bool(gradient_norm(self._in_rounds.round, self._place.point) <= tolerance)
         return self._converged
 
 
@@ -152,20 +112,20 @@ class InRounds:
 
     def on(self, batch: Batch) -> RoundLoss:
         """Return the loss of a batch."""
-        return RoundLoss(self.round, batch, self.rounds.damping)
+        return RoundLoss(self.round, batch)
 
     def standing(self, step: int, place: Place) -> Standing:
         """Return where the round stands before a step."""
         return Standing(self, step, place)
 
-    def renewed(self, step: int, place: Place, standing: Standing) -> tuple[Self, Place]:
+    def renewed(self, step: int, place: Place, standing: Standing) -> tuple[InRounds, Place]:
         """Return what a step trains and where it begins: the round, a new one, or the same by another method."""
         if standing.ends:
             return self._linearised_anew(step, place)
         method = self.rounds.methods.at(step - self.begun)
         return (self, place) if method == self.method else self._carried_on(method, place)
 
-    def _linearised_anew(self, step: int, place: Place) -> tuple[Self, Place]:
+    def _linearised_anew(self, step: int, place: Place) -> tuple[InRounds, Place]:
         place, rounds = place.each(self.round.parameters), self.rounds
         if rounds.forgotten:
             place = Place(place.point, rounds.forgotten(place.point))
@@ -182,7 +142,7 @@ class InRounds:
         )
         return renewed, round_.start
 
-    def _carried_on(self, method: Switch, place: Place) -> tuple[Self, Place]:
+    def _carried_on(self, method: Switch, place: Place) -> tuple[InRounds, Place]:
         """Return the rest of the round computed by another method."""
         round_ = self.rounds.round(method, self.round.model, place.each(self.round.parameters))
         return replace(self, method=method, round=round_), round_.start
@@ -198,7 +158,7 @@ class InRounds:
             **{name: torch.tensor(count) for name, count in counts.items()},
         }
 
-    def restored(self, place: Place, state: Any, step: int) -> tuple[Self, Place]:
+    def restored(self, place: Place, state: Any, step: int) -> tuple[InRounds, Place]:
         """Return what is trained, and where it is, as a state of the beginning of `step` tells."""
         begun = int(state["begun"])
         # At its first step a round's method has not been asked yet: the state is still the last round's.

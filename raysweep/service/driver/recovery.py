@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analysis.store.results import Results
-from raysweep.service.execution import teaches
 from raysweep.service.messages import PlannedTrial, TrialReport, Work
+from raysweep.service.worker.execution import teaches
 
 
 def stored_reports(work: Work, trials: Sequence[PlannedTrial]) -> list[TrialReport]:

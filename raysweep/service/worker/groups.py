@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raysweep.service.messages import PlannedTrial
-from raysweep.service.survival import Leaving
+from raysweep.service.worker.survival import Leaving
 from trials.core.context import TrialContext
 from trials.core.rows import Diverged, Measurements, checked
 from trials.core.together import Together

@@ -1,6 +1,6 @@
 """The actors of a sweep: each runs one pack a Tune trial and is reused for the next.
 
-Imported by `raysweep.service.tune` alone, after Ray's environment is set.
+Imported by `raysweep.service.driver.tune` alone, after Ray's environment is set.
 """
 
 from __future__ import annotations
@@ -15,11 +15,9 @@ from ray import tune
 
 from analysis.store.errors import StoreError
 from cluster.drain import seconds_until_drained
-from raysweep.service.execution import FinishedTrial, Worker
-from raysweep.service.losses import LeavingNodeError
-from raysweep.service.messages import STOPPED, PlannedTrial, TrialReport, Work
-from raysweep.service.stopping import TIME
-from raysweep.service.survival import Leaving
+from raysweep.service.messages import STOPPED, TIME, LeavingNodeError, PlannedTrial, TrialReport, Work
+from raysweep.service.worker.execution import FinishedTrial, Worker
+from raysweep.service.worker.survival import Leaving
 
 # A cloud gives half a minute of notice at the least; every question is a call to the head, from every actor.
 SECONDS_BETWEEN_QUESTIONS = 3.0

@@ -73,8 +73,8 @@ def _write_delta(table: pa.Table, folder: Path) -> None:
 
 def _write_optuna(results: Results, name: str, target: str, overrides: list[str]) -> tuple[int, str]:
     """Write what the store knows of a search to Optuna's storage; return how many configurations, and where to."""
-    from raysweep.service.configuration import read_settings
-    from raysweep.service.supply import AskedTrials
+    from raysweep.service.commands.configuration import read_settings
+    from raysweep.service.driver.supply import AskedTrials
     from search_spaces.core.optuna_study import as_optuna_study
     from search_spaces.core.search import SearchPlanner
 

@@ -1,6 +1,6 @@
 """Rules that turn a gradient into the direction of a step, with what they remember.
 
-The rules of `LINEAR` add and scale vectors and do nothing else. They may run in any coordinates in which vectors add
+Linear rules add and scale vectors and do nothing else. They may run in any coordinates in which vectors add
 as they do in parameter space, such as those of a round in function space.
 """
 
@@ -27,10 +27,12 @@ class Rule:
     Attributes:
         beginning: Parameters -> the memory before the first step.
         direction: (gradient, memory) -> direction and new memory; a step goes against the direction.
+        is_linear: Whether the rule adds and scales vectors and does nothing else.
     """
 
     beginning: Callable[[Parameters], Memory]
     direction: Callable[[Parameters, Memory], tuple[Parameters, Memory]]
+    is_linear: bool = True
 
 
 def plain(momentum: float) -> Rule:
@@ -87,7 +89,7 @@ def adam(momentum: float) -> Rule:
         counts = {name: value.new_zeros(()) for name, value in parameters.items()}
         return {"mean": _zeros(parameters), "square": _zeros(parameters), "steps": counts}
 
-    return Rule(beginning, direction)
+    return Rule(beginning, direction, is_linear=False)
 
 
 def _adams(mean: torch.Tensor, square: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:

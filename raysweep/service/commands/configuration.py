@@ -13,10 +13,10 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from raysweep.service.budget import Budget
+from raysweep.service.commands.overrides import column_of, refusal_of, translated
+from raysweep.service.commands.spaces import NO_SPACE, default_first, spaces
+from raysweep.service.driver.budget import Budget
 from raysweep.service.errors import UsageError
-from raysweep.service.overrides import column_of, refusal_of, translated
-from raysweep.service.spaces import NO_SPACE, default_first, spaces
 from raysweep.service.study import Resources, Study
 from search_spaces.core.axes import axis
 from search_spaces.core.boundary import BoundaryPlanner

@@ -15,12 +15,12 @@ import torch
 
 from analysis.store.results import Results
 from cluster.nodes import bought_as_spot, cost_dollars
-from raysweep.service.groups import Told, grouped, told_together
-from raysweep.service.memory import begin_peak, device_of, failure, is_out_of_memory, peak_bytes, release
 from raysweep.service.messages import STOPPED, PlannedTrial, TrialReport, Work, stopped_id
 from raysweep.service.provenance import NODE_TYPE, place
-from raysweep.service.stages import StoredStages
-from raysweep.service.survival import Leaving, StoredCheckpoints
+from raysweep.service.worker.groups import Told, grouped, told_together
+from raysweep.service.worker.memory import begin_peak, device_of, failure, is_out_of_memory, peak_bytes, release
+from raysweep.service.worker.stages import StoredStages
+from raysweep.service.worker.survival import Leaving, StoredCheckpoints
 from trials.core.context import TrialContext
 from trials.core.networks.precision import products_in
 from trials.core.rows import Diverged, Value, checked

@@ -6,8 +6,8 @@ import difflib
 import re
 from collections.abc import Mapping
 
+from raysweep.service.commands.spaces import NO_SPACE, spaces
 from raysweep.service.errors import UsageError
-from raysweep.service.spaces import NO_SPACE, spaces
 from raysweep.service.study import Study
 from trials.core.data.arrays import SOURCES
 from trials.core.knobs import KnobField

@@ -17,8 +17,8 @@ from rich.console import Console
 
 from analysis.store.errors import StoreError
 from analysis.store.results import Results
-from raysweep.service import explanation, summary, sweep
-from raysweep.service.configuration import Settings, read_settings
+from raysweep.service.commands import explanation, summary, sweep
+from raysweep.service.commands.configuration import Settings, read_settings
 from raysweep.service.errors import UsageError
 from raysweep.service.study import Study
 

@@ -45,8 +45,8 @@ def add_to(commands: Any, command: Adder, listed: Run) -> None:
 
 
 def _submit(results: Results, console: Console, options: argparse.Namespace) -> int:
-    from raysweep.service import submission
-    from raysweep.service.configuration import read_settings
+    from raysweep.service.commands import submission
+    from raysweep.service.commands.configuration import read_settings
 
     study = importlib.import_module(f"raysweep.{submission.checked_study(options.study)}").STUDY
     settings = read_settings(study, options.overrides)
@@ -61,7 +61,7 @@ def _submit(results: Results, console: Console, options: argparse.Namespace) -> 
 
 
 def _stop(results: Results, console: Console, options: argparse.Namespace) -> int:
-    from raysweep.service.submission import connected_to_jobs
+    from raysweep.service.commands.submission import connected_to_jobs
 
     stopped = connected_to_jobs(options.address).stop_job(options.job)
     console.print(f"job {options.job} is told to stop" if stopped else f"job {options.job} had ended already")
@@ -69,7 +69,7 @@ def _stop(results: Results, console: Console, options: argparse.Namespace) -> in
 
 
 def _follow(results: Results, console: Console, options: argparse.Namespace) -> int:
-    from raysweep.service.submission import Submission, connected_to_jobs
+    from raysweep.service.commands.submission import Submission, connected_to_jobs
 
     return Submission(connected_to_jobs(options.address), options.job).followed()
 

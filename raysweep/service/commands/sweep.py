@@ -11,17 +11,18 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from analysis.store.results import Results
-from raysweep.service import provenance, summary
-from raysweep.service.budget import Budgeted
-from raysweep.service.configuration import Settings
+from raysweep.service import provenance
+from raysweep.service.commands import summary
+from raysweep.service.commands.configuration import Settings
+from raysweep.service.commands.progress import ProgressDisplay
+from raysweep.service.driver.budget import Budgeted
+from raysweep.service.driver.plan import Plan, planned, resumed
+from raysweep.service.driver.serial import Executor, SerialExecutor
+from raysweep.service.driver.supply import AskedTrials, ListedTrials, Supply
+from raysweep.service.driver.upkeep import Upkeep
 from raysweep.service.errors import UsageError
 from raysweep.service.messages import PlannedTrial, TrialReport, Work, work_of
-from raysweep.service.plan import Plan, planned, resumed
-from raysweep.service.progress import ProgressDisplay
-from raysweep.service.serial import Executor, SerialExecutor
 from raysweep.service.study import Study
-from raysweep.service.supply import AskedTrials, ListedTrials, Supply
-from raysweep.service.upkeep import Upkeep
 from search_spaces.core.planner import GridPlanner
 from trials.core.data.arrays import Arrays, ChoosesData, load_arrays
 from trials.core.fingerprints import fingerprint
@@ -154,6 +155,8 @@ def _executed(
 def _executor(settings: Settings) -> Executor:
     if settings.executor == "serial":
         return SerialExecutor()
-    from raysweep.service.tune import TuneExecutor  # Ray takes seconds to import: not for --help, a plan or a figure
+    from raysweep.service.driver.tune import (
+        TuneExecutor,  # Ray takes seconds to import: not for --help, a plan or a figure
+    )
 
     return TuneExecutor(settings.address)

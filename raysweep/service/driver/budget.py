@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
+from raysweep.service.driver.supply import Supply
 from raysweep.service.messages import PlannedTrial, TrialReport
-from raysweep.service.supply import Supply
 
 
 @dataclass(frozen=True, kw_only=True)

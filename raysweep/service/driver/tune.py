@@ -28,17 +28,17 @@ for _name, _value in {
 import ray
 from ray import tune
 
-from raysweep.service import capacity
-from raysweep.service.actors import PackTrainable
+from raysweep.service.driver import capacity
+from raysweep.service.driver.feed import PackFeed, PackReports
+from raysweep.service.driver.measuring import resolved_resources
+from raysweep.service.driver.metrics import SweepMetrics
+from raysweep.service.driver.packs import MOST_TRIALS, PackQueue
+from raysweep.service.driver.serial import Listener
+from raysweep.service.driver.stopping import scheduler_of
+from raysweep.service.driver.supply import Supply
 from raysweep.service.errors import ClusterError
-from raysweep.service.feed import PackFeed, PackReports
-from raysweep.service.measuring import resolved_resources
 from raysweep.service.messages import TrialReport, Work
-from raysweep.service.metrics import SweepMetrics
-from raysweep.service.packs import MOST_TRIALS, PackQueue
-from raysweep.service.serial import Listener
-from raysweep.service.stopping import scheduler_of
-from raysweep.service.supply import Supply
+from raysweep.service.worker.actors import PackTrainable
 
 KNOCK_SECONDS = 10.0
 

@@ -7,9 +7,9 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from raysweep.service.losses import Loss
+from raysweep.service.driver.losses import Loss
+from raysweep.service.driver.supply import Supply
 from raysweep.service.messages import PlannedTrial, TrialReport
-from raysweep.service.supply import Supply
 from trials.core.together import Together
 
 # Long enough that scheduling a pack (some 25 ms) and writing it (up to 100 ms on S3) stay under 5 % of it.

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from raysweep.service.execution import Worker
+from raysweep.service.driver.supply import Supply
 from raysweep.service.messages import TrialReport, Work
-from raysweep.service.shares import in_one_process
-from raysweep.service.supply import Supply
+from raysweep.service.worker.execution import Worker
+from raysweep.service.worker.shares import in_one_process
 
 Listener = Callable[[Sequence[TrialReport], int], None]
 """Hears the reports of trials that have just become durable, and how many trials are running now."""

@@ -1,6 +1,6 @@
 """Early stopping: the rules of a search as Tune's schedulers.
 
-Imported by `raysweep.service.tune` alone, after Ray's environment is set.
+Imported by `raysweep.service.driver.tune` alone, after Ray's environment is set.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 
 from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule, TrialScheduler
 
-from raysweep.service.forgetting import ForgettingScheduler
+from raysweep.service.driver.forgetting import ForgettingScheduler
+from raysweep.service.messages import TIME
 from search_spaces.core.stopping import Stopping
 
-TIME = "step"
 _MOST_RUNGS = 20
 _MODES = {"maximize": "max", "minimize": "min"}
 

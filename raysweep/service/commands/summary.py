@@ -14,12 +14,12 @@ from rich.table import Table
 
 from analysis.core.panels import knob_names
 from analysis.store.results import Results
-from raysweep.service.configuration import Settings
+from raysweep.service.commands.configuration import Settings
+from raysweep.service.commands.progress import duration
+from raysweep.service.driver.plan import FINISHED, Plan
+from raysweep.service.driver.supply import AskedTrials
 from raysweep.service.messages import PlannedTrial, TrialReport
-from raysweep.service.plan import FINISHED, Plan
-from raysweep.service.progress import duration
 from raysweep.service.study import Study
-from raysweep.service.supply import AskedTrials
 from trials.core.knobs import Scalar, TrialKnobs
 
 

@@ -1,6 +1,6 @@
 """The feed between Tune and the packs: Tune asks it for work and tells it what came of it.
 
-Imported by `raysweep.service.tune` alone, after Ray's environment is set.
+Imported by `raysweep.service.driver.tune` alone, after Ray's environment is set.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from ray.tune.search import Searcher
 
 from analysis.store.errors import StoreError
 from analysis.store.results import Results
+from raysweep.service.driver.losses import Loss, loss_of
+from raysweep.service.driver.packs import Pack, PackQueue
+from raysweep.service.driver.recovery import stored_reports
+from raysweep.service.driver.serial import Listener
 from raysweep.service.errors import ClusterError
-from raysweep.service.execution import FinishedTrial, write_lost
-from raysweep.service.losses import Loss, loss_of
 from raysweep.service.messages import TrialReport, Work
-from raysweep.service.packs import Pack, PackQueue
-from raysweep.service.recovery import stored_reports
-from raysweep.service.serial import Listener
+from raysweep.service.worker.execution import FinishedTrial, write_lost
 
 REFUSALS = 3
 

@@ -1,6 +1,6 @@
 """Measuring: what `resources.gpus=auto` comes to on the GPUs of a connected cluster.
 
-Imported by `raysweep.service.tune` alone, after Ray's environment is set.
+Imported by `raysweep.service.driver.tune` alone, after Ray's environment is set.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from raysweep.service.errors import ClusterError
-from raysweep.service.groups import Group
 from raysweep.service.messages import PlannedTrial, Work
-from raysweep.service.shares import CudaGauge, Gauge, Measured, described, measured, resources_of, shapes
 from raysweep.service.study import Resources
+from raysweep.service.worker.groups import Group
+from raysweep.service.worker.shares import CudaGauge, Gauge, Measured, described, measured, resources_of, shapes
 
 
 def resolved_resources(

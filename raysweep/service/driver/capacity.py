@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 import ray
 from ray.experimental import internal_kv
 
+from raysweep.service.driver.node_types import NodeTypes, node_types
 from raysweep.service.errors import ClusterError
-from raysweep.service.node_types import NodeTypes, node_types
 from raysweep.service.study import Resources
 
 GROWTH = 16

@@ -10,8 +10,8 @@ import torch
 
 from cluster.cards import memory_cap
 from raysweep.service.errors import ClusterError
-from raysweep.service.host_memory import keep_freed_memory
 from raysweep.service.study import Resources
+from raysweep.service.worker.host_memory import keep_freed_memory
 
 GIB = 2**30
 PRETENDED = "RAYSWEEP_PRETENDED_GPUS"

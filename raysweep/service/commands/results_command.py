@@ -20,8 +20,8 @@ from analysis.store.errors import StoreError
 from analysis.store.results import Results
 from analysis.store.schema import StudySchema
 from analysis.store.sweeps import Sweep
-from raysweep.service import export, job_command
-from raysweep.service.export import write_csv
+from raysweep.service.commands import export, job_command
+from raysweep.service.commands.export import write_csv
 
 _OUTCOMES = ("finished", "diverged", "stopped", "failed")
 _FOUND, _USAGE = 1, 2

@@ -14,11 +14,11 @@ import torch
 from analysis.store.results import Results
 from cluster.cards import CONTEXT_GIB, Card, gpu_share
 from raysweep.service.errors import ClusterError
-from raysweep.service.groups import Group, grouped
-from raysweep.service.memory import GIB, gpu_memory_gib, is_out_of_memory, release
 from raysweep.service.messages import PlannedTrial, Work
-from raysweep.service.stages import StoredStages
 from raysweep.service.study import Resources
+from raysweep.service.worker.groups import Group, grouped
+from raysweep.service.worker.memory import GIB, gpu_memory_gib, is_out_of_memory, release
+from raysweep.service.worker.stages import StoredStages
 from trials.core.checkpoints import NoCheckpoints, State
 from trials.core.context import TrialContext
 from trials.core.rows import Diverged, Row

@@ -1,1 +1,0 @@
-"""Optimisers as pure steps from parameters to parameters."""
