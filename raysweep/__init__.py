@@ -1,6 +1,9 @@
 """raysweep: phase diagrams of deep learning, from one command to table and figure.
 
 `raysweep.open(root)` opens the results of finished trials; it needs neither Ray nor torch nor a cluster.
+
+The declaration of each study belongs here: a short file of its name that binds recipe, figures and spaces, and is the
+command `python -m raysweep.<study>`. What runs sweeps is in `service`.
 """
 
 from __future__ import annotations

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from analysis.augmentation_ratio import draw
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
-from trials.augmentation_ratio.recipe import MEASUREMENTS, run
+from trials.augmentation_ratio.knobs import AugmentationKnobs
+from trials.augmentation_ratio.measurements import MEASUREMENTS
 
 STUDY = Study(
     name="augmentation_ratio",
     question="Is one fixed transformed copy of an image worth a new image?",
-    trial=run,
+    knobs=AugmentationKnobs,
     measurements=MEASUREMENTS,
-    draw=draw,
+    recipe="trials.augmentation_ratio.recipe",
+    figures="analysis.augmentation_ratio.figures",
     across="ratio",
     headline="final_test_acc",
     revision=2,

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from analysis.freeze_depth import draw
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
 from trials.freeze_depth.birds.networks import shared_pretraining
-from trials.freeze_depth.recipe import MEASUREMENTS, run
+from trials.freeze_depth.recipe import MEASUREMENTS, FreezeDepthKnobs
 
 STUDY = Study(
     name="freeze_depth",
     question="Does freezing more of a pretrained network help to predict the bird, the background, or both?",
-    trial=run,
+    knobs=FreezeDepthKnobs,
     measurements=MEASUREMENTS,
-    draw=draw,
+    recipe="trials.freeze_depth.recipe",
+    figures="analysis.freeze_depth.figures",
     across="freeze_depth",
     headline="final_selected_test_worst_group_acc",
     shared_work=shared_pretraining,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from analysis.gauss_newton_damping import draw
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
-from trials.gauss_newton_damping import MEASUREMENTS, run
+from trials.gauss_newton_damping.knobs import DampingKnobs
+from trials.gauss_newton_damping.measurements import MEASUREMENTS
 
 STUDY = Study(
     name="gauss_newton_damping",
     question="Does a Gauss-Newton step generalise better the more it is damped, and is that feature learning?",
-    trial=run,
+    knobs=DampingKnobs,
     measurements=MEASUREMENTS,
-    draw=draw,
+    recipe="trials.gauss_newton_damping.recipe",
+    figures="analysis.gauss_newton_damping.figures",
     across="damping",
     headline="final_test_acc_at_loss_0_02",
     extendable="steps",

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from analysis.k_phase_diagram import draw
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
-from trials.k_phase_diagram import MEASUREMENTS, TOGETHER, run
+from trials.k_phase_diagram import MEASUREMENTS, KPhaseKnobs
 
 STUDY = Study(
     name="k_phase_diagram",
     question="How often must a network's features be updated (K) for it to generalise?",
-    trial=run,
+    knobs=KPhaseKnobs,
     measurements=MEASUREMENTS,
-    draw=draw,
+    recipe="trials.k_phase_diagram",
+    figures="analysis.k_phase_diagram.figures",
     across="feature_update_interval",
     headline="final_test_acc_lin",
     extendable="steps",
-    together=TOGETHER,
     revision=3,
 )
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from analysis.one_big_step import draw
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
-from trials.one_big_step import MEASUREMENTS, run
+from trials.one_big_step import MEASUREMENTS, OneBigStepKnobs
 
 STUDY = Study(
     name="one_big_step",
     question="How long must one gradient step be for a network's features to beat random ones?",
-    trial=run,
+    knobs=OneBigStepKnobs,
     measurements=MEASUREMENTS,
-    draw=draw,
+    recipe="trials.one_big_step",
+    figures="analysis.one_big_step",
     across="step_size",
     headline="final_neuron_alignment",
 )

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from analysis.spurious_cat_dog import draw
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
-from trials.spurious_cat_dog.recipe import MEASUREMENTS, run, shared_work
+from trials.spurious_cat_dog.knobs import CatDogKnobs, shared_work
+from trials.spurious_cat_dog.measurements import MEASUREMENTS
 
 STUDY = Study(
     name="spurious_cat_dog",
     question="Does freezing what was pretrained, or augmentation, keep a network from a patch that tells the class?",
-    trial=run,
+    knobs=CatDogKnobs,
     measurements=MEASUREMENTS,
-    draw=draw,
+    recipe="trials.spurious_cat_dog.recipe",
+    figures="analysis.spurious_cat_dog.figures",
     across="freeze_depth",
     headline="final_acc_clean",
     shared_work=shared_work,

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import torch
 
-from raysweep.service.study import Study
-from tests.recipes import draw
+from raysweep.service.study import Recipe, Study
 from trials.core.context import TrialContext
 from trials.core.knobs import TrialKnobs, knob
 from trials.core.rows import Measurement, Row
@@ -54,9 +53,10 @@ def _noted(line: str) -> None:
 HIKE = Study(
     name="hike",
     question="How high does a hike lead?",
-    trial=hike,
+    knobs=HikeKnobs,
+    recipe=Recipe(run=hike),
     measurements={"height": Measurement(meaning="where the hike is", unit="m")},
-    draw=draw,
+    figures="tests.recipes",
     across="steps",
     headline="final_height",
 )

@@ -13,7 +13,7 @@ import torch
 
 from analysis.core.figures import Drawing
 from analysis.store.results import Results
-from raysweep.service.study import Study
+from raysweep.service.study import Recipe, Study
 from trials.core.context import TrialContext
 from trials.core.knobs import TrialKnobs, knob
 from trials.core.rows import Diverged, Measurement, Row
@@ -63,9 +63,10 @@ def draw(results: Results) -> Sequence[Drawing]:
 WALK = Study(
     name="walk",
     question="Where does a walk end?",
-    trial=walk,
+    knobs=WalkKnobs,
     measurements=MEASUREMENTS,
-    draw=draw,
+    recipe=Recipe(run=walk),
+    figures="tests.recipes",
     across="behaviour",
     headline="final_height",
 )
@@ -92,7 +93,7 @@ def walk_many(
 def walking_together(run: Callable[..., Iterator[tuple[int, Row | Diverged]]] = walk_many) -> Study:
     """Return the study of walks of which those of equally many steps go together; walks of one step go alone."""
     together = Together(run=run, key=lambda knobs: None if knobs.steps == 1 else knobs.steps, tolerance=1e-12)
-    return replace(WALK, together=together)
+    return replace(WALK, recipe=Recipe(run=walk, together=together))
 
 
 class HostGauge:

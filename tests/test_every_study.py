@@ -12,7 +12,7 @@ from tests.studies import assert_group_tells_as_alone, every_study, groups_of, r
 from trials.core.context import TrialContext
 from trials.core.rows import checked
 
-PINNED = json.loads(Path(__file__).with_name("pinned_ids.json").read_text(encoding="utf-8"))
+PINNED = Path(__file__).with_name("pinned_ids")
 studies = pytest.mark.parametrize("study", every_study(), ids=lambda study: study.name)
 together = [study for study in every_study() if study.together]
 
@@ -36,7 +36,7 @@ def test_other_seeds_give_other_rows(study: Study) -> None:
 def test_ids_are_distinct_and_stay_what_they_were(study: Study) -> None:
     ids = [trial.trial_id for trial in smallest_sweep(study)]
     assert len(set(ids)) == len(ids)
-    assert ids == PINNED[study.name]
+    assert ids == json.loads((PINNED / f"{study.name}.json").read_text(encoding="utf-8"))
 
 
 @studies
@@ -44,6 +44,9 @@ def test_knobs_and_the_recipe_travel_to_other_processes(study: Study) -> None:
     knobs = smallest_sweep(study)[0].knobs
     assert pickle.loads(pickle.dumps(knobs)) == knobs
     assert pickle.loads(pickle.dumps(study.trial)) is study.trial
+    assert study.trial.__annotations__["knobs"] == study.knobs.__name__
+    assert f"{study.recipe}.".startswith(f"trials.{study.name}.")
+    assert f"{study.figures}.".startswith(f"analysis.{study.name}.")
 
 
 @studies

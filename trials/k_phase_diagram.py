@@ -16,28 +16,29 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from trials.core.augmentation.fixed_set import FixedSetKnobs, fixed_set
-from trials.core.data.examples import DataKnobs, training_extent
+from trials.core.augmentation.fixed_set import fixed_set
+from trials.core.augmentation.knobs import FixedSetKnobs
+from trials.core.choices import HALF, refuse_batch_normalisation, refuse_no_chain
 from trials.core.data.generated import LAWS, relevant_directions
+from trials.core.data.knobs import DataKnobs, training_extent
 from trials.core.gradients import compiled_network
 from trials.core.knobs import TrialKnobs, knob
 from trials.core.losses.classification import LOSSES
-from trials.core.networks.chain import refuse_no_chain
 from trials.core.networks.cnn import cnn_large, cnn_small
 from trials.core.networks.mlp import mlp
-from trials.core.networks.network import Network, refuse_batch_normalisation
-from trials.core.networks.precision import HALF, PRECISIONS, in_precision, products_in
+from trials.core.networks.network import Network
+from trials.core.networks.precision import PRECISIONS, in_precision, products_in
 from trials.core.networks.resnet import resnet18
 from trials.core.parameters import moved_to
 from trials.core.probes.feature_measurements import FEATURE_MEASUREMENTS
 from trials.core.probes.features import feature_probe
 from trials.core.rounds.calendar import Calendar, unified_lengths
-from trials.core.rounds.choice import METHODS, chosen_methods, refuse_method
-from trials.core.rounds.function_space import refuse_large_kernel
+from trials.core.rounds.choice import METHODS, chosen_methods
 from trials.core.rounds.in_rounds import Rounds, in_rounds
 from trials.core.rounds.measurements import ROUND_MEASUREMENTS
 from trials.core.rounds.measuring import Instruments, Past
 from trials.core.rounds.round import Problem
+from trials.core.rounds.settings import refuse_large_kernel, refuse_method
 from trials.core.rounds.together import Lane, trained_together
 from trials.core.rows import Diverged, Row
 from trials.core.schedule import logarithmic_steps

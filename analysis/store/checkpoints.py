@@ -18,6 +18,7 @@ from analysis.store.errors import KeyAbsent, StoreWarning
 from analysis.store.storage import Storage
 
 _HEADER_LENGTH_BYTES = 8
+_FIRST_LAYOUT = 1
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,14 @@ class Checkpoint:
         arrays: The recipe's state by name.
         rows: The rows yielded so far.
         seconds: Time spent so far.
+        layout: Number of what names and shapes of arrays mean to who wrote them; 1 where none was written.
     """
 
     step: int
     arrays: Mapping[str, np.ndarray[Any, Any]]
     rows: Sequence[Mapping[str, Any]]
     seconds: float
+    layout: int = _FIRST_LAYOUT
 
 
 class Checkpoints:
@@ -76,6 +79,7 @@ def _encoded(checkpoint: Checkpoint) -> bytes:
         "step": checkpoint.step,
         "rows": list(checkpoint.rows),
         "seconds": checkpoint.seconds,
+        "layout": checkpoint.layout,
         "names": list(checkpoint.arrays),  # in the order given, which the format does not keep
     }
     arrays = {name: np.array(array, order="C") for name, array in checkpoint.arrays.items()}
@@ -95,4 +99,5 @@ def _decoded(content: bytes) -> Checkpoint:
     header = json.loads(content[_HEADER_LENGTH_BYTES : _HEADER_LENGTH_BYTES + length])
     progress = json.loads(header["__metadata__"]["progress"])
     in_order = {name: arrays[name] for name in progress["names"]}
-    return Checkpoint(progress["step"], in_order, progress["rows"], progress["seconds"])
+    layout = progress.get("layout", _FIRST_LAYOUT)
+    return Checkpoint(progress["step"], in_order, progress["rows"], progress["seconds"], layout)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import MISSING, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal
 
 from analysis.store.schema import Column, StudySchema
-from trials.core.context import TrialContext
 from trials.core.fingerprints import fingerprint
-from trials.core.knobs import TrialKnobs
-from trials.core.rows import Measurements, Row
-from trials.core.together import Together
 
 if TYPE_CHECKING:
     from analysis.core.figures import Drawing
     from analysis.store.results import Results
+    from trials.core.context import TrialContext
+    from trials.core.knobs import TrialKnobs
+    from trials.core.rows import Measurements, Row
+    from trials.core.together import Together
 
-Trial = Callable[[Any, TrialContext], Iterator[Row]]
+Trial = Callable[[Any, "TrialContext"], "Iterator[Row]"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,21 +63,36 @@ class Resources:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a study's trials run.
+
+    Attributes:
+        run: (knobs, context) -> rows.
+        together: How it trains several trials at once; None if it does not.
+    """
+
+    run: Trial
+    together: Together | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Study:
     """One experiment, question to figure.
 
     Attributes:
-        name: The name its four files share.
+        name: The name that its declaration, trials, figures and spaces share.
         question: What it asks, in one sentence.
-        trial: The recipe `run(knobs, context)`.
+        knobs: The class of all that decides a trial; it needs no torch, nor do the measurements.
         measurements: What a row of the recipe holds.
-        draw: The figures of its results.
+        recipe: Name of the module with `run(knobs, context)` and, if trials train together, `TOGETHER`, or both
+            themselves. A module is imported when trials run: for help, plans and stored results none is.
+        figures: Name of the module with `draw(results)`, imported when there is something to draw.
         resources: What one actor takes, unless the command line says otherwise.
         extendable: Knob along which a training goes on: rows and state at a step are the same for every larger value,
             so that a longer trial goes on from where a shorter one ended. Empty if there is none.
-        together: How the recipe trains several trials at once; None if it does not.
-        shared_work: What trials of equal value have computed once (the knobs of their stage), None for a trial without.
-            One trial of each value runs before all others, so that actors that begin at once compute different stages.
+        shared_work: What trials of equal value have computed once: the knobs of a trial's stages, a stage after those
+            that it needs, and none for a trial without. One trial of each value runs before all others, so that actors
+            that begin at once compute different stages. Plans ask for it, so it needs no torch either.
         revision: Raised when the recipe's science changes, so that new trials get new ids.
         headline: Measurement that the summary and the plan's tables show.
         across: Knob whose values are the rows of the summary.
@@ -84,22 +100,37 @@ class Study:
 
     name: str
     question: str
-    trial: Trial
+    knobs: type[TrialKnobs]
     measurements: Measurements
-    draw: Callable[[Results], Sequence[Drawing]]
+    recipe: str | Recipe
+    figures: str
     headline: str
     across: str
     resources: Resources = field(default_factory=Resources)
     extendable: str = ""
-    together: Together | None = None
-    shared_work: Callable[[Any], Hashable | None] | None = None
+    shared_work: Callable[[Any], Sequence[Hashable]] | None = None
     revision: int = 1
 
     @property
-    def knobs(self) -> type[TrialKnobs]:
-        """The class of the recipe's knobs, as `run` declares it."""
-        knobs = get_type_hints(self.trial, localns={"Iterator": Iterator, "Row": Row, "TrialContext": TrialContext})
-        return knobs["knobs"]
+    def trial(self) -> Trial:
+        """The recipe's `run`, imported now if it has not been."""
+        return self._recipe.run
+
+    @property
+    def together(self) -> Together | None:
+        """How the recipe trains several trials at once; None if it does not."""
+        return self._recipe.together
+
+    def draw(self, results: Results) -> Sequence[Drawing]:
+        """Return the figures of the study's results."""
+        return importlib.import_module(self.figures).draw(results)
+
+    @property
+    def _recipe(self) -> Recipe:
+        if isinstance(self.recipe, Recipe):
+            return self.recipe
+        module = importlib.import_module(self.recipe)
+        return Recipe(run=module.run, together=getattr(module, "TOGETHER", None))
 
     @property
     def schema(self) -> StudySchema:

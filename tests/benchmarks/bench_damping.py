@@ -19,14 +19,15 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import torch
 
-from trials.core.curvature.flat import flattened
-from trials.core.curvature.mlp_jacobian import perceptron_jacobian
-from trials.core.curvature.output_losses import OUTPUT_LOSSES, one_hot
-from trials.core.curvature.quadratic import QuadraticModel, gauss_newton_model
-from trials.core.curvature.solvers import QUADRATIC_SOLVERS, InnerSettings
-from trials.core.curvature.step_rules import logarithmic_dampings
+from trials.core.losses.classification import LOSSES
 from trials.core.networks.mlp import mlp
 from trials.core.streams import generator
+from trials.gauss_newton_damping.flat import flattened
+from trials.gauss_newton_damping.mlp_jacobian import perceptron_jacobian
+from trials.gauss_newton_damping.objective import one_hot
+from trials.gauss_newton_damping.quadratic import QuadraticModel, gauss_newton_model
+from trials.gauss_newton_damping.solvers import QUADRATIC_SOLVERS, InnerSettings
+from trials.gauss_newton_damping.step_rules import logarithmic_dampings
 
 REPEATS = 5
 DAMPINGS = logarithmic_dampings(1e-6, 100.0, 33)
@@ -68,7 +69,7 @@ def _arms(inputs: int, width: int, outputs: int, samples: int, loss: str) -> dic
     targets = one_hot(labels, outputs) if outputs > 1 else 2.0 * labels[:, None].double() - 1
 
     def model() -> QuadraticModel:
-        return gauss_newton_model(perceptron_jacobian(network, theta, examples), OUTPUT_LOSSES[loss], targets)
+        return gauss_newton_model(perceptron_jacobian(network, theta, examples), LOSSES[loss], targets)
 
     def solved(solver: str, dampings: tuple[float, ...]) -> list[object]:
         solve = QUADRATIC_SOLVERS[solver](model(), InnerSettings())

@@ -21,14 +21,15 @@ from torch import Tensor
 from torch.func import vmap
 
 from tests.benchmarks.turns import Arms, times_in_turns
-from trials.core.curvature.flat import flattened
-from trials.core.curvature.mlp_jacobian import perceptron_jacobian
-from trials.core.curvature.output_losses import OUTPUT_LOSSES, one_hot
-from trials.core.curvature.quadratic import gauss_newton_model
-from trials.core.curvature.solvers import QUADRATIC_SOLVERS, InnerSettings
-from trials.core.curvature.step_rules import logarithmic_dampings
+from trials.core.losses.classification import LOSSES
 from trials.core.networks.mlp import mlp
 from trials.core.streams import generator
+from trials.gauss_newton_damping.flat import flattened
+from trials.gauss_newton_damping.mlp_jacobian import perceptron_jacobian
+from trials.gauss_newton_damping.objective import one_hot
+from trials.gauss_newton_damping.quadratic import gauss_newton_model
+from trials.gauss_newton_damping.solvers import QUADRATIC_SOLVERS, InnerSettings
+from trials.gauss_newton_damping.step_rules import logarithmic_dampings
 
 REPEATS = 5
 SECONDS = 0.5
@@ -66,7 +67,7 @@ def _arms(inputs: int, width: int, outputs: int, samples: int) -> Arms:
 
     def alone() -> Tensor:
         jacobians = [perceptron_jacobian(network, theta, examples) for theta in points]
-        models = [gauss_newton_model(jacobian, OUTPUT_LOSSES["mse"], targets) for jacobian in jacobians]
+        models = [gauss_newton_model(jacobian, LOSSES["mse"], targets) for jacobian in jacobians]
         solves = [QUADRATIC_SOLVERS["sample"](model, InnerSettings()) for model in models]
         return torch.stack([solve(damping).displacement for solve, damping in zip(solves, DAMPINGS, strict=True)])
 

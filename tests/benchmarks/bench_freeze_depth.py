@@ -27,8 +27,8 @@ import torch
 from trials.core.context import TrialContext
 from trials.core.data.arrays import Arrays
 from trials.core.layer_groups.prefix import forget_activations
-from trials.spurious_cat_dog.pretraining import NetworkKnobs, PretrainKnobs
-from trials.spurious_cat_dog.recipe import CatDogKnobs, run
+from trials.spurious_cat_dog.knobs import CatDogKnobs, PretrainKnobs, ResidualKnobs
+from trials.spurious_cat_dog.recipe import run
 
 REPEATS = 2
 TRAIN, TEST = 200, 100
@@ -80,7 +80,7 @@ def _knobs(depth: int, rate: float, *, prefix_cache: bool) -> CatDogKnobs:
         prefix_cache=prefix_cache,
         epochs=6,
         batch_size=100,
-        network=NetworkKnobs(width=12, blocks=1),
+        network=ResidualKnobs(width=12, blocks=1),
         pretrain=PretrainKnobs(epochs=15, batch_size=100, learning_rate=0.05),
     )
 

@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import pandas as pd
 import torch
 
-from analysis.core.boundary_comparison import draw_comparison
-from analysis.core.feature_scores import LABELS, NOISE, RARE, SHARE
 from analysis.core.figures import style
+from analysis.multi_view.boundary_comparison import draw_comparison
+from analysis.multi_view.feature_scores import LABELS, NOISE, RARE, SHARE
 from tests.search_spaces.rare_views import EASIER, Comparison, compared, dense_trials, planner, stored, trained
 
 SEEDS, AT_ONCE = range(9), 3

@@ -25,7 +25,7 @@ import torch
 
 from trials.core.context import TrialContext
 from trials.core.data.arrays import load_arrays
-from trials.core.data.examples import DataKnobs
+from trials.core.data.knobs import DataKnobs
 from trials.core.streams import batch_indices
 from trials.k_phase_diagram import KPhaseKnobs, run, run_many
 

@@ -14,7 +14,8 @@ from raysweep.multi_view import STUDY
 from raysweep.service.commands.configuration import read_settings
 from search_spaces.core.boundary import BoundaryPlanner
 from trials.core.context import TrialContext
-from trials.multi_view import MultiViewKnobs, run_many
+from trials.multi_view.knobs import MultiViewKnobs
+from trials.multi_view.recipe import run_many
 
 RESPONSE = "final_test_acc_rare_mean"
 EASIER = [

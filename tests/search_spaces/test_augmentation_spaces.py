@@ -6,11 +6,11 @@ from collections import Counter
 
 import pytest
 
-from analysis.core.augmentation_levels import level_of
+from analysis.augmentation_ratio.augmentation_levels import level_of
 from raysweep.augmentation_ratio import STUDY
 from tests.studies import sweep_of
 from trials.augmentation_ratio.image_networks import IMAGE_NETWORKS
-from trials.augmentation_ratio.recipe import AugmentationKnobs
+from trials.augmentation_ratio.knobs import AugmentationKnobs
 
 
 def knobs_of(space: str) -> list[AugmentationKnobs]:

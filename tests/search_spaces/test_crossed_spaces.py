@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.core.crossed_axes import CROSSED
 from analysis.core.figures import Drawing
 from analysis.core.panels import spread
+from analysis.k_phase_diagram.crossed_axes import CROSSED
 from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY
 from raysweep.service.worker.execution import Worker

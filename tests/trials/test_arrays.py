@@ -18,7 +18,8 @@ from PIL import Image
 
 from trials.core.data import cifar10
 from trials.core.data.arrays import load_arrays
-from trials.core.data.examples import DataKnobs, prepared
+from trials.core.data.examples import prepared
+from trials.core.data.knobs import DataKnobs
 
 CPU = torch.device("cpu")
 REAL = os.environ.get("RAYSWEEP_TEST_DATA", "")

@@ -14,7 +14,7 @@ import torch
 from trials.core.checkpoints import Saved, State, as_arrays, as_state
 from trials.core.context import TrialContext
 from trials.core.data.arrays import Arrays
-from trials.core.data.examples import DataKnobs
+from trials.core.data.knobs import DataKnobs
 from trials.k_phase_diagram import KPhaseKnobs, run
 
 KNOBS = KPhaseKnobs(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
+from trials.core.choices import HALF
 from trials.core.context import TrialContext
-from trials.core.data.examples import DataKnobs
+from trials.core.data.knobs import DataKnobs
 from trials.core.gradients import compiled_network, linearised_gradient
 from trials.core.losses.classification import LOSSES
 from trials.core.networks.cnn import cnn_large, cnn_small
 from trials.core.networks.mlp import mlp
-from trials.core.networks.precision import HALF, in_precision
+from trials.core.networks.precision import in_precision
 from trials.core.parameters import moved_to
 from trials.core.rows import checked
 from trials.core.streams import generator

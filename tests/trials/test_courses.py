@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from tests.trials.conftest import small_arrays
-from trials.core.augmentation.fixed_set import FixedSetKnobs
+from trials.core.augmentation.knobs import FixedSetKnobs
 from trials.core.context import TrialContext
-from trials.core.data.examples import DataKnobs
+from trials.core.data.knobs import DataKnobs
 from trials.core.rows import checked
 from trials.core.training.batches import Batch
 from trials.core.training.descent import Descent

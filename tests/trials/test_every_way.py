@@ -14,11 +14,11 @@ from functools import cache
 import pytest
 
 from tests.trials.conftest import small_arrays
+from trials.core.choices import LINEAR
 from trials.core.context import TrialContext
-from trials.core.data.examples import DataKnobs
+from trials.core.data.knobs import DataKnobs
 from trials.core.rounds.choice import METHODS
 from trials.core.rows import Diverged, checked
-from trials.core.training.rules import LINEAR
 from trials.k_phase_diagram import MEASUREMENTS, KPhaseKnobs, run, run_many
 
 TOGETHER = "together"

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from trials.core.data.arrays import Arrays
-from trials.core.data.examples import DataKnobs, prepared
+from trials.core.data.examples import prepared
+from trials.core.data.knobs import DataKnobs
 
 CPU = torch.device("cpu")
 

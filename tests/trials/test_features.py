@@ -10,11 +10,12 @@ import torch
 from torch.autograd.functional import hessian
 from torch.func import jacrev
 
-from trials.core.augmentation.fixed_set import FixedSetKnobs
-from trials.core.data.examples import DataKnobs, Examples
+from trials.core.augmentation.knobs import FixedSetKnobs
+from trials.core.data.examples import Examples
 from trials.core.data.generated import relevant_directions
+from trials.core.data.knobs import DataKnobs
 from trials.core.linearisation import linearised
-from trials.core.losses.classification import CURVATURES, LOSSES
+from trials.core.losses.classification import LOSSES
 from trials.core.networks.chain import Chain
 from trials.core.networks.cnn import cnn_large, cnn_small
 from trials.core.networks.mlp import mlp
@@ -81,7 +82,7 @@ def test_the_largest_gauss_newton_eigenvalue_is_the_dense_one(loss):
     network, inputs = NETWORKS["cnn_s"], _normal(SAMPLES, *SHAPE)
     parameters, labels = _initial(network), torch.arange(SAMPLES) % CLASSES
     outputs = network.forward(parameters, inputs)
-    curvature = CURVATURES[loss](outputs)
+    curvature = LOSSES[loss].hessians(outputs)
     for sample in range(SAMPLES):
         label = labels[sample : sample + 1]
         of_sample = hessian(lambda row, label=label: LOSSES[loss](row[None], label), outputs[sample])
@@ -90,7 +91,7 @@ def test_the_largest_gauss_newton_eigenvalue_is_the_dense_one(loss):
     gauss_newton = jacobian.T @ torch.block_diag(*curvature) @ jacobian / SAMPLES
     expected = float(torch.linalg.eigvalsh(gauss_newton)[-1])
     found, few = (
-        float(largest_gauss_newton_eigenvalue(network.forward, parameters, inputs, CURVATURES[loss], iterations))
+        float(largest_gauss_newton_eigenvalue(network.forward, parameters, inputs, LOSSES[loss].hessians, iterations))
         for iterations in (200, 15)
     )
     assert found == pytest.approx(expected, rel=1e-9)

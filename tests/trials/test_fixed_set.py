@@ -10,12 +10,14 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from trials.augmentation_ratio.recipe import AugmentationKnobs
-from trials.augmentation_ratio.recipe import prepared as prepared_ratio
-from trials.core.augmentation.fixed_set import FilledSet, FixedSetKnobs
+from trials.augmentation_ratio.knobs import AugmentationKnobs
+from trials.augmentation_ratio.preparation import prepared as prepared_ratio
+from trials.core.augmentation.fixed_set import FilledSet
+from trials.core.augmentation.knobs import FixedSetKnobs
 from trials.core.context import TrialContext
 from trials.core.data.arrays import Arrays
-from trials.core.data.examples import DataKnobs, Examples, TrainingSet
+from trials.core.data.examples import Examples, TrainingSet
+from trials.core.data.knobs import DataKnobs
 from trials.core.rounds.choice import METHODS
 from trials.core.rounds.in_rounds import in_rounds
 from trials.core.training.batches import epochs, seen

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from trials.core.context import TrialContext
-from trials.core.data.examples import DataKnobs
 from trials.core.data.generated import LAWS, POOL, read, relevant_directions
+from trials.core.data.knobs import DataKnobs
 from trials.core.networks.cnn import cnn_small
 
 

@@ -17,7 +17,7 @@ from tests.studies import sweep_of
 from trials.core.checkpoints import Saved, as_arrays, as_state
 from trials.core.context import TrialContext
 from trials.core.data.arrays import load_arrays
-from trials.core.data.examples import DataKnobs
+from trials.core.data.knobs import DataKnobs
 from trials.core.networks.mlp import mlp
 from trials.core.parameters import moved_to
 from trials.core.probes.tangent_kernel import tangent_kernel

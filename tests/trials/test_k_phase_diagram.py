@@ -10,7 +10,7 @@ import torch
 from torch.func import jacrev
 
 from trials.core.context import TrialContext
-from trials.core.data.examples import DataKnobs
+from trials.core.data.knobs import DataKnobs
 from trials.core.rows import Diverged, checked
 from trials.core.streams import batch_indices, generator
 from trials.k_phase_diagram import MEASUREMENTS, NETWORKS, KPhaseKnobs, run

@@ -10,6 +10,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from torch.func import functional_call, jacrev
 
 from tests.trials.slopes import gradient_of
+from trials.core.choices import HALF
 from trials.core.linearisation import linearised
 from trials.core.losses.classification import LOSSES, cross_entropy, mean_squared_error
 from trials.core.networks.chain import chain
@@ -17,7 +18,7 @@ from trials.core.networks.cnn import cnn_large, cnn_small
 from trials.core.networks.fixed_layers import Flatten, Relu
 from trials.core.networks.layers import Linear
 from trials.core.networks.mlp import mlp
-from trials.core.networks.precision import HALF, in_precision
+from trials.core.networks.precision import in_precision
 from trials.core.parameters import difference, moved_to
 from trials.core.streams import generator
 from trials.core.training.places import moved

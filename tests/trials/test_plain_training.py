@@ -9,7 +9,7 @@ import torch
 
 from trials.core.checkpoints import State
 from trials.core.context import TrialContext
-from trials.core.data.examples import DataKnobs
+from trials.core.data.knobs import DataKnobs
 from trials.core.streams import batch_indices, generator
 from trials.k_phase_diagram import NETWORKS, KPhaseKnobs, run
 

@@ -6,14 +6,15 @@ import pytest
 import torch
 
 from tests.trials.slopes import gradient_of
+from trials.core.choices import HALF, TENSOR_FLOAT
 from trials.core.context import TrialContext
-from trials.core.data.examples import DataKnobs
+from trials.core.data.knobs import DataKnobs
 from trials.core.linearisation import linearised
 from trials.core.losses.classification import LOSSES
 from trials.core.networks.cnn import cnn_small
 from trials.core.networks.mlp import mlp
 from trials.core.networks.network import Network
-from trials.core.networks.precision import HALF, PRECISIONS, TENSOR_FLOAT, in_precision, products_in
+from trials.core.networks.precision import PRECISIONS, in_precision, products_in
 from trials.core.networks.resnet import resnet18
 from trials.core.parameters import Parameters
 from trials.core.rows import checked

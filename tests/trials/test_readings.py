@@ -7,12 +7,12 @@ from functools import cache
 import pytest
 import torch
 
-from trials.core.augmentation.fixed_set import FixedSetKnobs
+from trials.core.augmentation.knobs import FixedSetKnobs
 from trials.core.context import TrialContext
 from trials.core.data.arrays import load_arrays
-from trials.core.data.examples import DataKnobs
+from trials.core.data.knobs import DataKnobs
 from trials.core.linearisation import linearised
-from trials.core.losses.classification import CURVATURES, LOSSES, accuracy
+from trials.core.losses.classification import LOSSES, accuracy
 from trials.core.parameters import stacked
 from trials.core.probes.movement import PARTS, present_parts
 from trials.core.probes.stability import largest_eigenvalue_by_kernel, largest_gauss_newton_eigenvalue
@@ -77,7 +77,7 @@ def test_trainings_that_are_read_at_once_read_as_each_by_itself(case):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_kernel_and_passes_tell_one_stability(loss):
     instruments = _lane(0, KPhaseKnobs(**SMALL, data=DataKnobs(train_size=40), loss=loss), CONTEXT).instruments
-    probe, forward, curvature = instruments.probe, instruments.problem.network.forward, CURVATURES[loss]
+    probe, forward, curvature = instruments.probe, instruments.problem.network.forward, LOSSES[loss].hessians
     there = probe.features(_moved(instruments.initial, 0))
     by_passes = largest_gauss_newton_eigenvalue(
         forward, _moved(instruments.initial, 0), probe.examples.inputs, curvature

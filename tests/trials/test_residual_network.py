@@ -7,7 +7,7 @@ import torch
 
 from tests.trials.slopes import gradient_of
 from trials.core.context import TrialContext
-from trials.core.data.examples import DataKnobs
+from trials.core.data.knobs import DataKnobs
 from trials.core.linearisation import linearised
 from trials.core.losses.classification import LOSSES
 from trials.core.networks.resnet import resnet18

@@ -13,7 +13,8 @@ from tests.trials.conftest import small_arrays
 from tests.trials.slopes import gradient_of
 from tests.trials.test_checkpoints import Memory, rows_until_broken
 from trials.core.context import TrialContext
-from trials.core.data.examples import DataKnobs, Examples
+from trials.core.data.examples import Examples
+from trials.core.data.knobs import DataKnobs
 from trials.core.linearisation import linearised
 from trials.core.losses.classification import LOSSES
 from trials.core.networks.cnn import cnn_large, cnn_small

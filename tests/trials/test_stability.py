@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from trials.core.data.examples import DataKnobs
+from trials.core.data.knobs import DataKnobs
 from trials.core.losses.classification import LOSSES
 from trials.core.rows import Diverged, checked
 from trials.k_phase_diagram import MEASUREMENTS, KPhaseKnobs, _lane, run

@@ -10,10 +10,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from trials.core.context import TrialContext
-from trials.core.data.examples import DataKnobs
+from trials.core.data.knobs import DataKnobs
 from trials.core.rows import Diverged
-from trials.gauss_newton_damping import DampingKnobs
-from trials.gauss_newton_damping import run as run_damped
+from trials.gauss_newton_damping.knobs import DampingKnobs
+from trials.gauss_newton_damping.recipe import run as run_damped
 from trials.k_phase_diagram import KPhaseKnobs, run, run_many, together_key
 
 WAITING = frozenset({"_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "_unique2"})

@@ -11,21 +11,17 @@ import torch
 
 from tests.trials.conftest import small_arrays
 from tests.trials.test_checkpoints import BrokenOff, Memory
-from trials.augmentation_ratio.recipe import AugmentationKnobs
+from trials.augmentation_ratio.knobs import AugmentationKnobs
 from trials.augmentation_ratio.recipe import run as run_ratio
-from trials.core.augmentation.fixed_set import FixedSetKnobs
+from trials.core.augmentation.knobs import FixedSetKnobs
 from trials.core.context import TrialContext
-from trials.core.curvature.flat import flattened, unflattened
-from trials.core.curvature.mlp_jacobian import perceptron_jacobian
-from trials.core.curvature.output_losses import OUTPUT_LOSSES, one_hot
-from trials.core.curvature.quadratic import gauss_newton_model
-from trials.core.curvature.solvers import QUADRATIC_SOLVERS, InnerSettings
-from trials.core.data.examples import DataKnobs, Examples
+from trials.core.data.examples import Examples
+from trials.core.data.knobs import DataKnobs
 from trials.core.layer_groups.forward import of_groups
 from trials.core.layer_groups.freezing import freeze
 from trials.core.layer_groups.residual import residual_groups
 from trials.core.layer_groups.training import descent
-from trials.core.losses.classification import LOSSES, cross_entropy
+from trials.core.losses.classification import cross_entropy
 from trials.core.losses.loss import Loss
 from trials.core.networks.mlp import mlp
 from trials.core.parameters import moved_to
@@ -44,10 +40,8 @@ from trials.core.training.places import Place
 from trials.core.training.plain import Plain
 from trials.core.training.rules import RULES
 from trials.k_phase_diagram import MEASUREMENTS, TOGETHER, KPhaseKnobs, run, run_many
-from trials.spurious_cat_dog.feature import FeatureKnobs
-from trials.spurious_cat_dog.pretraining import NetworkKnobs, PretrainKnobs
-from trials.spurious_cat_dog.recipe import MEASUREMENTS as CAT_DOG
-from trials.spurious_cat_dog.recipe import CatDogKnobs
+from trials.spurious_cat_dog.knobs import CatDogKnobs, FeatureKnobs, PretrainKnobs, ResidualKnobs
+from trials.spurious_cat_dog.measurements import MEASUREMENTS as CAT_DOG
 from trials.spurious_cat_dog.recipe import run as run_cat_dog
 
 CPU = torch.device("cpu")
@@ -152,23 +146,6 @@ def test_each_of_the_four_axes_matters():
         assert _apart(plain, _rows(**{"feature_update_interval": 9, **change}), ("test_loss_net",)) > 1e-3
 
 
-@pytest.mark.parametrize("method", ["jvp", "cached", "function_space"])
-@pytest.mark.parametrize("damping", [1.0, 0.1])
-@pytest.mark.parametrize("freeze_depth", [0, 1])
-def test_a_damped_round_solved_to_convergence_is_the_damped_gauss_newton_step(method, damping, freeze_depth):
-    """Full batches on squared error, against the direct solver in parameter space of the study of damping."""
-    whole, initial, rows = _digits()
-    network, start, before = behind(whole, initial, freeze_depth)
-    hidden = rows if before is None else dataclasses.replace(rows, inputs=before({}, rows.inputs))
-    problem = Problem(network=network, train=hidden, loss=LOSSES["mse"])
-    jacobian = perceptron_jacobian(network, flattened(start), hidden.inputs.flatten(1))
-    model = gauss_newton_model(jacobian, OUTPUT_LOSSES["mse"], one_hot(rows.labels, rows.classes))
-    exact = QUADRATIC_SOLVERS["parameter"](model, InnerSettings())(damping).displacement
-    end = _trained(problem, start, Calendar(interval=10**9), damping, steps=6000, method=method, rate=0.3)
-    step = flattened(end) - flattened(start)
-    assert float((step - exact).norm() / exact.norm()) < 1e-6
-
-
 def test_a_round_ends_when_its_damped_gradient_is_small():
     changes = {"loss": "mse", "batch_size": 40, "steps": 300, "feature_update_interval": 300, "measured_rounds": 4}
     rows = [_rows(**changes, round_tolerance=0.02, damping=damping) for damping in (0.0, 1.0)]
@@ -193,7 +170,7 @@ def test_broken_off_anywhere_crossings_go_on_as_if_they_had_not_been(changes, me
 # --- modules --------------------------------------------------------------------------------------------------------
 
 CATS = {"epochs": 2, "batch_size": 16, "train_per_class": 40, "keep_statistics": True}
-CATS |= {"network": NetworkKnobs(width=4, blocks=1), "pretrain": PretrainKnobs(epochs=1, batch_size=16)}
+CATS |= {"network": ResidualKnobs(width=4, blocks=1), "pretrain": PretrainKnobs(epochs=1, batch_size=16)}
 
 
 def _cats(**changes):
@@ -476,13 +453,6 @@ def _cnn(shape):
     return cnn_small(shape, 3)
 
 
-def _digits():
-    train, _ = TrialContext().data(DataKnobs(train_size=60))
-    network = mlp((1, 8, 8), 10, width=10, depth=2)
-    initial = moved_to(network.initial(generator(0, "initialisation")), CPU, torch.float64)
-    return network, initial, train.to(torch.float64)
-
-
 def _problem():
     network = mlp((5,), 3, width=8, depth=1)
     inputs = torch.randn(40, 5, generator=generator(0, "x"), dtype=torch.float64)
@@ -512,43 +482,6 @@ def _trained(problem, start, calendar, damping=0.0, *, steps=15, method="jvp", r
         past=None,
     )
     return last.parameters
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"step_rule": "lm_adaptive"},
-        {"solver": "adam", "inner_steps": 20, "reset_optimizer_on_relinearisation": False},
-    ],
-)
-def test_a_damped_gauss_newton_training_is_a_step_on_the_same_course(changes):
-    """Losses of the study of damping, to the bit, by `course` and another kind of step."""
-    from trials.core.curvature.step import GaussNewton
-    from trials.core.curvature.step_rules import STEP_RULES
-    from trials.gauss_newton_damping import DampingKnobs, _training
-    from trials.gauss_newton_damping import run as run_damping
-
-    knobs = DampingKnobs(
-        steps=6, width=7, probe_size=0, loss_tolerance=1e-12, damping=0.1, data=DataKnobs(train_size=30), **changes
-    )
-    training = _training(knobs, CONTEXT)
-    expected = {row["step"]: row["train_loss"] for row in run_damping(knobs, CONTEXT)}
-    step = GaussNewton(
-        training.objective,
-        training.settings,
-        STEP_RULES[knobs.step_rule],
-        forgets=knobs.reset_optimizer_on_relinearisation,
-    )
-    start = unflattened(training.initial, training.objective.network.shapes)
-    form = lambda rows: (training.train.inputs[rows], training.train.targets[rows])  # noqa: E731
-    begun = Plain(training.objective.network.forward, LOSSES["mse"]), Place(start, step.beginning(knobs.damping))
-    found = {}
-    for now in course(
-        begun, step, seen(form, everything(30)), steps=6, rows_at=lambda now: True, context=TrialContext(), past=None
-    ):
-        found[now.step] = training.objective.value(flattened(now.parameters), training.train)
-    assert all(found[number] == value for number, value in expected.items())
 
 
 def test_sam_at_an_interval_of_one_is_told_of_the_network_and_not_of_its_linearisation():

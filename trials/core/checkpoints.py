@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-import torch
-
 if TYPE_CHECKING:
+    import numpy as np
+    import torch
     from torch import Tensor
 
 State = Mapping[str, "Tensor | State"]
 """Tensors by name, in any number of levels."""
+
+LAYOUT = 2
+"""Number of how states are named and what they hold. One of another number is left aside: raise it with a change."""
 
 _SEPARATOR = "/"
 
@@ -64,6 +66,8 @@ def as_arrays(state: State) -> dict[str, np.ndarray]:
 
 def as_state(arrays: Mapping[str, np.ndarray], device: torch.device) -> State:
     """Return the state that `as_arrays` flattened."""
+    import torch  # here, since the store's side knows of checkpoints and needs no torch
+
     state: dict[str, object] = {}
     for name, array in arrays.items():
         *levels, last = name.split(_SEPARATOR)

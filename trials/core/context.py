@@ -4,28 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
-
-import torch
+from typing import TYPE_CHECKING
 
 from trials.core.checkpoints import Checkpoints, NoCheckpoints
 from trials.core.data.arrays import Arrays, load_arrays
-from trials.core.data.examples import DataKnobs, Examples, prepared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy as np
+    import torch
 
+    from trials.core.data.examples import Examples
+    from trials.core.data.knobs import DataKnobs
     from trials.core.knobs import Knobs
-
-Stage = Callable[[Any, "TrialContext"], "Mapping[str, np.ndarray]"]
-"""(its own knobs, context) -> arrays by name."""
+    from trials.core.stages import Stage
 
 
 def computed_here(stage: Stage, knobs: Knobs, context: TrialContext) -> Mapping[str, np.ndarray]:
     """Return the stage's arrays, computed anew: what a trial outside any sweep does."""
     return stage(knobs, context)
+
+
+def _cpu() -> torch.device:
+    import torch  # here, since plans and help know of contexts and need no torch
+
+    return torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +43,15 @@ class TrialContext:
         stage_results: How `result_of` finds the result of a stage; an executor looks into the store first.
     """
 
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    device: torch.device = field(default_factory=_cpu)
     arrays: Callable[[str], Arrays] = load_arrays
     checkpoints: Checkpoints = field(default_factory=NoCheckpoints)
     stage_results: Callable[[Stage, Knobs, TrialContext], Mapping[str, np.ndarray]] = computed_here
 
     def data(self, knobs: DataKnobs) -> tuple[Examples, Examples]:
         """Return the training and the test examples on this trial's device."""
+        from trials.core.data.examples import prepared
+
         return prepared(self.arrays(knobs.name), knobs, self.device)
 
     def result_of(self, stage: Stage, knobs: Knobs) -> Mapping[str, np.ndarray]:

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from trials.core.rows import Diverged, Row
 
 GROWTH_LIMIT = 1e4  # times the initial loss
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What rows leave for later ones where they only need to know whether training diverges.
+
+    Attributes:
+        losses: The training loss at each row so far.
+    """
+
+    losses: tuple[float, ...] = ()
+
+    def then(self, loss: float) -> Losses:
+        """Return what a row of this loss leaves."""
+        return Losses((*self.losses, loss))
 
 
 def refuse_divergence(row: Row, training_losses: Sequence[float], *, last: bool) -> None:

@@ -14,39 +14,15 @@ import torch
 from torch import Tensor
 
 from trials.core.augmentation.draws import draws
-from trials.core.knobs import Knobs, knob
 from trials.core.streams import generator
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
 
     from trials.core.data.images import Images
+    from trials.spurious_cat_dog.knobs import FeatureKnobs
 
 CLASSES = 2
-POSITIONS = ("fixed", "random_once", "random_each_visit")
-
-
-@dataclass(frozen=True, kw_only=True)
-class FeatureKnobs(Knobs):
-    """What is added to the images, before they are cropped and normalised."""
-
-    kind: str = knob(
-        "what the window holds: a random patch a class, a random patch an image, a colour a class",
-        "class_patch",
-        choices=("class_patch", "instance_noise", "class_color"),
-    )
-    size: int = knob("side of the window", 4, unit="pixels", at_least=1)
-    amplitude: float = knob(
-        "share of the window's pixels that is the patch's, 1 = overwritten", 1.0, at_least=0, at_most=1
-    )
-    prevalence: float = knob(
-        "share of the training images of each class that have the feature", 1.0, at_least=0, at_most=1
-    )
-    agreement: float = knob(
-        "share of the training images with the feature in which it is that of their class", 1.0, at_least=0, at_most=1
-    )
-    position: str = knob("where the window is", "fixed", choices=POSITIONS)
-    offset: int = knob("distance of a fixed window from the upper and the left edge", 0, unit="pixels", at_least=0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
     from trials.core.augmentation.transforms import Transform
     from trials.core.context import TrialContext
-    from trials.core.data.examples import DataKnobs
+    from trials.core.data.examples import TrainingSet
     from trials.core.data.images import Images
-    from trials.spurious_cat_dog.feature import FeatureKnobs, Planted
+    from trials.core.data.knobs import DataKnobs
+    from trials.spurious_cat_dog.feature import Planted
+    from trials.spurious_cat_dog.knobs import FeatureKnobs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,19 +46,17 @@ class Chosen:
         return Examples(inputs=self.images.normalised(pixels), labels=self.images.labels, classes=CLASSES)
 
 
-Seen = Callable[[int, "Int64[Tensor, ' batch']"], "Float[Tensor, 'batch channels h w']"]
-"""(epoch, samples) -> the inputs that training sees of them in that epoch."""
+Seen = Callable[[int, "Int64[Tensor, ' batch']"], "tuple[Float[Tensor, 'batch channels h w'], Tensor]"]
+"""(epoch, rows) -> inputs and labels that training sees of them in that epoch."""
 
 
 def chosen_images(context: TrialContext, data: DataKnobs, train: int, test: int) -> tuple[Chosen, Chosen]:
     """Return the first `train` training and the first `test` test images of each class; 0 means all.
 
     Raises:
-        ValueError: The data are no images of two classes, or a class has too few.
+        ValueError: The data are no images, or a class has too few.
     """
     sets = prepared_images(context.arrays(data.name), data, context.device)
-    if sets[0].classes != CLASSES:
-        raise ValueError(f"data_name={data.name!r} has {sets[0].classes} classes; a feature that tells them needs 2")
     per_class = zip(("train", "test"), sets, (train, test), (data.train_offset, data.test_offset), strict=True)
     one, other = (_first_of_each_class(*each) for each in per_class)
     return one, other
@@ -73,9 +73,14 @@ def _first_of_each_class(split: str, images: Images, count: int, offset: int) ->
 
 
 def seen_in_training(
-    chosen: Chosen, feature: FeatureKnobs, seed: int, transform: Transform | None, stream: str
+    chosen: Chosen,
+    feature: FeatureKnobs,
+    seed: int,
+    transform: Transform | None,
+    stream: str,
+    fill: Callable[[Examples], TrainingSet] = lambda images: images,
 ) -> Seen:
-    """Return what training sees: images with the feature, then transformed, then normalised.
+    """Return what training sees: images with the feature, as rows, then transformed, then normalised.
 
     Args:
         chosen: The images.
@@ -83,10 +88,12 @@ def seen_in_training(
         seed: Seed of the trial.
         transform: What is done to each image at each visit; None for nothing.
         stream: Name of the stream of its random numbers.
+        fill: Images with the feature -> rows; the images themselves where a visit changes them.
     """
     added = planted(feature, seed, chosen.images, chosen.index, "train")
     moves = feature.position == "random_each_visit"
     pixels = chosen.plain() if moves else added.on(chosen.plain())
+    rows = fill(Examples(inputs=pixels, labels=chosen.images.labels, classes=CLASSES))
 
     @lru_cache(maxsize=1)
     def numbers(epoch: int) -> Tensor:
@@ -97,11 +104,11 @@ def seen_in_training(
     def placed(epoch: int) -> Planted:
         return placed_anew(added, seed, chosen.images, chosen.index, "train", visit=epoch)
 
-    def seen(epoch: int, samples: Tensor) -> Tensor:
-        batch = pixels[samples]
-        batch = placed(epoch).at(samples).on(batch) if moves else batch
-        batch = transform.apply(batch, numbers(epoch)[samples]) if transform else batch
-        return chosen.images.normalised(batch)
+    def seen(epoch: int, chosen_rows: Tensor) -> tuple[Tensor, Tensor]:
+        shown = rows.at(chosen_rows)
+        batch = placed(epoch).at(chosen_rows).on(shown.inputs) if moves else shown.inputs
+        batch = transform.apply(batch, numbers(epoch)[chosen_rows]) if transform else batch
+        return chosen.images.normalised(batch), shown.labels
 
     return seen
 

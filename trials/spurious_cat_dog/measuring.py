@@ -1,66 +1,31 @@
-"""What a trial with a spurious feature measures, and with what."""
+"""How a trial with a spurious feature is measured."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from trials.core.layer_groups.forward import network_at
-from trials.core.layer_groups.residual import PARTS
 from trials.core.layer_groups.training import measured, seen_fit
-from trials.core.rows import Measurement, Value
 from trials.spurious_cat_dog.drift import relative_drifts
+from trials.spurious_cat_dog.measurements import LOST_BELOW
 from trials.spurious_cat_dog.sensitivity import sensitivities
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from torch import Tensor
 
     from trials.core.layer_groups.freezing import Freezing
     from trials.core.layer_groups.groups import LayerGroups
+    from trials.core.rows import Value
     from trials.core.training.course import Moment
     from trials.spurious_cat_dog.image_sets import Views
 
-LOST_BELOW = 0.6
-"""Accuracy on clean images below which the right features count as lost."""
-
-_SEEN = "the training images since the last row, as they were seen"
-_AT_ENDS = "squared change by the feature relative to that by another image, in the first and the last row"
-_DRIFT = "distance of the parameters from where training began, relative to their norm there; in the last row"
-_ACTIVATIONS = ("the input", *PARTS[:-2], f"{PARTS[-2]} after pooling")
-
-SPURIOUS_MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
-    {
-        "epoch": Measurement(meaning="epochs trained so far", unit="epochs"),
-        "lr": Measurement(meaning="learning rate of the step that comes next"),
-        "train_loss": Measurement(meaning=f"cross-entropy on {_SEEN}", unit="nats"),
-        "train_acc": Measurement(meaning=f"accuracy on {_SEEN}"),
-        "acc_clean": Measurement(meaning="accuracy on the test images without the feature"),
-        "acc_spurious": Measurement(meaning="accuracy on the test images with the feature of their class"),
-        "acc_conflict": Measurement(meaning="accuracy on the test images with the feature of the other class"),
-        "acc_worst": Measurement(meaning="the smaller of acc_spurious and acc_conflict: the worst of two equal groups"),
-        "acc_pretrained": Measurement(meaning="accuracy of the pretrained network on the clean test images; part B"),
-        "epochs_to_acc_clean_below_0_6": Measurement(
-            meaning="epochs at the first row after the first whose acc_clean is below 0.6", unit="epochs"
-        ),
-        "num_trainable": Measurement(meaning="parameters that train", type=int),
-        "num_frozen": Measurement(meaning="parameters that are frozen", type=int),
-        "prefix_cached": Measurement(meaning="whether training ran on stored activations of frozen parts", type=bool),
-        **{
-            f"sens_depth_{depth}": Measurement(meaning=f"sensitivity of {name}: {_AT_ENDS}")
-            for depth, name in enumerate(_ACTIVATIONS)
-        },
-        **{
-            f"weight_drift_rel_{part.replace(' ', '_')}": Measurement(meaning=f"drift of {part}: {_DRIFT}")
-            for part in PARTS
-        },
-    }
-)
-
 
 @dataclass(frozen=True, kw_only=True)
-class Instruments:
+class ViewsMeasured:
     """The network that trains and what its rows are measured with.
 
     Attributes:
@@ -81,7 +46,7 @@ class Instruments:
     views: Views
     inputs: Views
 
-    def row(self, now: Moment) -> dict[str, Value]:
+    def row(self, now: Moment[Any, Lost]) -> dict[str, Value]:
         """Return what is measured at a moment."""
         network_at(now)
         train = None if now.seen is None else seen_fit(now.seen)
@@ -115,8 +80,14 @@ class Instruments:
         return {f"weight_drift_rel_{part.replace(' ', '_')}": value for part, value in drifts.items()}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Past:
+@dataclass(frozen=True)
+class Lost:
     """What earlier rows leave for later ones: epochs at the first row below `LOST_BELOW`; None if there was none."""
 
-    lost: float | None = None
+    epochs: float | None = None
+
+    def after(self, epoch: float, row: Mapping[str, Value]) -> Lost:
+        """Return what the row at an epoch leaves; that before training does not count."""
+        if self.epochs is not None or epoch == 0 or float(row["acc_clean"] or 0) >= LOST_BELOW:
+            return self
+        return Lost(epoch)

@@ -24,7 +24,7 @@ from search_spaces.core.planner import GridPlanner
 from search_spaces.core.search import SearchPlanner
 from search_spaces.core.space import space_of, without
 from search_spaces.core.stopping import Stopping
-from trials.core.data.arrays import SOURCES
+from trials.core.data.records import DATA_SETS
 from trials.core.knobs import KnobField
 
 EXECUTORS = ("ray", "serial")
@@ -172,7 +172,7 @@ def _declare(study: Study) -> None:
     run["resources"] = asdict(study.resources)
     look = {"axes": dict.fromkeys(_declared(study)), **dict.fromkeys(SPACE_KEYS), "space_name": "???"}
     store.store("raysweep", {"defaults": defaults, **settings, **place, **run, **look})
-    for name in SOURCES if data else ():
+    for name in DATA_SETS if data else ():
         store.store(name, {**data, "name": name, "path": None}, group="data")
     store.store(NO_SPACE, {"space_name": NO_SPACE}, group="space", package="_global_")
     for name, file in spaces(study).items():

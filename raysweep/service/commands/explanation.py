@@ -36,14 +36,14 @@ and 130 the same command goes on
 
 def of(study: Study) -> str:
     """Return the help text: the study, its settings, its knobs with defaults and units, and its spaces."""
-    from trials.core.data.arrays import SOURCES
+    from trials.core.data.records import DATA_SETS
 
     names = list(spaces(study))
     usage = _USAGE.format(
         question=study.question,
         name=study.name,
         default_space="laptop" if "laptop" in names else names[0],
-        data_sets=", ".join(SOURCES),
+        data_sets=", ".join(DATA_SETS),
         most_trials=MOST_TRIALS,
         cpus=study.resources.cpus,
         gpus=study.resources.gpus or 0,

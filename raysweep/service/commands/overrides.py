@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from raysweep.service.commands.spaces import NO_SPACE, spaces
 from raysweep.service.errors import UsageError
 from raysweep.service.study import Study
-from trials.core.data.arrays import SOURCES
+from trials.core.data.records import DATA_SETS
 from trials.core.knobs import KnobField
 
 _PLANNERS = ("search.", "boundary.")
@@ -54,7 +54,7 @@ def refusal_of(study: Study, error: Exception) -> str:
             f"space={name.removeprefix('space/')} is unknown; {study.name} has {', '.join([*spaces(study), NO_SPACE])}"
         )
     if name.startswith("data/"):
-        return f"data={name.removeprefix('data/')} is unknown; allowed are {', '.join(SOURCES)}"
+        return f"data={name.removeprefix('data/')} is unknown; allowed are {', '.join(DATA_SETS)}"
     return f"unknown setting {name!r}; {_suggestion(study, name)}"
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -17,7 +18,6 @@ from raysweep.service.commands.configuration import Settings
 from raysweep.service.commands.progress import ProgressDisplay
 from raysweep.service.driver.budget import Budgeted
 from raysweep.service.driver.plan import Plan, planned, resumed
-from raysweep.service.driver.serial import Executor, SerialExecutor
 from raysweep.service.driver.supply import AskedTrials, ListedTrials, Supply
 from raysweep.service.driver.upkeep import Upkeep
 from raysweep.service.errors import UsageError
@@ -26,6 +26,9 @@ from raysweep.service.study import Study
 from search_spaces.core.planner import GridPlanner
 from trials.core.data.arrays import Arrays, ChoosesData, load_arrays
 from trials.core.fingerprints import fingerprint
+
+if TYPE_CHECKING:
+    from raysweep.service.driver.serial import Executor
 
 
 @dataclass(frozen=True)
@@ -153,10 +156,11 @@ def _executed(
 
 
 def _executor(settings: Settings) -> Executor:
+    # Torch and Ray take seconds to import: not for --help, a plan or a figure.
     if settings.executor == "serial":
+        from raysweep.service.driver.serial import SerialExecutor
+
         return SerialExecutor()
-    from raysweep.service.driver.tune import (
-        TuneExecutor,  # Ray takes seconds to import: not for --help, a plan or a figure
-    )
+    from raysweep.service.driver.tune import TuneExecutor
 
     return TuneExecutor(settings.address)

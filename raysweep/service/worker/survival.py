@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from analysis.store.checkpoints import Checkpoint, Checkpoints
+from analysis.store.errors import StoreWarning
 from raysweep.service.messages import PlannedTrial
-from trials.core.checkpoints import Saved, State, as_arrays, as_state
+from trials.core.checkpoints import LAYOUT, Saved, State, as_arrays, as_state
 
 # A longer trial goes on from the end of a shorter one that took at least this long; less is sooner done again.
 WORTH_KEEPING_SECONDS = 10.0
@@ -44,10 +46,22 @@ class StoredCheckpoints:
         return self._seconds_before + time.monotonic() - self._began
 
     def restored(self, device: torch.device) -> Saved | None:
-        """Return the state to go on from, and take over the rows that led there."""
+        """Return the state to go on from, and take over the rows that led there.
+
+        A state of another layout is left aside with a `StoreWarning` before its rows are taken over: the trial starts
+        over, and its own checkpoint goes when it ends.
+        """
         for trial_id in self._planned.goes_on_from:
             found = self._checkpoints.read(trial_id)
-            if found is not None:
+            if found is not None and found.layout != LAYOUT:
+                self._stored = self._stored or trial_id == self._planned.trial_id
+                warnings.warn(
+                    f"the checkpoint of trial {trial_id} has layout {found.layout}, this version reads {LAYOUT}; "
+                    "it is left aside, and the trial starts over",
+                    StoreWarning,
+                    stacklevel=2,
+                )
+            elif found is not None:
                 self.rows[:] = found.rows
                 self._seconds_before = found.seconds
                 self._stored = trial_id == self._planned.trial_id
@@ -59,9 +73,8 @@ class StoredCheckpoints:
         due = time.monotonic() - self._last_saved >= self._every_seconds
         leaving = self._leaving()
         if due or leaving or (last and self.seconds >= WORTH_KEEPING_SECONDS):
-            self._checkpoints.write(
-                self._planned.trial_id, Checkpoint(step, as_arrays(state()), list(self.rows), self.seconds)
-            )
+            reached = Checkpoint(step, as_arrays(state()), list(self.rows), self.seconds, LAYOUT)
+            self._checkpoints.write(self._planned.trial_id, reached)
             self._last_saved = time.monotonic()
             self._stored = True
         if leaving and not last:

@@ -13,12 +13,15 @@ import torch
 
 from tests.trials.test_checkpoints import BrokenOff, Memory
 from trials.augmentation_ratio.invariance import invariance_rate
-from trials.augmentation_ratio.recipe import MEASUREMENTS, AugmentationKnobs, prepared, run
+from trials.augmentation_ratio.knobs import AugmentationKnobs
+from trials.augmentation_ratio.measurements import MEASUREMENTS
+from trials.augmentation_ratio.preparation import prepared
+from trials.augmentation_ratio.recipe import run
 from trials.core.augmentation.transforms import TRANSFORMS
 from trials.core.context import TrialContext
 from trials.core.data.arrays import Arrays
-from trials.core.data.examples import DataKnobs
 from trials.core.data.images import Images
+from trials.core.data.knobs import DataKnobs
 from trials.core.layer_groups.groups import LayerGroups
 from trials.core.rows import Diverged, checked
 from trials.core.streams import batch_indices
@@ -64,33 +67,36 @@ def test_with_all_images_arms_that_are_one_training_are_one_trial() -> None:
 def test_arms_and_ratios_share_weights_order_and_subsets() -> None:
     """Common random numbers: curves are paired by their seed."""
     settings = [small(aug_arm=arm, ratio=ratio) for arm in ("copies", "fixed_aug", "fresh_aug") for ratio in (0.3, 0.7)]
-    trainings = [prepared(knobs, TrialContext()) for knobs in settings]
-    weights = [dict(training.groups.state_dict()) for training in trainings]
+    networks, sets, _ = zip(*(prepared(knobs, TrialContext()) for knobs in settings), strict=True)
+    weights = [groups.state_dict() for groups in networks]
     assert all(torch.equal(value, other[name]) for other in weights for name, value in weights[0].items())
-    rows = [training.train.rows for training in trainings]
+    rows = [train.rows for train in sets]
     assert torch.equal(rows[0].sources, rows[2].sources)
     assert torch.equal(rows[0].originals, rows[1].originals[:30])
-    assert len({training.steps for training in trainings}) == 1
     chosen = batch_indices(0, 4, 100, 20)
-    labels = [training.train.batch(chosen, visit=0)[1] for training in trainings]
+    labels = [train.batch(chosen, visit=0)[1] for train in sets]
     assert torch.equal(labels[0], labels[2])
     assert torch.equal(labels[0], labels[4])
 
 
 def test_a_subset_takes_as_many_steps() -> None:
-    subset, copies = (prepared(small(aug_arm=arm, ratio=0.3), TrialContext()) for arm in ("subset", "copies"))
-    assert (len(subset.train), len(copies.train)) == (30, 100)
-    assert subset.steps == copies.steps == 15
-    assert [row["epoch"] for row in told(small(aug_arm="subset", ratio=0.3))] == [1, 2, 3]
+    lengths, steps = [], []
+    for arm in ("subset", "copies"):
+        knobs = small(aug_arm=arm, ratio=0.3)
+        lengths.append(len(prepared(knobs, TrialContext())[1]))
+        rows = told(knobs)
+        steps.append((rows[-1]["steps"], [row["epoch"] for row in rows]))
+    assert lengths == [30, 100]
+    assert steps == [(15, [1, 2, 3])] * 2
 
 
 def test_knobs_can_be_chosen_by_images_of_which_none_is_trained_on() -> None:
-    training = prepared(small(ratio=0.5, validation_size=40), TrialContext())
-    whole = prepared(small(), TrialContext()).train.images
-    assert torch.equal(training.test.pixels, whole.pixels[60:])
-    assert torch.equal(training.test.labels, whole.labels[60:])
-    assert torch.equal(training.train.images.pixels, whole.pixels[:60])
-    assert len(training.train) == 60
+    _, train, test = prepared(small(ratio=0.5, validation_size=40), TrialContext())
+    whole = prepared(small(), TrialContext())[1].images
+    assert torch.equal(test.pixels, whole.pixels[60:])
+    assert torch.equal(test.labels, whole.labels[60:])
+    assert torch.equal(train.images.pixels, whole.pixels[:60])
+    assert len(train) == 60
     with pytest.raises(ValueError, match="validation_size=100 leaves none of the 100 training images"):
         prepared(small(validation_size=100), TrialContext())
 

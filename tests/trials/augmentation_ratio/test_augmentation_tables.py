@@ -13,7 +13,8 @@ from scipy.stats import t as student
 
 from raysweep.augmentation_ratio import STUDY
 from tests.studies import sweep_of
-from trials.augmentation_ratio.recipe import MEASUREMENTS, run
+from trials.augmentation_ratio.measurements import MEASUREMENTS
+from trials.augmentation_ratio.recipe import run
 from trials.core.context import TrialContext
 from trials.core.data.arrays import Arrays, load_arrays
 from trials.core.rows import checked

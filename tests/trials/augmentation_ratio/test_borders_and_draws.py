@@ -11,14 +11,15 @@ import torch
 from torch.nn.functional import pad
 
 from trials.augmentation_ratio.arms import ARMS, augmented
-from trials.augmentation_ratio.recipe import AugmentationKnobs, prepared
+from trials.augmentation_ratio.knobs import AugmentationKnobs
+from trials.augmentation_ratio.preparation import prepared
 from trials.core.augmentation.draws import draws
 from trials.core.augmentation.transforms import TRANSFORMS, on_grey
 from trials.core.context import TrialContext
 from trials.core.data.arrays import load_arrays
-from trials.core.data.examples import DataKnobs
 from trials.core.data.images import Images
 from trials.core.data.jittered_digits import DRAWS
+from trials.core.data.knobs import DataKnobs
 
 SIZE, PADDING = 30, 4
 
@@ -67,8 +68,8 @@ def test_grey_replaces_black_and_nothing_else(images, name):
 def test_the_border_is_told_and_bytes_have_a_black_one():
     data = DataKnobs(name="jittered_digits", train_size=60, test_size=20)
     context = TrialContext(arrays=load_arrays)
-    assert prepared(AugmentationKnobs(data=data), context).train.transform.padding_pixel == 0
-    assert prepared(AugmentationKnobs(data=data, border="grey"), context).train.transform.padding_pixel is None
+    assert prepared(AugmentationKnobs(data=data), context)[1].transform.padding_pixel == 0
+    assert prepared(AugmentationKnobs(data=data, border="grey"), context)[1].transform.padding_pixel is None
     with pytest.raises(ValueError, match="border is black; take border=black"):
         AugmentationKnobs(border="grey", transform="advanced", data=DataKnobs(name="cifar10"))
 

@@ -17,7 +17,8 @@ from tests.studies import sweep_of
 from trials.core.context import TrialContext
 from trials.core.data.arrays import load_arrays
 from trials.core.rows import checked
-from trials.spurious_cat_dog.recipe import MEASUREMENTS, run
+from trials.spurious_cat_dog.measurements import MEASUREMENTS
+from trials.spurious_cat_dog.recipe import run
 
 REAL = os.environ.get("RAYSWEEP_TEST_DATA", "")
 pytestmark = [

@@ -5,50 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
 from trials.core.augmentation.draws import LANES
 from trials.core.augmentation.rows import distinct_count, filled_rows, row_numbers
-from trials.core.augmentation.transforms import TRANSFORMS, refuse_mirrored_signs
-from trials.core.data.examples import black
-from trials.core.knobs import Knobs, knob
+from trials.core.augmentation.transforms import TRANSFORMS
+from trials.core.data.records import DATA_SETS
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float32, Int64
     from torch import Tensor
 
-    from trials.core.data.examples import DataKnobs, Examples, TrainingSet
-
-_COPIES, _TRANSFORMED = "copies", "fixed_aug"
-_USUAL = "crop2"
-_OF_NUMBERS = tuple(name for name, transform in TRANSFORMS.items() if not transform.of_bytes)
+    from trials.core.augmentation.knobs import FixedSetKnobs
+    from trials.core.data.examples import Examples, TrainingSet
 
 
-@dataclass(frozen=True, kw_only=True)
-class FixedSetKnobs(Knobs):
-    """What fills the rows of a training set; with all samples distinct, `fixed_aug` is recorded as `copies`."""
+class NamedData(Protocol):
+    """What says where samples are from."""
 
-    ratio: float = knob("share of the training rows that are distinct samples", 1.0, above=0, at_most=1)
-    aug_arm: str = knob("what the other rows are", _COPIES, choices=(_COPIES, _TRANSFORMED))
-    transform: str = knob("how fixed_aug transforms them", _USUAL, choices=_OF_NUMBERS)
-
-    def __post_init__(self) -> None:
-        if self.ratio == 1:
-            object.__setattr__(self, "aug_arm", _COPIES)
-        super().__post_init__()
-        if self.aug_arm == _COPIES:
-            object.__setattr__(self, "transform", _USUAL)  # the same training, one id
-
-    def refuse_data(self, name: str) -> None:
-        """Compare these knobs with the data set.
-
-        Raises:
-            ValueError: Transforms would make other signs of its images.
-        """
-        if self.aug_arm == _TRANSFORMED:
-            refuse_mirrored_signs(self.transform, name)
+    @property
+    def name(self) -> str:
+        """Name of the data set."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -97,10 +76,19 @@ class FilledSet:
             yield self.at(torch.arange(start, min(start + size, len(self)), device=self.sources.device)).inputs
 
 
-def fixed_set(train: Examples, knobs: FixedSetKnobs, data: DataKnobs, seed: int) -> TrainingSet:
+def fixed_set(
+    train: Examples, knobs: FixedSetKnobs, data: NamedData, seed: int, *, border: float | None = None
+) -> TrainingSet:
     """Return a set of as many rows as there are samples, of which only a share is distinct.
 
     Samples, copies and their transforms are those of the study of the augmentation ratio at the same seed.
+
+    Args:
+        train: The samples.
+        knobs: What fills the rows.
+        data: Where the samples are from.
+        seed: Seed of the trial.
+        border: What a transform shows beyond an image; None for black in the normalised images of the data set.
 
     Raises:
         ValueError: No sample is left, or what would be transformed is no image.
@@ -109,14 +97,14 @@ def fixed_set(train: Examples, knobs: FixedSetKnobs, data: DataKnobs, seed: int)
         return train
     size, device = len(train), train.labels.device
     rows = filled_rows(size, distinct_count(size, knobs.ratio), seed)
-    transforms = knobs.aug_arm == _TRANSFORMED
+    transforms = knobs.aug_arm == "fixed_aug"
     if transforms and train.inputs.ndim != 4:
         raise ValueError(f"aug_arm={knobs.aug_arm!r} needs images, and {data.name} has vectors")
-    border, transform = black(data.name), TRANSFORMS[knobs.transform]
+    transform, around = TRANSFORMS[knobs.transform], DATA_SETS[data.name].black if border is None else border
     return FilledSet(
         samples=train,
         sources=rows.sources.to(device),
-        transform=(lambda images, by: transform.apply(images - border, by) + border) if transforms else None,
+        transform=(lambda images, by: transform.apply(images - around, by) + around) if transforms else None,
         numbers=(row_numbers(rows, size, seed) if transforms else torch.zeros(size, LANES)).to(device),
         changed=(rows.copies > 0).to(device) & transforms,
     )

@@ -18,7 +18,6 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from trials.core.augmentation.crops import shifted
 from trials.core.augmentation.randaugment import strengthened
-from trials.core.data.arrays import SOURCES
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float32, Int64, Shaped
@@ -34,15 +33,11 @@ class Transform:
     Attributes:
         apply: (images (batch, channels, height, width), numbers (batch, 4)) -> images.
         keeps: numbers (batch, 4) -> which rows the transform leaves as they are.
-        mirrors: Whether left and right may change places, which makes other signs of letters and digits.
-        of_bytes: Whether it computes with bytes alone, in whose images black is 0.
         padding_pixel: Value of what lies beyond a border, before images are normalised; None where it is grey.
     """
 
     apply: Callable[[Tensor, Tensor], Tensor]
     keeps: Callable[[Tensor], Tensor]
-    mirrors: bool = False
-    of_bytes: bool = False
     padding_pixel: int | None = PADDING_PIXEL
 
 
@@ -130,7 +125,6 @@ def _cropping(padding: int, *, mirrors: bool = False) -> Transform:
     return Transform(
         apply=partial(_window, padding=padding, mirrors=mirrors),
         keeps=partial(_window_keeps, padding=padding, mirrors=mirrors),
-        mirrors=mirrors,
     )
 
 
@@ -144,19 +138,6 @@ TRANSFORMS: Mapping[str, Transform] = MappingProxyType(
         "crop8": _cropping(8),
         "cutout8": Transform(apply=partial(_cutout, side=8), keeps=_never),
         "rotation10": Transform(apply=partial(_rotated, degrees=10), keeps=_never),
-        "advanced": Transform(apply=_advanced, keeps=_never, mirrors=True, of_bytes=True),
+        "advanced": Transform(apply=_advanced, keeps=_never),
     }
 )
-
-
-def refuse_mirrored_signs(transform: str, data: str) -> None:
-    """Compare a transform with a data set, both by name.
-
-    Raises:
-        ValueError: It mirrors what is another sign when mirrored.
-    """
-    if TRANSFORMS[transform].mirrors and SOURCES[data].chiral:
-        allowed = ", ".join(name for name, each in TRANSFORMS.items() if not each.mirrors)
-        raise ValueError(
-            f"transform={transform!r} mirrors images, which makes other signs of {data}; take one of {allowed}"
-        )

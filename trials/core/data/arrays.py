@@ -3,45 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
-from trials.core.data import cat_dog, cifar10, digits, generated, jittered_digits, mnist, pairs, waterbirds
+from trials.core.data.records import data_set
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64, UInt8
-
-
-class Source(NamedTuple):
-    """Where a data set comes from, and what it shows.
-
-    Attributes:
-        read: A path, or None for the data set's own place -> the arrays of `Arrays` or `ValidatedArrays`.
-        chiral: Whether a mirrored image may show another sign, as of digits and letters. It has no default: who adds a
-            data set decides whether transforms may mirror it.
-    """
-
-    read: Callable[[str | None], Mapping[str, np.ndarray]]
-    chiral: bool
-
-
-SOURCES: Mapping[str, Source] = MappingProxyType(
-    {
-        "digits": Source(digits.read, chiral=True),
-        "cifar10": Source(cifar10.read, chiral=False),
-        "mnist": Source(mnist.read, chiral=True),
-        "cat_dog": Source(cat_dog.read, chiral=False),
-        "waterbirds": Source(waterbirds.read, chiral=False),
-        "digit_pair": Source(pairs.read_digit_pair, chiral=True),
-        "jittered_digits": Source(jittered_digits.read, chiral=True),
-        "jittered_digit_draws": Source(jittered_digits.read_draws, chiral=True),
-        **{name: Source(read, chiral=False) for name, read in generated.READERS.items()},
-    }
-)
 
 
 # Images are bytes of shape (N, channels, height, width), vectors are floats of shape (N, dimensions).
@@ -94,7 +64,7 @@ def load_arrays(name: str, path: str | None = None) -> Arrays:
     """Return a data set by name, decoded at most once on this machine.
 
     Args:
-        name: One of `SOURCES`.
+        name: One of `DATA_SETS`.
         path: Folder or URL of the data set's files; none means the data set's own place: the installed scikit-learn
             for all sets of digits, a generator for sparse_parity and single_index, a download by torchvision for
             the others.
@@ -102,11 +72,10 @@ def load_arrays(name: str, path: str | None = None) -> Arrays:
     Raises:
         ValueError: The name is unknown, the path cannot be read, or its files are not this data set's.
     """
-    if name not in SOURCES:
-        raise ValueError(f"unknown data set {name!r}; it must be one of {', '.join(SOURCES)}")
-    found = {key: np.ascontiguousarray(array) for key, array in SOURCES[name].read(path).items()}
-    arrays = ValidatedArrays(**found) if "validation_inputs" in found else Arrays(**found)
-    for split in dict.fromkeys(key.partition("_")[0] for key in found):
+    record = data_set(name)
+    found = {key: np.ascontiguousarray(array) for key, array in record.read(path).items()}
+    arrays = ValidatedArrays(**found) if "validation" in record.splits else Arrays(**found)
+    for split in record.splits:
         _check_split(name, split, getattr(arrays, f"{split}_inputs"), getattr(arrays, f"{split}_labels"))
     return arrays
 

@@ -73,4 +73,4 @@ _Label = Callable[[np.ndarray], np.ndarray]
 LAWS: Mapping[str, tuple[_Draw, _Label]] = MappingProxyType(
     {"sparse_parity": (_signs, _same_sign), "single_index": (_normal, _far_from_the_middle)}
 )
-READERS = MappingProxyType({name: partial(read, name) for name in LAWS})
+sparse_parity, single_index = (partial(read, name) for name in LAWS)

@@ -2,44 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from trials.core.data.arrays import Arrays
-from trials.core.data.examples import DataKnobs, Examples, refuse_misfit
+from trials.core.data.examples import Examples
+from trials.core.data.knobs import classes_of, refuse_misfit, refuse_no_pixels
+from trials.core.data.records import DATA_SETS
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64, Shaped, UInt8
     from torch import Tensor
 
-
-class _Scaling(NamedTuple):
-    """Inputs are (pixel / largest - mean) / deviation, means and deviations by channel."""
-
-    largest: float
-    means: tuple[float, ...]
-    deviations: tuple[float, ...]
-
-
-_COLOUR = _Scaling(255, (0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261))
-_SCALINGS: Mapping[str, _Scaling] = MappingProxyType(
-    {
-        "digits": _Scaling(16, (0.0,), (1.0,)),
-        "digit_pair": _Scaling(16, (0.0,), (1.0,)),
-        "jittered_digits": _Scaling(16, (0.0,), (1.0,)),
-        "jittered_digit_draws": _Scaling(16, (0.0,), (1.0,)),
-        "mnist": _Scaling(255, (0.1307,), (0.3081,)),
-        "cifar10": _COLOUR,
-        "cat_dog": _COLOUR,
-    }
-)
-IMAGE_SETS = tuple(_SCALINGS)
+    from trials.core.data.arrays import Arrays
+    from trials.core.data.knobs import DataKnobs
+    from trials.core.data.records import DataSet
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -102,14 +82,10 @@ def prepared_images(arrays: Arrays, knobs: DataKnobs, device: torch.device) -> t
     Raises:
         ValueError: The data are no images, more are asked for than there are, or pixels are to be averaged.
     """
-    if knobs.name not in _SCALINGS:
-        raise ValueError(f"data_name={knobs.name!r} has no images; take one of {', '.join(IMAGE_SETS)}")
-    if knobs.average_pool != 1:
-        raise ValueError(f"data_average_pool must be 1 where pixels are transformed, got {knobs.average_pool}")
+    refuse_no_pixels(knobs)
     refuse_misfit(arrays, knobs)
-    classes = int(max(arrays.train_labels.max(), arrays.test_labels.max())) + 1
-    scaling = _SCALINGS[knobs.name]
-    slope, offset = (_by_channel(values, device) for values in _line(scaling))
+    classes, record = classes_of(arrays), DATA_SETS[knobs.name]
+    slope, offset = (_by_channel(values, device) for values in _line(record))
 
     def part(pixels: np.ndarray, labels: np.ndarray, start: int, size: int) -> Images:
         chosen = slice(start, start + size if size else None)
@@ -118,7 +94,7 @@ def prepared_images(arrays: Arrays, knobs: DataKnobs, device: torch.device) -> t
             pixels=torch.from_numpy(pixels[chosen].copy()).to(device),
             labels=torch.from_numpy(labels[chosen].astype(np.int64)).to(device),
             classes=classes,
-            white=scaling.largest,
+            white=record.largest,
             slope=slope,
             offset=offset,
         )
@@ -127,10 +103,11 @@ def prepared_images(arrays: Arrays, knobs: DataKnobs, device: torch.device) -> t
     return train, part(arrays.test_inputs, arrays.test_labels, knobs.test_offset, knobs.test_size)
 
 
-def _line(scaling: _Scaling) -> tuple[list[float], list[float]]:
+def _line(record: DataSet) -> tuple[list[float], list[float]]:
     """Return slopes and offsets with which slope * pixel + offset is normalised."""
-    slopes = [1 / (scaling.largest * deviation) for deviation in scaling.deviations]
-    return slopes, [-mean / deviation for mean, deviation in zip(scaling.means, scaling.deviations, strict=True)]
+    means, deviations = record.by_channel or ((record.mean,), (record.deviation,))
+    slopes = [1 / (record.largest * deviation) for deviation in deviations]
+    return slopes, [-mean / deviation for mean, deviation in zip(means, deviations, strict=True)]
 
 
 def _by_channel(values: list[float], device: torch.device) -> Float32[Tensor, "channels 1 1"]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.func import functional_call
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from trials.core.networks.network import Network
 from trials.core.rounds.in_rounds import renewed_every
@@ -30,7 +30,8 @@ class GroupsForward:
     """A network in training mode as a function of its trained parameters, of activations after the first `start` parts.
 
     At its own parameters, the very same mapping, the network itself runs, and its running statistics move. Anywhere
-    else (up a slope, on a linearisation) they are read and stay.
+    else (up a slope, on a linearisation) they are read and stay, and attention is computed by plain products, for the
+    fused kernels have no forward mode.
 
     Attributes:
         groups: The network.
@@ -48,13 +49,8 @@ class GroupsForward:
         if parameters is self.own:
             return self.groups(inputs, self.start)
         buffers = {name: value.clone() for name, value in self.groups.named_buffers()}
-        return functional_call(self.groups, {**parameters, **buffers}, (inputs, self.start))
-
-    @property
-    def couples_samples(self) -> bool:
-        """Whether the outputs of a sample in training depend on its batch, so that it has no linearisation."""
-        self.groups.train()
-        return any(isinstance(module, _BatchNorm) and module.training for module in self.groups.modules())
+        with sdpa_kernel(SDPBackend.MATH):
+            return functional_call(self.groups, {**parameters, **buffers}, (inputs, self.start))
 
 
 def network_at(now: Moment[Any, Any]) -> LayerGroups:
@@ -89,8 +85,8 @@ def of_groups(
     memory = rule.beginning(values)
     if interval == 1:
         return Plain(forward, loss, dict(groups.named_buffers())), Place(own, memory)
-    if forward.couples_samples:
+    if groups.train().statistics_move:
         raise ValueError("batch normalisation by batches leaves no linearisation of a sample: keep its statistics")
     network = Network(shapes={name: tuple(value.shape) for name, value in own.items()}, forward=forward)
-    problem = Problem(network=network, train=None, loss=loss)
+    problem = Problem(network=network, loss=loss)
     return renewed_every(interval, problem, Place(values, memory), damping=damping)

@@ -84,6 +84,11 @@ class LayerGroups(nn.Module):
                     module.eval()
         return self
 
+    @property
+    def statistics_move(self) -> bool:
+        """Whether batch normalisation uses batches in this mode, so that what becomes of a sample depends on others."""
+        return any(isinstance(module, _BatchNorm) and module.training for module in self.modules())
+
     def listed(self) -> str:
         """Return the parts' numbers and names, for messages."""
         return ", ".join(f"{number} = {name}" for number, name in enumerate(self.names, start=1))

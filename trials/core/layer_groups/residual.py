@@ -15,14 +15,11 @@ from torch import nn
 from torch.nn.functional import pad
 
 from trials.core.layer_groups.groups import LayerGroups
+from trials.core.layer_groups.knobs import RESIDUAL_PARTS as PARTS
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
-
-STAGES = 3
-PARTS = ("conv", *(f"block {stage}" for stage in range(1, STAGES + 1)), "head")
-"""Names of the layer groups: a "block" is a stage of residual blocks, the last one with the mean over places."""
 
 
 def residual_groups(channels: int, classes: int, *, width: int = 16, blocks: int = 3) -> LayerGroups:
@@ -32,13 +29,15 @@ def residual_groups(channels: int, classes: int, *, width: int = 16, blocks: int
     variance 1 / (3 fan-in). Behind a normalisation their scale does not change the function, only how fast a step turns
     it: larger ones learn more slowly.
 
+    The last block ends with the mean over places.
+
     Args:
         channels: Channels of the images.
         classes: Outputs.
         width: Channels of the first stage; the others have twice and four times as many.
         blocks: Residual blocks a stage.
     """
-    widths = [width * 2**stage for stage in range(STAGES)]
+    widths = [width, 2 * width, 4 * width]
     parts: OrderedDict[str, nn.Module] = OrderedDict({PARTS[0]: _Stem(channels, width)})
     for name, (entering, leaving) in zip(PARTS[1:-1], pairwise([width, *widths]), strict=True):
         stage: list[nn.Module] = [_Block(entering, leaving), *(_Block(leaving, leaving) for _ in range(blocks - 1))]

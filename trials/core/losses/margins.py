@@ -1,4 +1,4 @@
-"""Losses of margins: one output, labels of -1 and +1."""
+"""Losses of margins, output times label: one output, labels of -1 and +1."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ MARGIN_LOSSES: Mapping[str, Loss] = MappingProxyType(
     {
         "logistic": _of(lambda outputs, labels: softplus(-_margins(outputs, labels))),
         "hinge": _of(lambda outputs, labels: (1 - _margins(outputs, labels)).clamp(min=0)),
-        "mse": _of(lambda outputs, labels: (outputs[:, 0] - labels).square()),
+        "squared": _of(lambda outputs, labels: (1 - _margins(outputs, labels)).square()),
     }
 )

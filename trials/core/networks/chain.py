@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from trials.core.networks.layers import Kept, Layer
     from trials.core.parameters import Parameters
 
-CHAINS = ("mlp", "cnn_s", "cnn_l")
-
 
 @dataclass(frozen=True)
 class Opened:
@@ -159,16 +157,6 @@ class Chain:
         """Return f(anchor) + J(anchor) displacement in one pass."""
         opened = self.opened(anchor, inputs)
         return opened.outputs + self.tangent(anchor, opened.kept, displacement)
-
-
-def refuse_no_chain(name: str, asked: str) -> None:
-    """Compare the name of a network with those of networks that are chains.
-
-    Raises:
-        ValueError: It is none, and what is asked for needs one.
-    """
-    if name not in CHAINS:
-        raise ValueError(f"{asked} needs a network that is a chain of layers, {', '.join(CHAINS)}: {name} is none")
 
 
 def chain(*layers: Layer) -> Network:

@@ -55,16 +55,3 @@ class Network:
         layer = name.rpartition(".")[0]
         bound = 1 / math.sqrt(math.prod(self.shapes[f"{layer}.weight"][1:]))
         return torch.empty(self.shapes[name]).uniform_(-bound, bound, generator=generator)
-
-
-def refuse_batch_normalisation(name: str) -> None:
-    """Compare the name of a network that is to be linearised with those of networks that cannot be.
-
-    Raises:
-        ValueError: It has batch normalisation.
-    """
-    if "bn" in name.lower().replace("batchnorm", "bn"):
-        raise ValueError(
-            f"network={name!r}: with batch normalisation the Jacobian of a sample depends on its batch, "
-            "and no fixed features exist; take resnet18, which normalises groups of channels"
-        )

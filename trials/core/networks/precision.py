@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
+from trials.core.choices import HALF, TENSOR_FLOAT
 from trials.core.networks.chain import Chain, Opened
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from trials.core.networks.network import Forward, Network
     from trials.core.parameters import Parameters
 
-HALF, TENSOR_FLOAT = "bfloat16", "tf32"
 PRECISIONS: Mapping[str, torch.dtype] = MappingProxyType(
     {"float32": torch.float32, "float64": torch.float64, HALF: torch.float32, TENSOR_FLOAT: torch.float32}
 )

@@ -12,7 +12,7 @@ from torch.linalg import matrix_norm
 from torch.nn.functional import one_hot
 
 from trials.core.data.examples import Examples
-from trials.core.losses.classification import CURVATURES
+from trials.core.losses.classification import LOSSES
 from trials.core.networks.chain import Chain
 from trials.core.probes.stability import largest_eigenvalue_by_kernel, largest_gauss_newton_eigenvalue
 from trials.core.probes.tangent_kernel import (
@@ -98,7 +98,7 @@ class FeatureProbe:
             learning_rate: Length of a step.
             known: The features there, if they have been measured.
         """
-        curvature = CURVATURES[self.loss]
+        curvature = LOSSES[self.loss].hessians
         there = known or self.features(anchor)
         if there.kernel is None:
             inputs = self.examples.inputs

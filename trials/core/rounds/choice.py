@@ -15,18 +15,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from trials.core.linearisation import Linearised
-from trials.core.networks.chain import Chain, refuse_no_chain
+from trials.core.networks.chain import Chain
 from trials.core.networks.layers import Kept, Layer, Weighted
-from trials.core.networks.precision import HALF
-from trials.core.rounds.function_space import (
-    LARGEST_KERNEL_BYTES,
-    FunctionSpaceRound,
-    refuse_large_kernel,
-)
+from trials.core.rounds.function_space import FunctionSpaceRound
 from trials.core.rounds.parameter_space import CachedRound, TangentRound
 from trials.core.rounds.round import Problem, Round
+from trials.core.rounds.settings import LARGEST_KERNEL_BYTES, refuse_large_kernel
 from trials.core.training.places import Place
-from trials.core.training.rules import LINEAR
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,24 +80,6 @@ def chosen_methods(asked: str, problem: Problem, batch_size: int, step: Descent)
     if step.unfit_for_kernels is None and not problem.network.forward.rounds_products:
         switches += _kernel(problem, layers, batch_size)
     return Methods(tuple(switches))
-
-
-def refuse_method(asked: str, rule: str, network: str, precision: str) -> None:
-    """Compare the method asked for with the optimiser's rule, the network and the precision, each by its name.
-
-    Raises:
-        ValueError: The network is no chain of layers, the rule leaves the coordinates of the method, or products are
-            rounded where kernels are to be summed.
-    """
-    if asked in ("cached", "function_space"):
-        refuse_no_chain(network, f"round_method={asked}")
-    if asked == "function_space" and rule not in LINEAR:
-        raise ValueError(
-            f"round_method='function_space' needs inner_optimizer to be one of {', '.join(LINEAR)}, "
-            f"got {rule!r}, which scales each parameter by itself"
-        )
-    if asked == "function_space" and precision == HALF:
-        raise ValueError(f"round_method={asked} needs precision to be float32, float64 or tf32, got {precision}")
 
 
 def _kernel(problem: Problem, layers: Sequence[tuple[Layer, Kept]], batch_size: int) -> Iterator[Switch]:

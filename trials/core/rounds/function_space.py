@@ -37,24 +37,6 @@ if TYPE_CHECKING:
     from trials.core.checkpoints import State
     from trials.core.training.batches import Batch
 
-LARGEST_KERNEL_BYTES = 2**30
-_GIBIBYTE = 2**30
-
-
-def refuse_large_kernel(samples: int, classes: int, bytes_per_number: int) -> None:
-    """Compare the kernel's size with what a trial may take.
-
-    Raises:
-        ValueError: The kernel of all training samples would be larger than 1 GiB.
-    """
-    size = (samples * classes) ** 2 * bytes_per_number
-    if size > LARGEST_KERNEL_BYTES:
-        raise ValueError(
-            f"round_method=function_space needs a kernel of {samples} samples x {classes} classes squared, "
-            f"{size / _GIBIBYTE:.1f} GiB; at most {LARGEST_KERNEL_BYTES / _GIBIBYTE:.0f} GiB is allowed: "
-            "lower data_train_size or take round_method=auto"
-        )
-
 
 @dataclass(frozen=True)
 class FunctionSpaceRound:

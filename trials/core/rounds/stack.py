@@ -12,8 +12,8 @@ from trials.core.gradients import linearised_gradient
 from trials.core.parameters import Parameters, difference
 from trials.core.probes.movement import PARTS, lengths_of_each
 from trials.core.rounds.round import drawn_back
+from trials.core.training.places import of_lanes
 from trials.core.training.slopes import Told
-from trials.core.training.together import of_lanes
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64, Int64

@@ -102,7 +102,6 @@ def _zeros(parameters: Parameters) -> Parameters:
 
 
 RULES: Mapping[str, Callable[[float], Rule]] = MappingProxyType({"sgd": plain, "momentum": heavy_ball, "adam": adam})
-LINEAR = ("sgd", "momentum")
 REACHES: Mapping[str, Callable[[float, float], float | None]] = MappingProxyType(
     {
         "sgd": lambda rate, momentum: rate,

@@ -40,22 +40,22 @@ def initial_network(knobs: BirdNetworkKnobs, context: TrialContext) -> Initial:
     Raises:
         ValueError: The weights cannot be read or do not fit, or the images are of another size than the network's.
     """
-    backbone, stage = starting_network(knobs, CLASSES, context.device), shared_pretraining(knobs)
-    if stage is None:
+    backbone, stages = starting_network(knobs, CLASSES, context.device), shared_pretraining(knobs)
+    if not stages:
         return Initial(backbone, None)
-    result = context.result_of(pretrained, stage)
+    result = context.result_of(pretrained, *stages)
     load_weights(backbone.groups, weights_of(result), f"pretraining on {knobs.pretrain.task}")
     return Initial(backbone, float(result[ACCURACY]))
 
 
-def shared_pretraining(knobs: BirdNetworkKnobs) -> StageKnobs | None:
-    """Return what is pretrained in the sweep for a trial, None for a trial without.
+def shared_pretraining(knobs: BirdNetworkKnobs) -> tuple[StageKnobs, ...]:
+    """Return what is pretrained in the sweep for a trial; nothing for a trial without.
 
     Of the data it has only what pretraining sees, so that confounders share it.
     """
     if knobs.pretrain.task == NONE:
-        return None
-    return StageKnobs(
+        return ()
+    stage = StageKnobs(
         seed=knobs.seed,
         network=knobs.network,
         width=knobs.width,
@@ -63,6 +63,7 @@ def shared_pretraining(knobs: BirdNetworkKnobs) -> StageKnobs | None:
         data=BirdData(name=knobs.data.name, draw=knobs.data.draw, side=knobs.data.side),
         pretrain=knobs.pretrain,
     )
+    return (stage,)
 
 
 def refuse_contradictory_pretraining(knobs: BirdNetworkKnobs) -> None:

@@ -20,6 +20,7 @@ from trials.core.augmentation.draws import draws
 from trials.core.augmentation.transforms import TRANSFORMS
 from trials.core.knobs import NONE, Knobs, knob
 from trials.core.layer_groups.pretraining import Pretraining, kept, pretrain
+from trials.core.stages import stage
 from trials.core.streams import drawn_from
 from trials.freeze_depth.birds.composites import OTHERS, independent_composites, plain_images, spare_images
 from trials.freeze_depth.birds.sets import BirdData, as_seen
@@ -84,6 +85,7 @@ class StageKnobs(Knobs):
     pretrain: PretrainKnobs = _PRETRAIN
 
 
+@stage("trials.core.birds.pretraining.pretrained")
 def pretrained(knobs: StageKnobs, context: TrialContext) -> Mapping[str, np.ndarray]:
     """Return the weights after pretraining by name, and under `accuracy` the accuracy on unseen images.
 

@@ -1,0 +1,1 @@
+"""What the study of Gauss-Newton damping alone draws; `figures.draw` draws all of it."""

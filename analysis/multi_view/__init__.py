@@ -1,0 +1,1 @@
+"""What the study of the multi-view theory alone draws; `figures.draw` draws all of it."""

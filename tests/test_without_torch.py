@@ -1,0 +1,42 @@
+"""The service's help and plans, and knobs and measurements of studies that are packages, need no torch and no Ray."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = sorted(path.parent.name for path in (ROOT / "trials").glob("*/knobs.py") if path.parent.name != "core")
+
+
+def loaded_by(code: str) -> str:
+    """Run code in a fresh process that must find neither torch, Ray nor matplotlib among its modules at the end."""
+    check = "import sys; heavy = {'matplotlib', 'ray', 'torch'} & set(sys.modules); assert not heavy, heavy"
+    done = subprocess.run([sys.executable, "-c", f"{code}\n{check}"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_service_is_imported_without() -> None:
+    loaded_by("import raysweep.service.commands.study_command, trials.core.together, trials.core.data.knobs")
+
+
+@pytest.mark.parametrize("study", PACKAGES)
+def test_knobs_and_measurements_are_imported_without(study: str) -> None:
+    loaded_by(f"import trials.{study}.knobs, trials.{study}.measurements")
+
+
+@pytest.mark.parametrize("study", PACKAGES)
+def test_help_and_plans_are_made_without(study: str, tmp_path: Path) -> None:
+    """A plan of what is missing, and help last, for it ends the process."""
+    printed = loaded_by(
+        f"from raysweep.{study} import STUDY\n"
+        "from raysweep.service.commands.study_command import main\n"
+        f"assert main(STUDY, ['space=smoke', '--dry-run', {f'results={tmp_path}'!r}]) == 0\n"
+        "try:\n    main(STUDY, ['--help'])\nexcept SystemExit as ended:\n    assert ended.code == 0"
+    )
+    assert f"{study}, space smoke: " in printed
+    assert f"usage: python -m raysweep.{study}" in printed

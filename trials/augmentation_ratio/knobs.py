@@ -1,0 +1,100 @@
+"""Knobs of trainings on rows of which few are distinct."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from trials.core.augmentation.knobs import refuse_mirrored_signs
+from trials.core.choices import GROUP_OPTIMIZERS, OF_BYTES, TRANSFORMS
+from trials.core.data.knobs import DataKnobs, refuse_no_pixels
+from trials.core.knobs import knob
+from trials.core.layer_groups.freezing import refuse_depth
+from trials.core.layer_groups.knobs import RoundsKnobs
+from trials.core.training.schedules import SCHEDULES
+
+ARMS = ("copies", "fixed_aug", "fresh_aug", "fixed_aug_all", "subset")
+MIXINGS = ("none", "mixup_or_cutmix")
+BORDERS = ("black", "grey")
+PRECISIONS = ("float32", "bfloat16")
+_TRUNK = ("trunk", "head")
+NETWORKS: Mapping[str, tuple[tuple[str, ...], bool]] = MappingProxyType(
+    {
+        "mlp": (("hidden", "head"), False),
+        "cnn3": (("block 1", "block 2", "block 3", "head"), True),
+        "resnet18_cifar": (_TRUNK, True),
+        "resnet18": (_TRUNK, True),
+        "vit_tiny": (_TRUNK, False),
+        "cait_xxs36": (_TRUNK, False),
+    }
+)
+"""Architecture -> its parts, and whether all of them but the head have batch normalisation."""
+_DATA = DataKnobs(name="jittered_digits")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentationKnobs(RoundsKnobs):
+    """All that decides the outcome of one training.
+
+    With all images there is no room for copies: `fixed_aug` and `subset` are then recorded as `copies`, the same rows.
+    Where nothing that trains has batch normalisation, neither are its statistics kept.
+    """
+
+    ratio: float = knob("share of the rows that are distinct images (p)", 1.0, above=0, at_most=1)
+    aug_arm: str = knob("what the other rows are, and whether rows are transformed anew", "copies", choices=ARMS)
+    transform: str = knob("how rows are transformed, and answers compared", "crop2", choices=TRANSFORMS)
+    border: str = knob(
+        "what a transform shows beyond an image: black, or each channel's mean", "black", choices=BORDERS
+    )
+    exclude_identity: bool = knob("draw again where a fixed transform would change nothing", False)
+    mixing: str = knob("mixtures of the images of a batch; fresh_aug only", "none", choices=MIXINGS)
+    label_smoothing: float = knob("share of a label spread evenly over the classes", 0.0, at_least=0, at_most=1)
+    network: str = knob("architecture", "mlp", choices=tuple(NETWORKS))
+    width: int = knob("units of the hidden layer; mlp only", 128, unit="units", at_least=1)
+    epochs: int = knob("passes over as many rows as there are images", 30, unit="epochs", at_least=1)
+    batch_size: int = knob("rows a step", 50, unit="rows", at_least=1)
+    optimizer: str = knob("how a step follows from the gradient", "sgd", choices=GROUP_OPTIMIZERS)
+    learning_rate: float = knob("step length at its peak", 0.1, above=0)
+    schedule: str = knob("learning rate after its linear warm-up", "linear", choices=tuple(SCHEDULES))
+    warm_share: float = knob("share of the steps that warm up", 0.15, at_least=0, at_most=1)
+    momentum: float = knob("share of the mean gradient that is kept, with sgd by Nesterov's rule", 0.9, at_least=0)
+    weight_decay: float = knob("decay of the parameters", 5e-4, at_least=0)
+    freeze_depth: int = knob("parts that stay as they began, counted from the input", 0, unit="parts", at_least=0)
+    keep_statistics: bool = knob("batch normalisation keeps the running statistics that it begins with", False)
+    precision: str = knob("numbers of the products; bfloat16 by autocast", "float32", choices=PRECISIONS)
+    row_interval: int = knob("epochs between rows; the last epoch always has one", 1, unit="epochs", at_least=1)
+    validation_size: int = knob(
+        "training images, the last ones, that are held out and take the place of the test images: to choose knobs by",
+        0,
+        unit="images",
+        at_least=0,
+    )
+    invariance_size: int = knob(
+        "images of each kind whose answers are compared, 0 = all", 2000, unit="images", at_least=0
+    )
+    data: DataKnobs = _DATA
+
+    def __post_init__(self) -> None:
+        if self.ratio == 1 and self.aug_arm in ("fixed_aug", "subset"):
+            object.__setattr__(self, "aug_arm", "copies")
+        if self.aug_arm in ("copies", "subset"):
+            object.__setattr__(self, "exclude_identity", False)
+        super().__post_init__()
+        parts, normalised = NETWORKS[self.network]
+        refuse_depth(self.freeze_depth, parts)
+        if not normalised or self.freeze_depth == len(parts) - 1:
+            object.__setattr__(self, "keep_statistics", False)  # nothing that trains has any
+        else:
+            self.refuse_rounds(statistics_move=not self.keep_statistics, keep="keep_statistics=true")
+        self.refuse_rounds(precision=self.precision)
+        refuse_no_pixels(self.data)
+        refuse_mirrored_signs(self.transform, self.data.name)
+        if self.border == "grey" and self.transform in OF_BYTES:
+            raise ValueError(
+                f"transform={self.transform!r} computes with bytes, whose border is black; take border=black"
+            )
+        if self.mixing != "none" and self.aug_arm != "fresh_aug":
+            raise ValueError(f"mixing={self.mixing!r} is drawn anew in each batch: it needs aug_arm=fresh_aug")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must be below 1, got {self.momentum:g}")

@@ -1,1 +1,0 @@
-"""Curvature: Gauss-Newton matrices of networks, and the damped steps that they give."""

@@ -1,0 +1,91 @@
+"""Knobs of the data that a trial sees, and what can be said of these data before tensors are made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from trials.core.data.records import DATA_SETS
+from trials.core.knobs import Knobs, knob
+
+if TYPE_CHECKING:
+    from trials.core.data.arrays import Arrays
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataKnobs(Knobs):
+    """Which data a trial sees. Where they lie is not a knob: it decides no outcome."""
+
+    name: str = knob("data set", "digits", choices=tuple(DATA_SETS))
+    train_size: int = knob("training samples used, 0 = all", 0, unit="images", at_least=0)
+    test_size: int = knob("test samples used, 0 = all", 0, unit="images", at_least=0)
+    train_offset: int = knob("training samples skipped before the first used", 0, unit="images", at_least=0)
+    test_offset: int = knob("test samples skipped before the first used", 0, unit="images", at_least=0)
+    average_pool: int = knob("side of the squares averaged into one pixel, 1 = none", 1, unit="pixels", at_least=1)
+
+    def refuse_misfit(self, arrays: Arrays) -> None:
+        """Compare these knobs with the data, as `refuse_misfit` below."""
+        refuse_misfit(arrays, self)
+
+
+class Extent(NamedTuple):
+    """How much there is to train on.
+
+    Attributes:
+        samples: Number of training samples.
+        classes: Number of classes.
+        shape: Of one sample.
+    """
+
+    samples: int
+    classes: int
+    shape: tuple[int, ...]
+
+
+def training_extent(arrays: Arrays, knobs: DataKnobs) -> Extent:
+    """Return the extent of the training set that the knobs choose, before it is made."""
+    samples = knobs.train_size or len(arrays.train_labels) - knobs.train_offset
+    channels, *sides = arrays.train_inputs.shape[1:]
+    return Extent(samples, classes_of(arrays), (channels, *(side // knobs.average_pool for side in sides)))
+
+
+def refuse_misfit(arrays: Arrays, knobs: DataKnobs) -> None:
+    """Compare the knobs with the data, at no cost.
+
+    Raises:
+        ValueError: More images are asked for than there are, or squares that do not tile the images.
+    """
+    _refuse_too_many("train", len(arrays.train_inputs), knobs.train_size, knobs.train_offset, knobs.name)
+    _refuse_too_many("test", len(arrays.test_inputs), knobs.test_size, knobs.test_offset, knobs.name)
+    if knobs.average_pool == 1:
+        return
+    if arrays.train_inputs.ndim != 4:
+        raise ValueError(f"data_average_pool={knobs.average_pool} needs images, and {knobs.name} has vectors")
+    height, width = arrays.train_inputs.shape[2:]
+    if height % knobs.average_pool or width % knobs.average_pool:
+        raise ValueError(f"data_average_pool={knobs.average_pool} does not divide images of {height}x{width} pixels")
+
+
+def refuse_no_pixels(knobs: DataKnobs) -> None:
+    """Compare the knobs with what a recipe needs that changes pixels before it normalises them.
+
+    Raises:
+        ValueError: The data have no such pixels, or pixels are to be averaged.
+    """
+    if not DATA_SETS[knobs.name].by_channel:
+        allowed = ", ".join(name for name, record in DATA_SETS.items() if record.by_channel)
+        raise ValueError(f"data_name={knobs.name!r} has no images; take one of {allowed}")
+    if knobs.average_pool != 1:
+        raise ValueError(f"data_average_pool must be 1 where pixels are transformed, got {knobs.average_pool}")
+
+
+def _refuse_too_many(split: str, available: int, size: int, offset: int, name: str) -> None:
+    if size > available:
+        raise ValueError(f"data_{split}_size={size} exceeds the {available} {split} images of {name}")
+    if offset + max(size, 1) > available:
+        raise ValueError(f"data_{split}_offset={offset} leaves too few of the {available} {split} images of {name}")
+
+
+def classes_of(arrays: Arrays) -> int:
+    """Return the number of classes: labels count from 0."""
+    return int(max(arrays.train_labels.max(), arrays.test_labels.max())) + 1

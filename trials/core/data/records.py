@@ -1,0 +1,144 @@
+"""Data sets: what is known of each before any of it is read, one record each."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_FOLDER = __name__.rpartition(".")[0]
+
+
+class ByChannel(NamedTuple):
+    """Means and deviations of each channel, or one of each for all, over the largest value."""
+
+    means: tuple[float, ...]
+    deviations: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSet:
+    """What is known of a data set before it is read.
+
+    Inputs are normalised as (value / largest - mean) / deviation.
+
+    Attributes:
+        name: Its name.
+        reader: `module:function` of this folder: (a path, or None for the data set's own place) -> the arrays of
+            `Arrays`, `train_inputs` and so on, by name; imported when something is read.
+        shape: Of a sample: channels, height and width of an image, dimensions of a vector.
+        classes: Number of labels, which count from 0.
+        chiral: Whether a mirrored image may show another sign, as of digits and letters; None for what is no image. It
+            has no default: who adds a data set decides whether transforms may mirror it.
+        splits: What it is published in.
+        largest: Largest value, white in an image; 1 where values are as their law has them.
+        mean: Of all values of the training samples over the largest, rounded.
+        deviation: Their standard deviation, rounded.
+        by_channel: The same by channel, for recipes that change pixels before they normalise them; None where none may.
+    """
+
+    name: str
+    reader: str
+    shape: tuple[int, ...]
+    classes: int
+    chiral: bool | None
+    splits: tuple[str, ...] = ("train", "test")
+    largest: float
+    mean: float = 0.0
+    deviation: float = 1.0
+    by_channel: ByChannel | None = None
+
+    def read(self, path: str | None = None) -> Mapping[str, np.ndarray]:
+        """Return the arrays by name, from a folder or URL, or from the data set's own place.
+
+        Raises:
+            ValueError: The path cannot be read, or its files are not this data set's.
+        """
+        return pkgutil.resolve_name(f"{_FOLDER}.{self.reader}")(path)
+
+    @property
+    def has_images(self) -> bool:
+        """Whether samples are images."""
+        return len(self.shape) == 3
+
+    @property
+    def black(self) -> float:
+        """What a pixel of 0 is once it is normalised."""
+        return 0.0 - self.mean / self.deviation
+
+
+_DIGITS = DataSet(
+    name="digits",
+    reader="digits:read",
+    shape=(1, 8, 8),
+    classes=10,
+    chiral=True,
+    largest=16.0,
+    by_channel=ByChannel((0.0,), (1.0,)),  # digits stay in [0, 1]
+)
+_JITTERED = replace(_DIGITS, name="jittered_digits", reader="jittered_digits:read", shape=(1, 12, 12))
+_CIFAR10 = DataSet(
+    name="cifar10",
+    reader="cifar10:read",
+    shape=(3, 32, 32),
+    classes=10,
+    chiral=False,
+    largest=255.0,
+    mean=0.47,
+    deviation=0.25,
+    by_channel=ByChannel((0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261)),
+)
+_MNIST = DataSet(
+    name="mnist",
+    reader="mnist:read",
+    shape=(1, 28, 28),
+    classes=10,
+    chiral=True,
+    largest=255.0,
+    mean=0.13,
+    deviation=0.31,
+    by_channel=ByChannel((0.1307,), (0.3081,)),
+)
+_WATERBIRDS = DataSet(
+    name="waterbirds",
+    reader="waterbirds:read",
+    shape=(3, 224, 224),
+    classes=4,  # a bird of two kinds on a background of two kinds
+    chiral=False,
+    splits=("train", "validation", "test"),
+    largest=255.0,
+    mean=0.47,
+    deviation=0.25,
+)
+_PARITY = DataSet(
+    name="sparse_parity", reader="generated:sparse_parity", shape=(40,), classes=2, chiral=None, largest=1.0
+)
+_RECORDS = (
+    _DIGITS,
+    _CIFAR10,
+    _MNIST,
+    replace(_CIFAR10, name="cat_dog", reader="cat_dog:read", classes=2),
+    _WATERBIRDS,
+    replace(_DIGITS, name="digit_pair", reader="pairs:read_digit_pair", classes=2),
+    _JITTERED,
+    replace(_JITTERED, name="jittered_digit_draws", reader="jittered_digits:read_draws"),
+    _PARITY,
+    replace(_PARITY, name="single_index", reader="generated:single_index"),
+)
+DATA_SETS: Mapping[str, DataSet] = MappingProxyType({record.name: record for record in _RECORDS})
+
+
+def data_set(name: str) -> DataSet:
+    """Return the record of a data set.
+
+    Raises:
+        ValueError: There is none of this name.
+    """
+    if name not in DATA_SETS:
+        raise ValueError(f"unknown data set {name!r}; it must be one of {', '.join(DATA_SETS)}")
+    return DATA_SETS[name]

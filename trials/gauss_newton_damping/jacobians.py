@@ -1,0 +1,150 @@
+"""Jacobians of a network's outputs in its parameters, as operators that know three ways to be held.
+
+Rows are ordered by sample, then by output; columns as `flat.flattened` orders parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch.autograd import forward_ad
+from torch.func import jacrev, vmap
+
+from trials.core.linearisation import load_forward_mode
+from trials.gauss_newton_damping.flat import Shapes, unflattened
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from trials.core.networks.network import Network
+
+
+class Jacobian(Protocol):
+    """J at one point of parameter space, on one batch, with the outputs there.
+
+    Attributes:
+        outputs: f at that point.
+    """
+
+    @property
+    def outputs(self) -> Float[Tensor, "n c"]: ...
+
+    def times(self, displacement: Float[Tensor, " p"]) -> Float[Tensor, "n c"]:
+        """Return J v."""
+
+    def transposed_times(self, cotangents: Float[Tensor, "n c"]) -> Float[Tensor, " p"]:
+        """Return J^T u."""
+
+    def kernel(self) -> Float[Tensor, "nc nc"]:
+        """Return J J^T, the neural tangent kernel; it must not be changed in place."""
+
+    def matrix(self) -> Float[Tensor, "nc p"]:
+        """Return J itself; it must not be changed in place."""
+
+    def curvature(self, hessian: Callable[[Tensor], Tensor]) -> Float[Tensor, "p p"]:
+        """Return J^T H J, for H as what it makes of vectors (..., samples, outputs)."""
+
+
+@dataclass(frozen=True, eq=False)
+class DenseJacobian:
+    """J as a matrix, from one reverse-mode pass for each sample and output, vectorised over samples."""
+
+    outputs: Float[Tensor, "n c"]
+    dense: Float[Tensor, "nc p"]
+
+    def times(self, displacement: Float[Tensor, " p"]) -> Float[Tensor, "n c"]:
+        return (self.dense @ displacement).view_as(self.outputs)
+
+    def transposed_times(self, cotangents: Float[Tensor, "n c"]) -> Float[Tensor, " p"]:
+        return cotangents.flatten() @ self.dense
+
+    def kernel(self) -> Float[Tensor, "nc nc"]:
+        return self._kernel
+
+    def matrix(self) -> Float[Tensor, "nc p"]:
+        return self.dense
+
+    def curvature(self, hessian: Callable[[Tensor], Tensor]) -> Float[Tensor, "p p"]:
+        return dense_curvature(self.dense, self.outputs.shape, hessian)
+
+    @cached_property
+    def _kernel(self) -> Float[Tensor, "nc nc"]:
+        return self.dense @ self.dense.T
+
+
+def dense_jacobian(network: Network, theta: Float[Tensor, " p"], inputs: Float[Tensor, "n ..."]) -> DenseJacobian:
+    """Return the Jacobian of any network as a matrix."""
+
+    def outputs(vector: Tensor, sample: Tensor) -> Tensor:
+        return network.forward(unflattened(vector, network.shapes), sample[None])[0]
+
+    rows = vmap(jacrev(outputs), in_dims=(None, 0))(theta, inputs)
+    return DenseJacobian(network.forward(unflattened(theta, network.shapes), inputs), rows.flatten(0, 1))
+
+
+@dataclass(frozen=True, eq=False)
+class MatrixFreeJacobian:
+    """J as two passes through the network: forward mode for J v, reverse mode through a graph that is kept for J^T u.
+
+    It takes the memory of one forward pass, whatever the number of samples and parameters.
+    """
+
+    shapes: Shapes
+    theta: Float[Tensor, " p"]
+    tracked: Float[Tensor, "n c"]
+    forward: Callable[[Tensor], Tensor]
+
+    @property
+    def outputs(self) -> Float[Tensor, "n c"]:
+        return self.tracked.detach()
+
+    def times(self, displacement: Float[Tensor, " p"]) -> Float[Tensor, "n c"]:
+        load_forward_mode()
+        with torch.no_grad(), forward_ad.dual_level():
+            dual = forward_ad.make_dual(self.theta.detach(), displacement)
+            moved = forward_ad.unpack_dual(self.forward(dual)).tangent
+        if moved is None:
+            raise ValueError("the network's outputs do not depend on its parameters")
+        return moved
+
+    def transposed_times(self, cotangents: Float[Tensor, "n c"]) -> Float[Tensor, " p"]:
+        (gradient,) = torch.autograd.grad(self.tracked, self.theta, cotangents, retain_graph=True)
+        return gradient
+
+    def kernel(self) -> Float[Tensor, "nc nc"]:
+        return self.matrix() @ self.matrix().T
+
+    def matrix(self) -> Float[Tensor, "nc p"]:
+        return self._matrix
+
+    def curvature(self, hessian: Callable[[Tensor], Tensor]) -> Float[Tensor, "p p"]:
+        return dense_curvature(self._matrix, self.tracked.shape, hessian)
+
+    @cached_property
+    def _matrix(self) -> Float[Tensor, "nc p"]:
+        basis = torch.eye(self.tracked.numel(), dtype=self.tracked.dtype, device=self.tracked.device)
+        return torch.stack([self.transposed_times(row.view_as(self.tracked)) for row in basis])
+
+
+def dense_curvature(
+    rows: Float[Tensor, "nc p"], shape: torch.Size, hessian: Callable[[Tensor], Tensor]
+) -> Float[Tensor, "p p"]:
+    """Return J^T H J from J, for outputs of a shape (samples, outputs)."""
+    return hessian(rows.T.reshape(-1, *shape)).flatten(1) @ rows
+
+
+def matrix_free_jacobian(
+    network: Network, theta: Float[Tensor, " p"], inputs: Float[Tensor, "n ..."]
+) -> MatrixFreeJacobian:
+    """Return the Jacobian of any network without forming it."""
+    leaf = theta.detach().requires_grad_()
+
+    def forward(vector: Tensor) -> Tensor:
+        return network.forward(unflattened(vector, network.shapes), inputs)
+
+    return MatrixFreeJacobian(network.shapes, leaf, forward(leaf), forward)

@@ -1,0 +1,165 @@
+"""Knobs of trainings with a spurious feature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from trials.core.augmentation.knobs import FixedSetKnobs
+from trials.core.choices import TRANSFORMS
+from trials.core.data.knobs import DataKnobs, refuse_no_pixels
+from trials.core.data.records import DATA_SETS
+from trials.core.knobs import Knobs, knob
+from trials.core.layer_groups.freezing import refuse_depth
+from trials.core.layer_groups.knobs import RESIDUAL_PARTS, RoundsKnobs
+from trials.core.training.schedules import SCHEDULES
+from trials.spurious_cat_dog.arms import ARMS
+
+PATTERNS = ("none", "same", "different")
+KINDS = ("class_patch", "instance_noise", "class_color")
+POSITIONS = ("fixed", "random_once", "random_each_visit")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureKnobs(Knobs):
+    """What is added to the images, before they are cropped and normalised."""
+
+    kind: str = knob(
+        "what the window holds: a random patch a class, a random patch an image, a colour a class",
+        "class_patch",
+        choices=KINDS,
+    )
+    size: int = knob("side of the window", 4, unit="pixels", at_least=1)
+    amplitude: float = knob(
+        "share of the window's pixels that is the patch's, 1 = overwritten", 1.0, at_least=0, at_most=1
+    )
+    prevalence: float = knob(
+        "share of the training images of each class that have the feature", 1.0, at_least=0, at_most=1
+    )
+    agreement: float = knob(
+        "share of the training images with the feature in which it is that of their class", 1.0, at_least=0, at_most=1
+    )
+    position: str = knob("where the window is", "fixed", choices=POSITIONS)
+    offset: int = knob("distance of a fixed window from the upper and the left edge", 0, unit="pixels", at_least=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResidualKnobs(Knobs):
+    """A residual network of 6 blocks + 2 layers; ResNet-20 by default."""
+
+    width: int = knob("channels of the first stage; the others have twice and four times as many", 16, at_least=1)
+    blocks: int = knob("residual blocks a stage", 3, at_least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainKnobs(Knobs):
+    """How the network is trained before the feature appears."""
+
+    epochs: int = knob("epochs of pretraining, 0 = a random network", 100, unit="epochs", at_least=0)
+    learning_rate: float = knob("first step length of pretraining, which falls by half a cosine", 0.1, above=0)
+    batch_size: int = knob("samples a step of pretraining", 128, unit="images", at_least=2)
+    weight_decay: float = knob("multiple of the parameters added to the gradient in pretraining", 5e-4, at_least=0)
+    augmentation: str = knob("what is done to each image in pretraining", "flip+crop4", choices=TRANSFORMS)
+    feature: str = knob(
+        "the feature in pretraining: none, that of fine-tuning, or one of other patches", "none", choices=PATTERNS
+    )
+
+
+_PATCH, _NO_FEATURE = FeatureKnobs(), FeatureKnobs(amplitude=0.0)
+_NETWORK, _PRETRAIN, _NOT_PRETRAINED = ResidualKnobs(), PretrainKnobs(), PretrainKnobs(epochs=0)
+_DATA, _ROWS = DataKnobs(name="digit_pair"), FixedSetKnobs()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainingKnobs(Knobs):
+    """All that decides the pretrained network, and nothing of what is done with it."""
+
+    seed: int = knob("seed of every random stream", 0, at_least=0)
+    train_per_class: int = knob("training images of each class, 0 = all", 0, unit="images", at_least=0)
+    test_per_class: int = knob("test images of each class, 0 = all", 0, unit="images", at_least=0)
+    momentum: float = knob("share of the last step kept", 0.9, at_least=0, at_most=1)
+    network: ResidualKnobs = _NETWORK
+    recipe: PretrainKnobs = _PRETRAIN
+    feature: FeatureKnobs = _NO_FEATURE
+    data: DataKnobs = _DATA
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatDogKnobs(RoundsKnobs):
+    """All that decides one training with a spurious feature.
+
+    Part A has no pretraining, whatever is asked of it: these are the same training, recorded as 0 epochs.
+    """
+
+    part: str = knob(
+        "A trains from scratch, B fine-tunes a pretrained network; defaults are B's, space=part_a has those of A",
+        "B",
+        choices=("A", "B"),
+    )
+    augmentation_arm: str = knob("what training sees; part A only", "baseline", choices=tuple(ARMS))
+    freeze_depth: int = knob("parts frozen: 1 = conv, 2 to 4 = and blocks 1 to 3; part B only", 0, at_least=0)
+    head_init: str = knob("the head in part B: drawn anew or as pretrained", "reinit", choices=("reinit", "keep"))
+    keep_statistics: bool = knob("the trainable parts' batch normalisation keeps its running statistics", False)
+    epochs: int = knob("epochs with the feature", 30, unit="epochs", at_least=1)
+    learning_rate: float = knob("first step length", 0.05, above=0)
+    schedule: str = knob("course of the step length", "cosine", choices=tuple(SCHEDULES))
+    batch_size: int = knob("samples a step", 128, unit="images", at_least=2)
+    momentum: float = knob("share of the last step kept", 0.9, at_least=0, at_most=1)
+    weight_decay: float = knob("multiple of the parameters added to the gradient", 5e-4, at_least=0)
+    train_per_class: int = knob("training images of each class, 0 = all", 0, unit="images", at_least=0)
+    test_per_class: int = knob("test images of each class, 0 = all", 0, unit="images", at_least=0)
+    measurements_per_epoch: float = knob("rows an epoch; 0.1 is one every ten", 1.0, above=0)
+    prefix_cache: bool = knob("frozen parts see each image once; the rows are the same without", True)
+    network: ResidualKnobs = _NETWORK
+    pretrain: PretrainKnobs = _PRETRAIN
+    feature: FeatureKnobs = _PATCH
+    rows: FixedSetKnobs = _ROWS
+    data: DataKnobs = _DATA
+
+    def __post_init__(self) -> None:
+        if self.part == "A":
+            object.__setattr__(self, "pretrain", _NOT_PRETRAINED)
+        super().__post_init__()
+        refuse_depth(self.freeze_depth, RESIDUAL_PARTS)
+        normalised = self.freeze_depth < len(RESIDUAL_PARTS) - 1
+        self.refuse_rounds(statistics_move=normalised and not self.keep_statistics, keep="keep_statistics=true")
+        refuse_no_pixels(self.data)
+        if (classes := DATA_SETS[self.data.name].classes) != 2:
+            raise ValueError(f"data_name={self.data.name!r} has {classes} classes; a feature that tells them needs 2")
+        self.rows.refuse_data(self.data.name)
+        if self.part == "A" and self.freeze_depth:
+            raise ValueError(f"part=A trains from scratch: freeze_depth must be 0, got {self.freeze_depth}")
+        if self.part == "B" and self.augmentation_arm != "baseline":
+            raise ValueError(
+                f"augmentation_arm={self.augmentation_arm!r} is an arm of part=A; part=B has baseline only"
+            )
+        if self.changes_by_visit:
+            self.rows.refuse_ratio(
+                f"augmentation_arm={self.augmentation_arm} with feature_position={self.feature.position} "
+                "shows others at each visit"
+            )
+
+    @property
+    def training_feature(self) -> FeatureKnobs:
+        """The feature as training sees it."""
+        arm = ARMS[self.augmentation_arm]
+        amplitude = self.feature.amplitude if arm.feature else 0.0
+        position = "random_each_visit" if arm.moves else self.feature.position
+        return replace(self.feature, amplitude=amplitude, position=position)
+
+    @property
+    def changes_by_visit(self) -> bool:
+        """Whether training sees an image differently at each visit."""
+        return bool(ARMS[self.augmentation_arm].transform) or self.training_feature.position == "random_each_visit"
+
+    @property
+    def pretraining(self) -> PretrainingKnobs:
+        """What decides the pretrained network: the same for every depth, learning rate and feature."""
+        shared = ("seed", "train_per_class", "test_per_class", "momentum", "network", "data")
+        own: dict[str, Any] = {} if self.pretrain.feature == "none" else {"feature": self.feature}
+        return PretrainingKnobs(recipe=self.pretrain, **{name: getattr(self, name) for name in shared}, **own)
+
+
+def shared_work(knobs: CatDogKnobs) -> tuple[PretrainingKnobs, ...]:
+    """Return what decides the stage of a trial; part A has none."""
+    return (knobs.pretraining,) if knobs.part == "B" else ()
