@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.studies import every_study, run_serially, smallest_sweep
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = sorted(path.parent.name for path in (ROOT / "trials").glob("*/knobs.py") if path.parent.name != "core")
 
@@ -40,3 +42,16 @@ def test_help_and_plans_are_made_without(study: str, tmp_path: Path) -> None:
     )
     assert f"{study}, space smoke: " in printed
     assert f"usage: python -m raysweep.{study}" in printed
+
+
+def test_what_is_finished_is_planned_without(tmp_path: Path) -> None:
+    """The store's side of a plan: ids and outcomes of trials that an earlier process ran."""
+    study = next(study for study in every_study() if study.name == "gauss_newton_damping")
+    trials = smallest_sweep(study)
+    run_serially(study, tmp_path, trials)
+    printed = loaded_by(
+        "from raysweep.gauss_newton_damping import STUDY\n"
+        "from raysweep.service.commands.study_command import main\n"
+        f"assert main(STUDY, ['space=smoke', '--dry-run', {f'results={tmp_path}'!r}]) == 0"
+    )
+    assert f"{len(trials)} trials, {len(trials)} finished, 0 to run" in printed

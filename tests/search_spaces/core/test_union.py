@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces.core.space import grid_of
-from tests.search_spaces.toys import ToyKnobs
+from tests.search_spaces.core.toys import ToyKnobs
 
 VALUES = st.lists(st.integers(1, 4), min_size=1, max_size=3, unique=True)
 PART = st.fixed_dictionaries(

@@ -8,8 +8,8 @@ from search_spaces.core.optuna_study import as_optuna_study
 from search_spaces.core.samplers import SAMPLERS
 from search_spaces.core.search import SearchPlanner
 from search_spaces.core.space import space_of
-from tests.search_spaces.test_planners import RATE, WIDTH, search
-from tests.search_spaces.toys import COLUMNS, ToyKnobs, hill, run_to_the_end, told
+from tests.search_spaces.core.test_planners import RATE, WIDTH, search
+from tests.search_spaces.core.toys import COLUMNS, ToyKnobs, hill, run_to_the_end, told
 
 
 def planner(written: dict[str, object], **axes: object) -> SearchPlanner:

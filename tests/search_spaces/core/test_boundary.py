@@ -5,8 +5,8 @@ import pytest
 
 from search_spaces.core.boundary import BoundaryPlanner
 from search_spaces.core.space import space_of
-from tests.search_spaces.surfaces import PLACES, SIDE, SURFACES, planned, replicates, share_misclassified
-from tests.search_spaces.toys import COLUMNS, ToyKnobs, hill, run_to_the_end, told
+from tests.search_spaces.core.surfaces import PLACES, SIDE, SURFACES, planned, replicates, share_misclassified
+from tests.search_spaces.core.toys import COLUMNS, ToyKnobs, hill, run_to_the_end, told
 
 OVER = {"rate": "log(1e-3, 10, 17)", "width": "log(16, 512, 11)"}
 BOUNDARY = {"response": "final_score", "level": 0.0, "over": OVER, "trials": 60}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.search_spaces.rare_views import EASIER, compared, dense_trials, trained
+from tests.search_spaces.multi_view.rare_views import EASIER, compared, dense_trials, trained
 
 SEEDS, FURTHER = range(3), range(10, 16)
 

@@ -2,7 +2,7 @@ import pytest
 
 from search_spaces.core.formula import Formula
 from search_spaces.core.space import grid_of
-from tests.search_spaces.toys import ToyKnobs
+from tests.search_spaces.core.toys import ToyKnobs
 
 
 def cells(**config: object) -> list[dict[str, object]]:

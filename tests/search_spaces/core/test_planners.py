@@ -9,7 +9,7 @@ from search_spaces.core.planner import GridPlanner
 from search_spaces.core.samplers import SAMPLERS
 from search_spaces.core.search import SearchPlanner
 from search_spaces.core.space import space_of
-from tests.search_spaces.toys import COLUMNS, ToyKnobs, hill, run_to_the_end, told
+from tests.search_spaces.core.toys import COLUMNS, ToyKnobs, hill, run_to_the_end, told
 
 RATE = {"low": 1e-3, "high": 1, "log": True}
 WIDTH = {"low": 16, "high": 512, "log": True}

@@ -11,7 +11,7 @@ import numpy as np
 
 from search_spaces.core.boundary import BoundaryPlanner
 from search_spaces.core.boundary_settings import BoundarySettings
-from tests.search_spaces.toys import ToyKnobs
+from tests.search_spaces.core.toys import ToyKnobs
 
 SIDE = 33
 Places = np.ndarray
