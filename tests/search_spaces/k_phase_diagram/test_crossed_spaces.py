@@ -56,7 +56,7 @@ def test_tiny_trials_of_each_space_draw_its_diagram_and_its_effects(space: str, 
     assert ("collapse" in figures) == (space == "k_by_damping")
 
 
-@pytest.mark.parametrize(("depths", "pairs"), [("[0,1]", 6), ("1", 3)])
+@pytest.mark.parametrize(("depths", "pairs"), [pytest.param("[0,1]", 6, marks=pytest.mark.slow), ("1", 3)])
 def test_three_or_four_axes_are_swept_at_once(depths: str, pairs: int, tmp_path: Path) -> None:
     small = ["data=digits", "network=mlp", "axes.feature_update_interval=[1,inf]", "axes.damping=[0,1]"]
     figures = drawn("axes_full", tmp_path, *small, f"freeze_depth={depths}")
