@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
-from trials.freeze_depth.birds.networks import shared_pretraining
-from trials.freeze_depth.recipe import MEASUREMENTS, FreezeDepthKnobs
+from trials.freeze_depth.birds.knobs import shared_pretraining
+from trials.freeze_depth.knobs import FreezeDepthKnobs
+from trials.freeze_depth.measurements import MEASUREMENTS
 
 STUDY = Study(
     name="freeze_depth",

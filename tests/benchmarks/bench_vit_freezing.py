@@ -25,7 +25,8 @@ from trials.core.layer_groups.freezing import freeze
 from trials.core.layer_groups.groups import LayerGroups
 from trials.core.layer_groups.training import Descent, optimiser_of, train_step
 from trials.core.streams import drawn_from
-from trials.freeze_depth.networks.vit import CLIP_B16, EMBEDDINGS, vit_groups
+from trials.freeze_depth.networks.known import CLIP_B16
+from trials.freeze_depth.networks.vit import EMBEDDINGS, vit_groups
 
 PUBLISHED, STRICT, CACHED = "published", "strict", "cached"
 

@@ -11,16 +11,10 @@ import torch
 
 from tests.trials.conftest import small_arrays
 from tests.trials.test_checkpoints import BrokenOff, Memory
-from trials.augmentation_ratio.knobs import AugmentationKnobs
-from trials.augmentation_ratio.recipe import run as run_ratio
 from trials.core.augmentation.knobs import FixedSetKnobs
 from trials.core.context import TrialContext
 from trials.core.data.examples import Examples
 from trials.core.data.knobs import DataKnobs
-from trials.core.layer_groups.forward import of_groups
-from trials.core.layer_groups.freezing import freeze
-from trials.core.layer_groups.residual import residual_groups
-from trials.core.layer_groups.training import descent
 from trials.core.losses.classification import cross_entropy
 from trials.core.losses.loss import Loss
 from trials.core.networks.mlp import mlp
@@ -30,7 +24,7 @@ from trials.core.rounds.choice import METHODS, chosen_methods
 from trials.core.rounds.in_rounds import Rounds, in_rounds, renewed_every
 from trials.core.rounds.round import Problem
 from trials.core.rows import checked
-from trials.core.streams import drawn_from, generator
+from trials.core.streams import generator
 from trials.core.training.batches import Batch, balanced, epochs, everything, formed, listed, poisson, seen, weighted
 from trials.core.training.course import course
 from trials.core.training.descent import Descent, phases
@@ -39,10 +33,9 @@ from trials.core.training.parts import behind, masked, of_parts
 from trials.core.training.places import Place
 from trials.core.training.plain import Plain
 from trials.core.training.rules import RULES
-from trials.k_phase_diagram import MEASUREMENTS, TOGETHER, KPhaseKnobs, run, run_many
-from trials.spurious_cat_dog.knobs import CatDogKnobs, FeatureKnobs, PretrainKnobs, ResidualKnobs
-from trials.spurious_cat_dog.measurements import MEASUREMENTS as CAT_DOG
-from trials.spurious_cat_dog.recipe import run as run_cat_dog
+from trials.k_phase_diagram.knobs import KPhaseKnobs
+from trials.k_phase_diagram.measurements import MEASUREMENTS
+from trials.k_phase_diagram.recipe import TOGETHER, run, run_many
 
 CPU = torch.device("cpu")
 CONTEXT = TrialContext(arrays=lambda name: small_arrays())
@@ -168,101 +161,6 @@ def test_broken_off_anywhere_crossings_go_on_as_if_they_had_not_been(changes, me
 
 
 # --- modules --------------------------------------------------------------------------------------------------------
-
-CATS = {"epochs": 2, "batch_size": 16, "train_per_class": 40, "keep_statistics": True}
-CATS |= {"network": ResidualKnobs(width=4, blocks=1), "pretrain": PretrainKnobs(epochs=1, batch_size=16)}
-
-
-def _cats(**changes):
-    knobs = CatDogKnobs(**{**CATS, "feature": FeatureKnobs(size=2), **changes})
-    return list(checked(run_cat_dog(knobs, TrialContext()), CAT_DOG))
-
-
-def test_a_module_on_its_linearisation_agrees_with_itself_at_an_interval_of_one():
-    """The first row after one round of one step, by functional calls and in place."""
-    torch.manual_seed(0)
-    groups = residual_groups(1, 2, width=4, blocks=1)
-    inputs, labels = torch.randn(12, 1, 8, 8), torch.arange(12) % 2
-    freeze(groups, 1, statistics=True)
-    step, batch = (
-        descent(learning_rate=0.1, momentum=0.9, weight_decay=1e-3),
-        Batch(torch.arange(12), lambda rows: (inputs, labels)),
-    )
-    lazy, start = _renewed(of_groups(groups, cross_entropy, step.rule, interval=2))
-    place, _ = step(lazy.on(batch), start, 0)
-    plain, start = of_groups(groups, cross_entropy, step.rule)
-    in_place, _ = step(plain.on(batch), start, 0)
-    for name, value in in_place.point.items():
-        torch.testing.assert_close(place.point[name], value.detach(), rtol=0, atol=1e-6)
-
-
-def test_the_linearised_resnet_with_fixed_statistics_agrees_with_a_dense_jacobian():
-    groups = residual_groups(1, 2, width=4, blocks=1).double()
-    with drawn_from(0, "x"):
-        inputs, labels = torch.randn(6, 1, 8, 8, dtype=torch.float64), torch.arange(6) % 2
-    freeze(groups, 3, statistics=True)
-    step = descent(learning_rate=0.05)
-    trained, place = _renewed(of_groups(groups, cross_entropy, step.rule, interval=10**6))
-    forward, anchor = trained.forward, dict(place.point)
-    outputs = forward(anchor, inputs)
-    jacobian = torch.func.jacrev(lambda point: forward(point, inputs))(anchor)
-    batch = Batch(torch.arange(6), lambda rows: (inputs, labels))
-    for number in range(5):
-        point = place.point
-        linear = outputs + sum((jacobian[n].flatten(2) @ (point[n] - anchor[n]).flatten()) for n in anchor)
-        residuals = cross_entropy.slope(linear, labels)
-        expected = {n: torch.einsum("nc...,nc->...", jacobian[n], residuals) for n in anchor}
-        place, told = step(trained.on(batch), place, number)
-        for name in anchor:
-            torch.testing.assert_close(told.gradient[name], expected[name], rtol=0, atol=1e-12)
-
-
-def test_depth_interval_and_damping_cross_on_a_network_with_batch_normalisation():
-    plain, same, other, damped = (
-        _cats(freeze_depth=2, **changes)
-        for changes in (
-            {},
-            {"damping": 9.0},
-            {"feature_update_interval": 4},
-            {"feature_update_interval": 4, "damping": 9.0},
-        )
-    )
-    assert plain == same
-    assert len({rows[-1]["weight_drift_rel_block_3"] for rows in (plain, other, damped)}) == 3
-    assert damped[-1]["weight_drift_rel_block_3"] < other[-1]["weight_drift_rel_block_3"]
-    assert all(rows[-1]["weight_drift_rel_block_1"] == 0 for rows in (plain, other, damped))
-
-
-def test_a_linear_head_on_frozen_modules_does_not_know_the_interval():
-    rows = [_cats(freeze_depth=4, feature_update_interval=interval) for interval in (1, 5)]
-    names = ("train_loss", "acc_clean", "weight_drift_rel_head")
-    assert _apart(rows[0][1:], rows[1][1:], names) < 1e-4, "float32"
-
-
-def test_batches_that_normalise_each_other_have_no_linearisation():
-    with pytest.raises(ValueError, match="feature_update_interval above 1 needs keep_statistics=true"):
-        _cats(keep_statistics=False, feature_update_interval=2)
-
-
-def test_a_ratio_crosses_a_frozen_depth():
-    knobs = [AugmentationKnobs(epochs=2, ratio=0.5, aug_arm="fixed_aug", freeze_depth=depth) for depth in (0, 1)]
-    told = [list(run_ratio(each, TrialContext())) for each in knobs]
-    assert told[0][-1]["test_acc"] != told[1][-1]["test_acc"]
-
-
-def test_running_statistics_move_with_the_pass_at_the_parameters_alone():
-    """SAM's second pass reads them and leaves them: buffers are those of plain training, the gradient is not."""
-    inputs, labels = torch.randn(12, 1, 8, 8, generator=generator(0, "x")), torch.arange(12) % 2
-    buffers = []
-    for direction in (None, SharpnessAware(0.5)):
-        torch.manual_seed(0)
-        groups = residual_groups(1, 2, width=4, blocks=1)
-        step = descent(learning_rate=0.1)
-        step = step if direction is None else dataclasses.replace(step, direction=direction)
-        trained, place = of_groups(groups, cross_entropy, step.rule)
-        step(trained.on(Batch(torch.arange(12), lambda rows: (inputs, labels))), place, 0)
-        buffers.append({name: value.clone() for name, value in groups.named_buffers()})
-    assert all(torch.equal(buffers[0][name], buffers[1][name]) for name in buffers[0])
 
 
 # --- directions -----------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from raysweep.service.commands.study_command import main
 from raysweep.service.study import Recipe
 from trials.core.context import TrialContext
 from trials.core.rows import Row
-from trials.k_phase_diagram import KPhaseKnobs
+from trials.k_phase_diagram.knobs import KPhaseKnobs
 
 SERIAL = ("executor=serial", "space=smoke")
 ENDINGS = (signal.SIGINT, signal.SIGTERM)

@@ -13,7 +13,10 @@ from trials.core.context import TrialContext
 from trials.core.data.knobs import DataKnobs
 from trials.core.rows import Diverged, checked
 from trials.core.streams import batch_indices, generator
-from trials.k_phase_diagram import MEASUREMENTS, NETWORKS, KPhaseKnobs, run
+from trials.k_phase_diagram.knobs import KPhaseKnobs
+from trials.k_phase_diagram.measurements import MEASUREMENTS
+from trials.k_phase_diagram.preparation import NETWORKS
+from trials.k_phase_diagram.recipe import run
 
 INFINITE = float("inf")
 BY_INTERVAL = (

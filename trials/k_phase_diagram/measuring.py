@@ -14,14 +14,14 @@ import torch
 from trials.core.augmentation.fixed_set import abreast
 from trials.core.divergence import refuse_divergence
 from trials.core.parameters import stacked
-from trials.core.probes.feature_history import FeatureHistory
-from trials.core.probes.features import FeatureProbe, probes_abreast
-from trials.core.rounds.reading import Gauges, Reading
+from trials.k_phase_diagram.feature_history import FeatureHistory
+from trials.k_phase_diagram.features import FeatureProbe, probes_abreast
+from trials.k_phase_diagram.reading import Gauges, Reading
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trials.core.data.examples import Examples
+    from trials.core.data.examples import TrainingSet
     from trials.core.parameters import Parameters
     from trials.core.rounds.choice import Switch
     from trials.core.rounds.in_rounds import InRounds
@@ -96,7 +96,7 @@ class Instruments:
     """
 
     problem: Problem
-    test: Examples
+    test: TrainingSet
     initial: Parameters
     probe: FeatureProbe | None
     directions: Tensor | None

@@ -8,7 +8,9 @@ import pytest
 
 from trials.core.data.knobs import DataKnobs
 from trials.core.rows import Diverged, checked
-from trials.k_phase_diagram import MEASUREMENTS, TOGETHER, KPhaseKnobs, run, run_many, together_key
+from trials.k_phase_diagram.knobs import KPhaseKnobs
+from trials.k_phase_diagram.measurements import MEASUREMENTS
+from trials.k_phase_diagram.recipe import TOGETHER, run, run_many, together_key
 
 SMALL = {"steps": 60, "width": 8, "depth": 2, "batch_size": 8, "probe_size": 8, "data": DataKnobs(train_size=40)}
 

@@ -10,7 +10,8 @@ import torch
 
 from trials.core.gradients import linearised_gradient
 from trials.core.parameters import Parameters, difference
-from trials.core.probes.movement import PARTS, lengths_of_each
+from trials.core.probes.columns import PARTS
+from trials.core.probes.movement import lengths_of_each
 from trials.core.rounds.round import drawn_back
 from trials.core.training.places import of_lanes
 from trials.core.training.slopes import Told

@@ -14,12 +14,15 @@ from trials.core.data.knobs import DataKnobs
 from trials.core.linearisation import linearised
 from trials.core.losses.classification import LOSSES, accuracy
 from trials.core.parameters import stacked
-from trials.core.probes.movement import PARTS, present_parts
-from trials.core.probes.stability import largest_eigenvalue_by_kernel, largest_gauss_newton_eigenvalue
-from trials.core.rounds import together
-from trials.core.rounds.measuring import gauges_abreast
+from trials.core.probes.columns import PARTS
+from trials.core.probes.movement import present_parts
 from trials.core.streams import generator
-from trials.k_phase_diagram import KPhaseKnobs, _lane, run, run_many
+from trials.k_phase_diagram import together
+from trials.k_phase_diagram.knobs import KPhaseKnobs
+from trials.k_phase_diagram.measuring import gauges_abreast
+from trials.k_phase_diagram.preparation import lane_of
+from trials.k_phase_diagram.recipe import run, run_many
+from trials.k_phase_diagram.stability import largest_eigenvalue_by_kernel, largest_gauss_newton_eigenvalue
 
 CONTEXT = TrialContext(arrays=cache(load_arrays))
 SMALL = {"width": 6, "depth": 2, "batch_size": 8, "probe_size": 9, "precision": "float64"}
@@ -51,7 +54,7 @@ def _numbers(reading):
 
 @pytest.mark.parametrize("case", CASES)
 def test_trainings_that_are_read_at_once_read_as_each_by_itself(case):
-    instruments = [_lane(0, KPhaseKnobs(**knobs), CONTEXT).instruments for knobs in CASES[case]]
+    instruments = [lane_of(KPhaseKnobs(**knobs), CONTEXT).instruments for knobs in CASES[case]]
     forward = instruments[0].problem.network.forward
     anchors = [_moved(each.initial, seed) for seed, each in enumerate(instruments)]
     points = [_moved(anchor, 10 + seed) for seed, anchor in enumerate(anchors)]
@@ -76,7 +79,7 @@ def test_trainings_that_are_read_at_once_read_as_each_by_itself(case):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_kernel_and_passes_tell_one_stability(loss):
-    instruments = _lane(0, KPhaseKnobs(**SMALL, data=DataKnobs(train_size=40), loss=loss), CONTEXT).instruments
+    instruments = lane_of(KPhaseKnobs(**SMALL, data=DataKnobs(train_size=40), loss=loss), CONTEXT).instruments
     probe, forward, curvature = instruments.probe, instruments.problem.network.forward, LOSSES[loss].hessians
     there = probe.features(_moved(instruments.initial, 0))
     by_passes = largest_gauss_newton_eigenvalue(

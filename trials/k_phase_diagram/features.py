@@ -14,7 +14,6 @@ from torch.nn.functional import one_hot
 from trials.core.data.examples import Examples
 from trials.core.losses.classification import LOSSES
 from trials.core.networks.chain import Chain
-from trials.core.probes.stability import largest_eigenvalue_by_kernel, largest_gauss_newton_eigenvalue
 from trials.core.probes.tangent_kernel import (
     centred_alignment,
     kernel_distance,
@@ -22,6 +21,7 @@ from trials.core.probes.tangent_kernel import (
     trace_kernel,
 )
 from trials.core.streams import generator
+from trials.k_phase_diagram.stability import largest_eigenvalue_by_kernel, largest_gauss_newton_eigenvalue
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64

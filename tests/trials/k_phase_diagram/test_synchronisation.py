@@ -14,7 +14,8 @@ from trials.core.data.knobs import DataKnobs
 from trials.core.rows import Diverged
 from trials.gauss_newton_damping.knobs import DampingKnobs
 from trials.gauss_newton_damping.recipe import run as run_damped
-from trials.k_phase_diagram import KPhaseKnobs, run, run_many, together_key
+from trials.k_phase_diagram.knobs import KPhaseKnobs
+from trials.k_phase_diagram.recipe import run, run_many, together_key
 
 WAITING = frozenset({"_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "_unique2"})
 """Operations of which the host needs the values: numbers, and tensors whose shape depends on them."""

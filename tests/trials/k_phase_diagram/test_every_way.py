@@ -19,7 +19,9 @@ from trials.core.context import TrialContext
 from trials.core.data.knobs import DataKnobs
 from trials.core.rounds.choice import METHODS
 from trials.core.rows import Diverged, checked
-from trials.k_phase_diagram import MEASUREMENTS, KPhaseKnobs, run, run_many
+from trials.k_phase_diagram.knobs import KPhaseKnobs
+from trials.k_phase_diagram.measurements import MEASUREMENTS
+from trials.k_phase_diagram.recipe import run, run_many
 
 TOGETHER = "together"
 SMALL = {"steps": 300, "width": 16, "depth": 2, "batch_size": 8, "probe_size": 8, "data": DataKnobs(train_size=40)}

@@ -21,10 +21,8 @@ from trials.core.networks.cnn import cnn_large, cnn_small
 from trials.core.networks.mlp import mlp
 from trials.core.networks.resnet import resnet18
 from trials.core.parameters import moved_to
-from trials.core.probes.feature_history import FeatureHistory
-from trials.core.probes.features import alignment, feature_probe, probe_indices
-from trials.core.probes.movement import PARTS, lengths, lengths_of_each, movement
-from trials.core.probes.stability import largest_gauss_newton_eigenvalue
+from trials.core.probes.columns import PARTS
+from trials.core.probes.movement import lengths, lengths_of_each, movement
 from trials.core.probes.tangent_kernel import (
     centred_alignment,
     kernel_distance,
@@ -34,7 +32,13 @@ from trials.core.probes.tangent_kernel import (
 from trials.core.rows import checked
 from trials.core.streams import generator
 from trials.core.training.states import as_state, from_state
-from trials.k_phase_diagram import MEASUREMENTS, KPhaseKnobs, _lane, run
+from trials.k_phase_diagram.feature_history import FeatureHistory
+from trials.k_phase_diagram.features import alignment, feature_probe, probe_indices
+from trials.k_phase_diagram.knobs import KPhaseKnobs
+from trials.k_phase_diagram.measurements import MEASUREMENTS
+from trials.k_phase_diagram.preparation import lane_of
+from trials.k_phase_diagram.recipe import run
+from trials.k_phase_diagram.stability import largest_gauss_newton_eigenvalue
 
 SHAPE, CLASSES, SAMPLES = (2, 8, 8), 3, 6
 NETWORKS = {
@@ -158,7 +162,7 @@ def test_a_network_that_is_no_chain_has_a_representation_and_no_kernel():
 @pytest.mark.parametrize("changes", [{}, {"seed": 3}, {"rows": FixedSetKnobs(ratio=0.5)}, {"probe_size": 100}])
 def test_what_the_store_keeps_of_a_trial_names_its_probe(context, changes):
     knobs = KPhaseKnobs(**{"width": 4, "batch_size": 8, "probe_size": 7, "data": DataKnobs(train_size=40), **changes})
-    instruments = _lane(0, knobs, context).instruments
+    instruments = lane_of(knobs, context).instruments
     train, named = instruments.problem.train, probe_indices(40, size=knobs.probe_size, seed=knobs.seed)
     assert named.unique().tolist() == named.tolist(), "each once, in ascending order"
     assert len(named) == min(knobs.probe_size, 40)

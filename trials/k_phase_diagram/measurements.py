@@ -1,18 +1,19 @@
-"""The columns that tell of a training in rounds: where it is, and how well the trained function and the network fit."""
+"""The columns of a row: where a training in rounds is, how well it fits, and how far its features have moved."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from trials.core.probes.movement import LAYERS
+from trials.core.probes.columns import LAYERS
 from trials.core.rows import Measurement
 
 _LIN = "the linearisation being trained (that of the round of the row's last step)"
 _NET = "the network itself at the same parameters"
 _LOSS, _NORM = "nats or squared outputs", "over the norm at initialisation"
+_KERNEL = "the network's tangent kernel on the probe at the row's parameters"
 
-ROUND_MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
+MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
     {
         "round": Measurement(meaning="round of the row's last step, from 0", type=int),
         "num_linearisations": Measurement(meaning="linearisations so far, that at initialisation included", type=int),
@@ -44,11 +45,30 @@ ROUND_MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
             for layer in range(1, LAYERS + 1)
         },
         "effective_damping": Measurement(
-            meaning="1 / (learning rate x steps of the longest round so far), times 1 - momentum; null with adam"
+            meaning="damping + (1 - momentum) / (learning rate x steps of the longest round so far); null with adam"
         ),
         "round_converged": Measurement(meaning="whether the round had reached `round_tolerance`; null if 0", type=bool),
         "status": Measurement(meaning="converged or unconverged by `round_tolerance`, budget if it is 0", type=str),
         "method": Measurement(meaning="how a trial by itself computes the row's last step", type=str),
         "method_reason": Measurement(meaning="why it computes it so", type=str),
+        "ntk_distance": Measurement(meaning=f"1 - cosine between {_KERNEL} and at initialisation"),
+        "ntk_velocity": Measurement(
+            meaning=f"1 - cosine between {_KERNEL} and the last log-spaced row's, per step", unit="1/step"
+        ),
+        "ntk_cka_init": Measurement(meaning=f"centred cosine between the trace of {_KERNEL} and at initialisation"),
+        "ntk_cka_target": Measurement(meaning=f"centred cosine between the trace of {_KERNEL} and that of the labels"),
+        "num_feature_updates_effective": Measurement(
+            meaning="(sum d)^2 / sum d^2 over the kernel's moves d from round to round; null unless each is measured"
+        ),
+        "lr_stability_ratio": Measurement(
+            meaning="learning rate x largest Gauss-Newton eigenvalue on the probe / 2 of the round's linearisation: "
+            "above 1 its steps may blow up"
+        ),
+        "rep_change": Measurement(meaning="change of what the last layer sees of the probe, over its initial norm"),
+        "rep_cka": Measurement(meaning="linear CKA of what the last layer sees of the probe with initialisation"),
+        "lin_gap": Measurement(meaning="||f_net - f_lin|| / ||f_lin - f at the round's beginning||, on the probe"),
+        "param_alignment": Measurement(
+            meaning="share of the first layer's squared weights in the directions that decide the labels"
+        ),
     }
 )

@@ -11,7 +11,9 @@ from trials.core.checkpoints import State
 from trials.core.context import TrialContext
 from trials.core.data.knobs import DataKnobs
 from trials.core.streams import batch_indices, generator
-from trials.k_phase_diagram import NETWORKS, KPhaseKnobs, run
+from trials.k_phase_diagram.knobs import KPhaseKnobs
+from trials.k_phase_diagram.preparation import NETWORKS
+from trials.k_phase_diagram.recipe import run
 
 STEPS = 200
 OPTIMISERS = {

@@ -14,7 +14,9 @@ from trials.core.networks.resnet import resnet18
 from trials.core.parameters import moved_to
 from trials.core.rows import checked
 from trials.core.streams import generator
-from trials.k_phase_diagram import MEASUREMENTS, KPhaseKnobs, run
+from trials.k_phase_diagram.knobs import KPhaseKnobs
+from trials.k_phase_diagram.measurements import MEASUREMENTS
+from trials.k_phase_diagram.recipe import run
 
 SHAPE, SAMPLES = (1, 8, 8), 4
 

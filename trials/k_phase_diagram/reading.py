@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from trials.core.probes.features import Columns, FeatureProbe, Features, alignment
 from trials.core.probes.fit import Shown, fits
 from trials.core.probes.movement import movement
+from trials.k_phase_diagram.features import Columns, FeatureProbe, Features, alignment
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -23,7 +23,7 @@ from trials.core.parameters import moved_to
 from trials.core.probes.tangent_kernel import tangent_kernel
 from trials.core.rows import Diverged
 from trials.core.streams import generator
-from trials.k_phase_diagram import run, run_many
+from trials.k_phase_diagram.recipe import run, run_many
 
 REAL = os.environ.get("RAYSWEEP_TEST_DATA", "")
 SEEDS = range(3)

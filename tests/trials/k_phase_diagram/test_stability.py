@@ -9,7 +9,10 @@ import pytest
 from trials.core.data.knobs import DataKnobs
 from trials.core.losses.classification import LOSSES
 from trials.core.rows import Diverged, checked
-from trials.k_phase_diagram import MEASUREMENTS, KPhaseKnobs, _lane, run
+from trials.k_phase_diagram.knobs import KPhaseKnobs
+from trials.k_phase_diagram.measurements import MEASUREMENTS
+from trials.k_phase_diagram.preparation import lane_of
+from trials.k_phase_diagram.recipe import run
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -23,7 +26,7 @@ def test_the_stability_ratio_is_of_the_linearisation_of_the_rows_round(context, 
     assert [len(ratios) for ratios in by_round.values()] == [1, 1, 1]
     assert len(set.union(*by_round.values())) == 3
     (first,) = by_round[0]
-    instruments = _lane(0, knobs, context).instruments
+    instruments = lane_of(knobs, context).instruments
     assert [first] == instruments.gauges.stability(instruments.initial)
     twice = KPhaseKnobs(**changes, learning_rate=0.2, probe_size=40, data=DataKnobs(train_size=40))
     assert next(run(twice, context))["lr_stability_ratio"] == pytest.approx(2 * first)

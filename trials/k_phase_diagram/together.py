@@ -23,20 +23,20 @@ from trials.core.networks.chain import Chain
 from trials.core.networks.fixed_layers import Flatten, Relu
 from trials.core.networks.layers import Linear
 from trials.core.parameters import stacked
-from trials.core.rounds.measuring import Past, Stand, gauges_abreast
 from trials.core.rounds.parameter_space import chain_of
-from trials.core.rounds.stack import Stack, stack_of
 from trials.core.rows import Diverged, Row
 from trials.core.training.batches import seen
 from trials.core.training.places import Place
 from trials.core.training.together import Lanes, Moments, courses
+from trials.k_phase_diagram.measuring import Past, Stand, gauges_abreast
+from trials.k_phase_diagram.stack import Stack, stack_of
 
 if TYPE_CHECKING:
-    from trials.core.probes.features import FeatureProbe
     from trials.core.rounds.in_rounds import Rounds
-    from trials.core.rounds.measuring import Instruments
     from trials.core.training.batches import Draw, Sees
     from trials.core.training.descent import Descent, Step
+    from trials.k_phase_diagram.features import FeatureProbe
+    from trials.k_phase_diagram.measuring import Instruments
 
 
 @dataclass(frozen=True, kw_only=True)
