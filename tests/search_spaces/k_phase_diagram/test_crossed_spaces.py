@@ -16,7 +16,7 @@ from tests.studies import sweep_of, work_at
 PAIRS = {
     "k_by_damping": 129,
     "k_by_freeze": 60,
-    "k_by_ratio": 75,
+    "k_by_ratio": 105,
     "ratio_by_freeze": 60,
     "ratio_by_damping": 90,
     "freeze_by_damping": 72,
