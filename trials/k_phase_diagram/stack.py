@@ -83,13 +83,12 @@ class Stack:
     dampings: Float[Tensor, " lanes"] | None
 
     def on(self, batch: Batch) -> StackLoss:
-        """Return the losses of the batches."""
         return StackLoss(self, batch)
 
     def standing(self, step: int, place: Place) -> Sequence[bool]:
         """Return whether the round of each ends before a step."""
-        pairs = zip(self.rounds, self.counts, strict=True)
-        return [each.calendar.is_over(step, counted.begun) for each, counted in pairs]
+        counts = zip(self.rounds, self.counts, strict=True)
+        return [each.calendar.is_over(step, counted.begun) for each, counted in counts]
 
     def renewed(self, step: int, place: Place, standing: Sequence[bool]) -> tuple[Self, Place]:
         """Return the stack after some have begun a round, the place as it is."""
@@ -107,7 +106,6 @@ class Stack:
         return renewed, place
 
     def only(self, places: Int64[Tensor, " chosen"]) -> Self:
-        """Return the stack of some of the trainings."""
         listed = places.tolist()
         return replace(
             self,

@@ -114,21 +114,21 @@ def _at_once(lanes: int, probe: FeatureProbe | None) -> Iterator[range]:
 def _rows(now: Moments[Stack, Past], all_lanes: Sequence[Lane]) -> Iterator[tuple[int, Row | Diverged]]:
     """Yield the row of each lane, or that it has diverged, and leave the past that includes the row."""
     lanes = [all_lanes[lane] for lane in now.lanes]
+    instruments, pasts = [lane.instruments for lane in lanes], [now.past[lane] for lane in now.lanes]
     stands = [_stand(now, place, lane) for place, lane in enumerate(lanes)]
-    pairs = enumerate(zip(lanes, stands, strict=True))
-    lacking = [
-        place for place, (lane, stand) in pairs if lane.instruments.lacks_stability(stand, now.past[now.lanes[place]])
-    ]
-    stability = _stability(now.only(lacking), [lanes[place] for place in lacking]) if lacking else []
-    known = dict(zip(lacking, stability, strict=True))
-    gauges, model = gauges_abreast([lane.instruments for lane in lanes]), _model(now, lanes)
-    readings = gauges.read(model, now.place.point, now.trained.path, begins=any(now.standing))
-    for place, (number, lane) in enumerate(zip(now.lanes, lanes, strict=True)):
+    told_of = enumerate(zip(instruments, stands, pasts, strict=True))
+    lacking = [place for place, (each, stand, past) in told_of if each.lacks_stability(stand, past)]
+    known: dict[int, float] = {}
+    if lacking:
+        lack = gauges_abreast([instruments[place] for place in lacking])
+        known = dict(zip(lacking, lack.stability(now.only(lacking).trained.anchor), strict=True))
+    model, begins = linearised(instruments[0].problem.network.forward, now.trained.anchor), any(now.standing)
+    readings = gauges_abreast(instruments).read(model, now.place.point, now.trained.path, begins=begins)
+    for place, number in enumerate(now.lanes):
         told: Row | Diverged
         try:
-            told, now.past[number] = lane.instruments.told(
-                stands[place], now.past[number], readings[place], known.get(place)
-            )
+            seen_of = stands[place], pasts[place], readings[place], known.get(place)
+            told, now.past[number] = instruments[place].told(*seen_of)
         except Diverged as divergence:
             told = divergence
             now.ending.add(number)
@@ -139,23 +139,12 @@ def _stand(now: Moments[Stack, Past], place: int, lane: Lane) -> Stand:
     counted = now.trained.counts[place]
     return Stand(
         step=now.step,
-        linearisations=counted.linearisations,
-        begun=counted.begun,
-        longest=counted.longest,
+        **counted._asdict(),
         method=lane.rounds.methods.at(max(0, now.step - 1 - counted.begun)),
         converged=None,
         begins=now.standing[place],
         last=now.step == lane.steps,
     )
-
-
-def _stability(now: Moments[Stack, Past], lanes: Sequence[Lane]) -> list[float]:
-    """Return the stability ratios of the present linearisations."""
-    return gauges_abreast([lane.instruments for lane in lanes]).stability(now.trained.anchor)
-
-
-def _model(now: Moments[Stack, Past], lanes: Sequence[Lane]) -> Linearised:
-    return linearised(lanes[0].instruments.problem.network.forward, now.trained.anchor)
 
 
 def _of_several(model: Linearised) -> Chain:
