@@ -33,7 +33,7 @@ MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
         "param_dist_last": Measurement(meaning=f"distance of the last layer from its initialisation {_NORM}"),
         **{
             f"param_dist_layer_{layer}": Measurement(
-                meaning=f"distance of layer {layer} of those that train, counted from the input, from its initialisation {_NORM}"
+                meaning=f"distance of the layer of number {layer} of those that train from its start, {_NORM}"
             )
             for layer in range(1, LAYERS + 1)
         },
