@@ -30,17 +30,7 @@ LINES_OF_ONE_STUDY = 4500
 """Lines of the cores that one study alone reaches: what is said here may only fall."""
 
 ROOMS = {
-    "trials/core": {
-        "augmentation",
-        "data",
-        "feature_learning",
-        "layer_groups",
-        "losses",
-        "networks",
-        "probes",
-        "rounds",
-        "training",
-    },
+    "trials/core": {"augmentation", "data", "layer_groups", "losses", "networks", "probes", "rounds", "training"},
     "search_spaces/core": set(),
     "analysis/core": set(),
     "analysis/store": set(),

@@ -11,6 +11,7 @@ import pytest
 from tests.studies import every_study, run_serially, smallest_sweep
 
 ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = ROOT / "raysweep" / "service" / "commands"
 PACKAGES = sorted(path.parent.name for path in (ROOT / "trials").glob("*/knobs.py") if path.parent.name != "core")
 
 
@@ -22,8 +23,9 @@ def loaded_by(code: str) -> str:
     return done.stdout
 
 
-def test_the_service_is_imported_without() -> None:
-    loaded_by("import raysweep.service.commands.study_command, trials.core.together, trials.core.data.knobs")
+def test_the_commands_of_the_service_are_imported_without() -> None:
+    modules = sorted(f"raysweep.service.commands.{path.stem}" for path in COMMANDS.glob("[!_]*.py"))
+    loaded_by(f"import {', '.join(modules)}, trials.core.together, trials.core.data.knobs")
 
 
 @pytest.mark.parametrize("study", PACKAGES)

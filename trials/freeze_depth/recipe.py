@@ -65,7 +65,7 @@ def run(knobs: FreezeDepthKnobs, context: TrialContext) -> Iterator[Row]:
         with precision():
             columns, now.past = measured(groups, splits, epoch, now.past)
         row: Row = {"step": now.step, **whole, "epoch": epoch, "lr": step.rate(now.step), **columns, **constant}
-        row |= {"train_loss": train.loss, "train_acc": train.accuracy} if train else {}
+        row = {**row, "train_loss": train.loss, "train_acc": train.accuracy} if train else row
         refuse_divergence(row, [train.loss if train else 0.0], last=now.last)
         yield from ({"step": now.step, **part} for part in parts)
         yield row

@@ -67,30 +67,24 @@ class Projected:
         return softplus(-self.forward(point, alignments)).mean((1, 2))
 
     def parameters(self, point: Vector) -> Vector:
-        """Return the point."""
         return point
 
     def on(self, batch: Batch) -> ProjectedLoss:
-        """Return the losses of what a step sees."""
         return ProjectedLoss(self, batch)
 
     def standing(self, step: int, place: Place) -> None:
-        """Return nothing: what is trained stays what it is."""
+        return None
 
     def renewed(self, step: int, place: Place, standing: None) -> tuple[Self, Place]:
-        """Return the same."""
         return self, place
 
     def state(self, place: Place) -> State:
-        """Return the place: all else follows from the knobs."""
         return place.state()
 
     def restored(self, place: Place, state: Any, step: int) -> tuple[Self, Place]:
-        """Return the same at the place that a state tells."""
         return self, Place(state["point"], state["memory"])
 
     def only(self, places: Int64[Tensor, " chosen"]) -> Projected:
-        """Return what some of the trainings train."""
         norms = self.feature_magnitudes[places], self.noise_magnitudes[places]
         return Projected(*norms, self.exponent, self.gram)
 
@@ -106,12 +100,11 @@ class ProjectedLoss(NamedTuple):
     batch: Batch
 
     def slope(self, point: Vector, weights: Float[Tensor, " batch"] | None = None) -> Told:
-        """Return the gradient in closed form."""
         if weights is not None:
             raise TypeError("trainings that go together give their samples no weights")
         ones = point["features"].new_ones(len(point["features"]))
-        start = {name: torch.zeros_like(value) for name, value in self._met(point).items()}
-        return Told({name: -moved for name, moved in self._descended(start, point, ones).items()})
+        start = {name: torch.zeros_like(value) for name, value in joined(point, self.batch.shown[1]).items()}
+        return Told({name: -moved for name, moved in self.descended(point, ones, start).items()})
 
     def norms(self, point: Vector) -> Float[Tensor, " batch"]:
         raise TypeError("trainings that go together do not tell their samples' gradients apart")
@@ -119,17 +112,11 @@ class ProjectedLoss(NamedTuple):
     def drawn_back(self, gradient: Vector, point: Vector) -> Vector:
         return gradient
 
-    def descended(self, point: Vector, rates: Float[Tensor, " trials"]) -> Vector:
-        """Return the point after a step of gradient descent, whose last product and sum are rounded once."""
-        return self._descended(self._met(point), point, rates)
-
-    def _met(self, point: Vector) -> Vector:
-        return joined(point, self.batch.shown[1])
-
-    def _descended(self, start: Vector, point: Vector, rates: Float[Tensor, " trials"]) -> Vector:
-        """Return `start` less the rates times the gradients at `point`, without what this step alone meets."""
+    def descended(self, point: Vector, rates: Float[Tensor, " trials"], start: Vector | None = None) -> Vector:
+        """Return `start`, else the point, less rates times gradients; the last product and sum are rounded once."""
         projected, (alignments, passing) = self.projected, self.batch.shown
         at, exponent = joined(point, passing), projected.exponent
+        start = at if start is None else start
         clamped, noise_slope = clamped_and_slope(at["noise"], exponent)
         # The sum of psi as in `forward`, from fewer passes over the one large tensor.
         noise = torch.addcmul(at["noise"], clamped, noise_slope, value=1 / exponent).sum((1, 2)) - clamped.sum((1, 2))
@@ -189,7 +176,6 @@ class ProjectedDescent:
         }
 
     def only(self, places: Int64[Tensor, " chosen"]) -> ProjectedDescent:
-        """Return the descent of some of the trainings."""
         return ProjectedDescent(self.rates[places], self.skipped[places], self.threshold)
 
 

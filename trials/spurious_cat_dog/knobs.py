@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from trials.core.augmentation.knobs import FixedSetKnobs
-from trials.core.choices import TRANSFORMS
+from trials.core.choices import TRANSFORMS, refuse_depth
 from trials.core.data.knobs import DataKnobs, refuse_no_pixels
 from trials.core.data.records import DATA_SETS
 from trials.core.knobs import Knobs, knob
-from trials.core.layer_groups.freezing import refuse_depth
 from trials.core.layer_groups.knobs import RESIDUAL_PARTS, RoundsKnobs
 from trials.core.training.schedules import SCHEDULES
 from trials.spurious_cat_dog.arms import ARMS

@@ -25,15 +25,19 @@ from trials.core.values import Scalar
 
 
 def plan_line(study: Study, settings: Settings, plan: Plan, results: Results) -> str:
-    """Return one line: how many trials are asked for, how many are reused, and what that saves."""
+    """Return one line: how many trials are asked for, how many are reused, and what that saves.
+
+    A second line tells of combinations that are no trainings of their own: some value makes another knob irrelevant.
+    """
     missing = len(plan.missing)
     reused = len(plan.trials) - missing
     seconds = _seconds_a_trial(study, results)
     line = f"{study.name}, space {settings.space}: {len(plan.trials)} trials, {reused} finished, {missing} to run"
-    if seconds is None or not len(plan.trials):
-        return line
-    needed = f"about {duration(missing * seconds)} of trial time needed" if missing else "nothing to run"
-    return f"{line}; {needed}, {duration(reused * seconds)} saved"
+    if seconds is not None and len(plan.trials):
+        needed = f"about {duration(missing * seconds)} of trial time needed" if missing else "nothing to run"
+        line = f"{line}; {needed}, {duration(reused * seconds)} saved"
+    asked = len(plan.trials) + plan.merged
+    return f"{line}\n{plan.merged} of {asked} combinations are the same training as another" if plan.merged else line
 
 
 def resumption_line(trials: Sequence[PlannedTrial]) -> str:

@@ -21,10 +21,12 @@ class Plan:
     Attributes:
         trials: Every trial asked for, once each, in the order in which they are to run.
         outcomes: Outcome of each stored trial of the study, by id.
+        merged: Combinations of knobs that mean the same training as another one, and are not run again.
     """
 
     trials: Sequence[PlannedTrial]
     outcomes: Mapping[str, str]
+    merged: int = 0
 
     @property
     def missing(self) -> list[PlannedTrial]:
@@ -69,9 +71,13 @@ def planned(study: Study, space: Iterable[TrialKnobs], outcomes: Mapping[str, st
     Raises:
         ValueError: The space has a value that its knob does not allow.
     """
-    trials = {study.trial_id(knobs): knobs for knobs in space}
-    listed = [PlannedTrial(trial_id=trial_id, knobs=knobs) for trial_id, knobs in trials.items()]
-    return Plan(trials=_first_of_each(listed, study.shared_work) if study.shared_work else listed, outcomes=outcomes)
+    combinations = [(study.trial_id(knobs), knobs) for knobs in space]
+    listed = [PlannedTrial(trial_id=trial_id, knobs=knobs) for trial_id, knobs in dict(combinations).items()]
+    return Plan(
+        trials=_first_of_each(listed, study.shared_work) if study.shared_work else listed,
+        outcomes=outcomes,
+        merged=len(combinations) - len(listed),
+    )
 
 
 def _first_of_each(

@@ -25,7 +25,7 @@ from tests.studies import run_serially, smallest_sweep, work_at
 from trials.core.checkpoints import LAYOUT
 from trials.core.context import TrialContext
 from trials.core.rows import Row
-from trials.k_phase_diagram import KPhaseKnobs
+from trials.k_phase_diagram.knobs import KPhaseKnobs
 
 # Trials that train together leave no checkpoints.
 STUDY = dataclasses.replace(TRAINED_TOGETHER, recipe=Recipe(run=TRAINED_TOGETHER.trial))

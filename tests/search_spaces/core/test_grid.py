@@ -4,7 +4,7 @@ import pytest
 
 from search_spaces.core.grid import Grid
 from search_spaces.core.refinement import refinement_levels
-from trials.k_phase_diagram import KPhaseKnobs
+from trials.k_phase_diagram.knobs import KPhaseKnobs
 
 AXES = {"feature_update_interval": (1, 2, 4, 8, 16), "learning_rate": (0.1, 0.2, 0.4), "seed": (0, 1)}
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
 from trials.core.choices import TRANSFORMS
+from trials.core.data.records import DATA_SETS
 from trials.core.knobs import NONE, Knobs, knob
 from trials.freeze_depth.birds.groups import GROUPS, confounded_counts
 from trials.freeze_depth.fine_tuning.knobs import FineTunedKnobs
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 CLASSES = 2
 WATERBIRDS = "waterbirds"
 COMPOSED = ("digits", "cifar10")
-_SIDES: Mapping[str, int] = MappingProxyType({"digits": 16, "cifar10": 64, WATERBIRDS: 224})
-_LARGEST: Mapping[str, float] = MappingProxyType({"digits": 16.0})
 
 
 class Composition(NamedTuple):
@@ -78,12 +75,13 @@ class BirdData(Knobs):
     @property
     def largest(self) -> float:
         """Value of white."""
-        return _LARGEST.get(self.name, 255.0)
+        return DATA_SETS[self.name].largest
 
     @property
     def pixels(self) -> int:
         """Pixels of an image's side as the network sees it."""
-        return self.side or _SIDES[self.name]
+        own = DATA_SETS[self.name].shape[-1]
+        return self.side or (own if self.name == WATERBIRDS else 2 * own)  # a composite is as large as its background
 
     @property
     def composition(self) -> Composition:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
+from trials.core.choices import refuse_depth
 from trials.core.knobs import NONE
-from trials.core.layer_groups.freezing import refuse_depth
 from trials.freeze_depth.networks.known import known
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from trials.core.layer_groups.freezing import freeze, refuse_depth
+from trials.core.choices import refuse_depth
+from trials.core.layer_groups.freezing import freeze
 from trials.core.streams import drawn_from
 from trials.freeze_depth.fine_tuning.knobs import FineTunedKnobs, refuse_images, refuse_scope, told
 from trials.freeze_depth.networks.backbones import Backbone, Sizes, built
