@@ -77,10 +77,10 @@ class KPhaseKnobs(TrialKnobs):
             interval, warm_steps = unified_lengths(*lengths)
             object.__setattr__(self, "feature_update_interval", interval)
             object.__setattr__(self, "warm_steps", warm_steps)
-            if interval == 1:
-                object.__setattr__(self, "damping", 0.0)  # every step begins where nothing draws it back
         refuse_batch_normalisation(str(self.network))
         super().__post_init__()
+        if self.feature_update_interval == 1:
+            object.__setattr__(self, "damping", 0.0)  # every step begins where nothing draws it back
         if 0 < self.data.train_size < self.batch_size:
             raise ValueError(f"batch_size={self.batch_size} exceeds data_train_size={self.data.train_size}")
         perceptron = tuple(f"hidden{number}" for number in range(1, self.depth + 1))

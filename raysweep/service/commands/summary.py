@@ -20,7 +20,8 @@ from raysweep.service.driver.plan import FINISHED, Plan
 from raysweep.service.driver.supply import AskedTrials
 from raysweep.service.messages import PlannedTrial, TrialReport
 from raysweep.service.study import Study
-from trials.core.knobs import Scalar, TrialKnobs
+from trials.core.knobs import TrialKnobs
+from trials.core.values import Scalar
 
 
 def plan_line(study: Study, settings: Settings, plan: Plan, results: Results) -> str:

@@ -7,7 +7,7 @@ import itertools
 import pandas as pd
 import pytest
 
-from analysis.multi_view.boundary_comparison import draw_comparison
+from tests.search_spaces.multi_view.boundary_comparison import draw_comparison
 
 NAMES = {"x": "across", "y": "up", "mean": "response"}
 
