@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from analysis.augmentation_ratio.figures import draw
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
 from trials.augmentation_ratio.knobs import AugmentationKnobs
@@ -14,7 +13,7 @@ STUDY = Study(
     knobs=AugmentationKnobs,
     measurements=MEASUREMENTS,
     recipe="trials.augmentation_ratio.recipe",
-    draw=draw,
+    figures="analysis.augmentation_ratio.figures",
     across="ratio",
     headline="final_test_acc",
     revision=2,

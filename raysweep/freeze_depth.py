@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from analysis.freeze_depth.figures import draw
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
-from trials.freeze_depth.birds.networks import shared_pretraining
-from trials.freeze_depth.recipe import MEASUREMENTS, FreezeDepthKnobs
+from trials.freeze_depth.birds.knobs import shared_pretraining
+from trials.freeze_depth.knobs import FreezeDepthKnobs
+from trials.freeze_depth.measurements import MEASUREMENTS
 
 STUDY = Study(
     name="freeze_depth",
@@ -14,7 +14,7 @@ STUDY = Study(
     knobs=FreezeDepthKnobs,
     measurements=MEASUREMENTS,
     recipe="trials.freeze_depth.recipe",
-    draw=draw,
+    figures="analysis.freeze_depth.figures",
     across="freeze_depth",
     headline="final_selected_test_worst_group_acc",
     shared_work=shared_pretraining,

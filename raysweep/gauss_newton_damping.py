@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from analysis.gauss_newton_damping.figures import draw
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
 from trials.gauss_newton_damping.knobs import DampingKnobs
@@ -14,7 +13,7 @@ STUDY = Study(
     knobs=DampingKnobs,
     measurements=MEASUREMENTS,
     recipe="trials.gauss_newton_damping.recipe",
-    draw=draw,
+    figures="analysis.gauss_newton_damping.figures",
     across="damping",
     headline="final_test_acc_at_loss_0_02",
     extendable="steps",

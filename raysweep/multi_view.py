@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from analysis.multi_view.figures import draw
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
-from trials.multi_view import MEASUREMENTS, MultiViewKnobs
+from trials.multi_view.knobs import MultiViewKnobs
+from trials.multi_view.measurements import MEASUREMENTS
 
 STUDY = Study(
     name="multi_view",
     question="Which feature does gradient descent learn first: a rare good one, a sample's noise, or a spurious one?",
     knobs=MultiViewKnobs,
     measurements=MEASUREMENTS,
-    recipe="trials.multi_view",
-    draw=draw,
+    recipe="trials.multi_view.recipe",
+    figures="analysis.multi_view.figures",
     across="noise_magnitude",
     headline="final_test_acc_rare_mean",
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from analysis.one_big_step import draw
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
 from trials.one_big_step import MEASUREMENTS, OneBigStepKnobs
@@ -13,7 +12,7 @@ STUDY = Study(
     knobs=OneBigStepKnobs,
     measurements=MEASUREMENTS,
     recipe="trials.one_big_step",
-    draw=draw,
+    figures="analysis.one_big_step",
     across="step_size",
     headline="final_neuron_alignment",
 )

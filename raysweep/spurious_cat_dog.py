@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from analysis.spurious_cat_dog.figures import draw
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
 from trials.spurious_cat_dog.knobs import CatDogKnobs, shared_work
@@ -14,7 +13,7 @@ STUDY = Study(
     knobs=CatDogKnobs,
     measurements=MEASUREMENTS,
     recipe="trials.spurious_cat_dog.recipe",
-    draw=draw,
+    figures="analysis.spurious_cat_dog.figures",
     across="freeze_depth",
     headline="final_acc_clean",
     shared_work=shared_work,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from analysis.useful_sam import draw
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
 from trials.useful_sam import MEASUREMENTS, UsefulKnobs
@@ -13,7 +12,7 @@ STUDY = Study(
     knobs=UsefulKnobs,
     measurements=MEASUREMENTS,
     recipe="trials.useful_sam",
-    draw=draw,
+    figures="analysis.useful_sam",
     across="sam_rho",
     headline="final_align_hard",
     extendable="steps",

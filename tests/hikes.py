@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 
 from raysweep.service.study import Recipe, Study
-from tests.recipes import draw
 from trials.core.context import TrialContext
 from trials.core.knobs import TrialKnobs, knob
 from trials.core.rows import Measurement, Row
@@ -57,7 +56,7 @@ HIKE = Study(
     knobs=HikeKnobs,
     recipe=Recipe(run=hike),
     measurements={"height": Measurement(meaning="where the hike is", unit="m")},
-    draw=draw,
+    figures="tests.recipes",
     across="steps",
     headline="final_height",
 )

@@ -66,7 +66,7 @@ WALK = Study(
     knobs=WalkKnobs,
     measurements=MEASUREMENTS,
     recipe=Recipe(run=walk),
-    draw=draw,
+    figures="tests.recipes",
     across="behaviour",
     headline="final_height",
 )

@@ -45,6 +45,8 @@ def test_knobs_and_the_recipe_travel_to_other_processes(study: Study) -> None:
     assert pickle.loads(pickle.dumps(knobs)) == knobs
     assert pickle.loads(pickle.dumps(study.trial)) is study.trial
     assert study.trial.__annotations__["knobs"] == study.knobs.__name__
+    assert f"{study.recipe}.".startswith(f"trials.{study.name}.")
+    assert f"{study.figures}.".startswith(f"analysis.{study.name}.")
 
 
 @studies

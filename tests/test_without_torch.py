@@ -1,4 +1,4 @@
-"""What needs no torch and no Ray: the service's help and plans, and the knobs and measurements of every study."""
+"""The service's help and plans, and knobs and measurements of studies that are packages, need no torch and no Ray."""
 
 from __future__ import annotations
 
@@ -8,20 +8,24 @@ from pathlib import Path
 
 import pytest
 
+from tests.studies import every_study, run_serially, smallest_sweep
+
 ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = ROOT / "raysweep" / "service" / "commands"
 PACKAGES = sorted(path.parent.name for path in (ROOT / "trials").glob("*/knobs.py") if path.parent.name != "core")
 
 
 def loaded_by(code: str) -> str:
-    """Run code in a fresh process that must find neither torch nor Ray among its modules at the end."""
-    check = "import sys; heavy = {'ray', 'torch'} & set(sys.modules); assert not heavy, f'{heavy} were imported'"
+    """Run code in a fresh process that must find neither torch, Ray nor matplotlib among its modules at the end."""
+    check = "import sys; heavy = {'matplotlib', 'ray', 'torch'} & set(sys.modules); assert not heavy, heavy"
     done = subprocess.run([sys.executable, "-c", f"{code}\n{check}"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_the_service_is_imported_without() -> None:
-    loaded_by("import raysweep.service.commands.study_command, trials.core.together, trials.core.data.knobs")
+def test_the_commands_of_the_service_are_imported_without() -> None:
+    modules = sorted(f"raysweep.service.commands.{path.stem}" for path in COMMANDS.glob("[!_]*.py"))
+    loaded_by(f"import {', '.join(modules)}, trials.core.together, trials.core.data.knobs")
 
 
 @pytest.mark.parametrize("study", PACKAGES)
@@ -40,3 +44,16 @@ def test_help_and_plans_are_made_without(study: str, tmp_path: Path) -> None:
     )
     assert f"{study}, space smoke: " in printed
     assert f"usage: python -m raysweep.{study}" in printed
+
+
+def test_what_is_finished_is_planned_without(tmp_path: Path) -> None:
+    """The store's side of a plan: ids and outcomes of trials that an earlier process ran."""
+    study = next(study for study in every_study() if study.name == "gauss_newton_damping")
+    trials = smallest_sweep(study)
+    run_serially(study, tmp_path, trials)
+    printed = loaded_by(
+        "from raysweep.gauss_newton_damping import STUDY\n"
+        "from raysweep.service.commands.study_command import main\n"
+        f"assert main(STUDY, ['space=smoke', '--dry-run', {f'results={tmp_path}'!r}]) == 0"
+    )
+    assert f"{len(trials)} trials, {len(trials)} finished, 0 to run" in printed

@@ -86,13 +86,13 @@ class Study:
         measurements: What a row of the recipe holds.
         recipe: Name of the module with `run(knobs, context)` and, if trials train together, `TOGETHER`, or both
             themselves. A module is imported when trials run: for help, plans and stored results none is.
-        draw: The figures of its results.
+        figures: Name of the module with `draw(results)`, imported when there is something to draw.
         resources: What one actor takes, unless the command line says otherwise.
         extendable: Knob along which a training goes on: rows and state at a step are the same for every larger value,
             so that a longer trial goes on from where a shorter one ended. Empty if there is none.
-        shared_work: What trials of equal value have computed once (the knobs of their stage), None for a trial without.
-            One trial of each value runs before all others, so that actors that begin at once compute different stages.
-            Plans ask for it, so it needs no torch either.
+        shared_work: What trials of equal value have computed once: the knobs of a trial's stages, a stage after those
+            that it needs, and none for a trial without. One trial of each value runs before all others, so that actors
+            that begin at once compute different stages. Plans ask for it, so it needs no torch either.
         revision: Raised when the recipe's science changes, so that new trials get new ids.
         headline: Measurement that the summary and the plan's tables show.
         across: Knob whose values are the rows of the summary.
@@ -103,12 +103,12 @@ class Study:
     knobs: type[TrialKnobs]
     measurements: Measurements
     recipe: str | Recipe
-    draw: Callable[[Results], Sequence[Drawing]]
+    figures: str
     headline: str
     across: str
     resources: Resources = field(default_factory=Resources)
     extendable: str = ""
-    shared_work: Callable[[Any], Hashable | None] | None = None
+    shared_work: Callable[[Any], Sequence[Hashable]] | None = None
     revision: int = 1
 
     @property
@@ -120,6 +120,10 @@ class Study:
     def together(self) -> Together | None:
         """How the recipe trains several trials at once; None if it does not."""
         return self._recipe.together
+
+    def draw(self, results: Results) -> Sequence[Drawing]:
+        """Return the figures of the study's results."""
+        return importlib.import_module(self.figures).draw(results)
 
     @property
     def _recipe(self) -> Recipe:
@@ -153,4 +157,4 @@ class Study:
 
     def trial_id(self, knobs: TrialKnobs) -> str:
         """Return the identity of one trial: the study's name, its revision and the knobs not at their default."""
-        return fingerprint([self.name, self.revision, knobs.non_default()])
+        return fingerprint([self.name, self.revision, knobs.identity()])

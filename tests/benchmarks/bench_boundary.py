@@ -25,7 +25,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from search_spaces.core.diagram import neighbours
-from tests.search_spaces.surfaces import (
+from tests.search_spaces.core.surfaces import (
     PLACES,
     SIDE,
     SURFACES,

@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import torch
 
 from trials.core.context import TrialContext
-from trials.multi_view import MultiViewKnobs, run, run_many
+from trials.multi_view.knobs import MultiViewKnobs
+from trials.multi_view.recipe import run, run_many
 
 REPEATS = 3
 SIZES = (8, 32, 64)

@@ -22,9 +22,17 @@ import pandas as pd
 import torch
 
 from analysis.core.figures import style
-from analysis.multi_view.boundary_comparison import draw_comparison
 from analysis.multi_view.feature_scores import LABELS, NOISE, RARE, SHARE
-from tests.search_spaces.rare_views import EASIER, Comparison, compared, dense_trials, planner, stored, trained
+from tests.search_spaces.multi_view.boundary_comparison import draw_comparison
+from tests.search_spaces.multi_view.rare_views import (
+    EASIER,
+    Comparison,
+    compared,
+    dense_trials,
+    planner,
+    stored,
+    trained,
+)
 
 SEEDS, AT_ONCE = range(9), 3
 

@@ -27,7 +27,8 @@ from trials.core.context import TrialContext
 from trials.core.data.arrays import load_arrays
 from trials.core.data.knobs import DataKnobs
 from trials.core.streams import batch_indices
-from trials.k_phase_diagram import KPhaseKnobs, run, run_many
+from trials.k_phase_diagram.knobs import KPhaseKnobs
+from trials.k_phase_diagram.recipe import run, run_many
 
 REPEATS = 3
 STEPS = 1000

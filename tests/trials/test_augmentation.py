@@ -16,7 +16,8 @@ from trials.augmentation_ratio.arms import ARMS, AugmentedImages, augmented
 from trials.augmentation_ratio.mixing import mixup_or_cutmix, unmixed
 from trials.core.augmentation.crops import shifted
 from trials.core.augmentation.draws import LANES, draws
-from trials.core.augmentation.rows import distinct_count, filled_rows, subset_rows
+from trials.core.augmentation.knobs import distinct_count
+from trials.core.augmentation.rows import filled_rows, subset_rows
 from trials.core.augmentation.transforms import TRANSFORMS
 from trials.core.data.images import Images
 from trials.core.layer_groups.groups import LayerGroups

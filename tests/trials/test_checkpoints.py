@@ -15,7 +15,8 @@ from trials.core.checkpoints import Saved, State, as_arrays, as_state
 from trials.core.context import TrialContext
 from trials.core.data.arrays import Arrays
 from trials.core.data.knobs import DataKnobs
-from trials.k_phase_diagram import KPhaseKnobs, run
+from trials.k_phase_diagram.knobs import KPhaseKnobs
+from trials.k_phase_diagram.recipe import run
 
 KNOBS = KPhaseKnobs(
     steps=60,

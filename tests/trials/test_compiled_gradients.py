@@ -16,7 +16,9 @@ from trials.core.networks.precision import in_precision
 from trials.core.parameters import moved_to
 from trials.core.rows import checked
 from trials.core.streams import generator
-from trials.k_phase_diagram import MEASUREMENTS, KPhaseKnobs, run, together_key
+from trials.k_phase_diagram.knobs import KPhaseKnobs
+from trials.k_phase_diagram.measurements import MEASUREMENTS
+from trials.k_phase_diagram.recipe import run, together_key
 
 CPU, IMAGE = torch.device("cpu"), (3, 8, 8)
 NETWORKS = {

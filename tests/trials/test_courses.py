@@ -22,7 +22,9 @@ from trials.core.training.places import Place
 from trials.core.training.rules import RULES
 from trials.core.training.slopes import Told
 from trials.core.training.together import Lanes, Moments, courses
-from trials.k_phase_diagram import MEASUREMENTS, TOGETHER, KPhaseKnobs, run, run_many
+from trials.k_phase_diagram.knobs import KPhaseKnobs
+from trials.k_phase_diagram.measurements import MEASUREMENTS
+from trials.k_phase_diagram.recipe import TOGETHER, run, run_many
 
 CONTEXT = TrialContext(arrays=lambda name: small_arrays())
 SMALL: dict[str, Any] = {"steps": 40, "width": 12, "depth": 2, "batch_size": 8, "probe_size": 8}

@@ -24,7 +24,8 @@ import numpy as np
 import trials
 from trials.core.context import TrialContext
 from trials.core.data.arrays import Arrays
-from trials.k_phase_diagram import KPhaseKnobs, run
+from trials.k_phase_diagram.knobs import KPhaseKnobs
+from trials.k_phase_diagram.recipe import run
 images, labels = np.zeros((40, 1, 4, 4), np.uint8), np.arange(40) % 10
 arrays = Arrays(train_inputs=images, train_labels=labels, test_inputs=images, test_labels=labels)
 knobs = KPhaseKnobs.from_columns({{"steps": 3, "feature_update_interval": 2, "data_train_size": 0}})

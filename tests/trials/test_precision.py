@@ -19,7 +19,9 @@ from trials.core.networks.resnet import resnet18
 from trials.core.parameters import Parameters
 from trials.core.rows import checked
 from trials.core.streams import generator
-from trials.k_phase_diagram import MEASUREMENTS, KPhaseKnobs, run, together_key
+from trials.k_phase_diagram.knobs import KPhaseKnobs
+from trials.k_phase_diagram.measurements import MEASUREMENTS
+from trials.k_phase_diagram.recipe import run, together_key
 
 LOSS = LOSSES["cross_entropy"]
 IMAGE = (3, 16, 16)

@@ -10,7 +10,7 @@ from trials.core.augmentation.knobs import FixedSetKnobs
 from trials.core.data.arrays import Arrays, load_arrays
 from trials.core.data.examples import prepared
 from trials.core.data.images import prepared_images
-from trials.core.data.knobs import DataKnobs
+from trials.core.data.knobs import DataKnobs, classes_of
 from trials.core.data.records import DATA_SETS, data_set
 
 AT_HAND = [name for name in DATA_SETS if name not in ("cifar10", "mnist", "cat_dog", "waterbirds")]
@@ -24,6 +24,7 @@ def test_what_is_read_has_the_shape_and_the_splits_of_the_record(name):
     for split in record.splits:
         assert getattr(arrays, f"{split}_inputs").shape[1:] == record.shape
     assert record.has_images == (arrays.train_inputs.dtype == np.uint8)
+    assert classes_of(arrays) == record.classes
     if record.has_images:
         assert arrays.train_inputs.max() == record.largest
 

@@ -32,7 +32,9 @@ from trials.core.training.places import Place
 from trials.core.training.plain import PlainLoss
 from trials.core.training.rules import RULES
 from trials.core.training.slopes import Told
-from trials.k_phase_diagram import MEASUREMENTS, KPhaseKnobs, run
+from trials.k_phase_diagram.knobs import KPhaseKnobs
+from trials.k_phase_diagram.measurements import MEASUREMENTS
+from trials.k_phase_diagram.recipe import run
 
 CPU = torch.device("cpu")
 SHAPE, CLASSES, SAMPLES = (2, 8, 8), 3, 20

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from trials.core.augmentation.rows import Rows, distinct_count, filled_rows, row_numbers, subset_rows
+from trials.core.augmentation.knobs import distinct_count
+from trials.core.augmentation.rows import Rows, filled_rows, row_numbers, subset_rows
 from trials.core.augmentation.transforms import Transform
 
 if TYPE_CHECKING:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from trials.core.augmentation.knobs import refuse_mirrored_signs
-from trials.core.choices import GROUP_OPTIMIZERS, OF_BYTES, TRANSFORMS
+from trials.core.choices import GROUP_OPTIMIZERS, OF_BYTES, TRANSFORMS, refuse_depth
 from trials.core.data.knobs import DataKnobs, refuse_no_pixels
 from trials.core.knobs import knob
-from trials.core.layer_groups.freezing import refuse_depth
 from trials.core.layer_groups.knobs import RoundsKnobs
 from trials.core.training.schedules import SCHEDULES
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trials.core.data.images import Images
     from trials.core.layer_groups.groups import LayerGroups
     from trials.core.probes.fit import Fit
-    from trials.core.rows import Row, Value
+    from trials.core.rows import Value
     from trials.core.training.course import Moment
 
 _TRAINING, _TEST = 0, 1
@@ -32,7 +32,9 @@ class Best:
     accuracy: float = 0.0
 
 
-def epoch_row(now: Moment[Any, Best], train: Fit, tested: Fit, rate: float, steps_an_epoch: int) -> tuple[Row, Best]:
+def epoch_row(
+    now: Moment[Any, Best], train: Fit, tested: Fit, rate: float, steps_an_epoch: int
+) -> tuple[dict[str, Any], Best]:
     """Return the row of an epoch that ends at a moment, and what it leaves for later ones.
 
     Args:

@@ -22,6 +22,14 @@ PRECISIONS: Mapping[str, int] = MappingProxyType({"float32": 4, "float64": 8, HA
 
 CHAINS = ("mlp", "cnn_s", "cnn_l")
 """Networks that are chains of layers."""
+PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "cnn_s": ("conv1", "conv2", "readout"),
+        "cnn_l": ("conv1", "conv2", "conv3", "hidden", "readout"),
+        "resnet18": ("stem", "stage1", "stage2", "stage3", "stage4", "readout"),
+    }
+)
+"""Networks that are pure functions -> their parts from the input; those of a perceptron follow from its depth."""
 
 TRANSFORMS = ("flip+crop4", "flip", "crop1", "crop2", "crop4", "crop8", "cutout8", "rotation10", "advanced")
 MIRRORING = frozenset({"flip+crop4", "flip", "advanced"})
@@ -51,3 +59,14 @@ def refuse_no_chain(network: str, asked: str) -> None:
     """
     if network not in CHAINS:
         raise ValueError(f"{asked} needs a network that is a chain of layers, {', '.join(CHAINS)}: {network} is none")
+
+
+def refuse_depth(depth: int, names: tuple[str, ...]) -> None:
+    """Compare a depth with the parts of a network, before it is built.
+
+    Raises:
+        ValueError: There are no such parts to freeze, or none but the frozen.
+    """
+    if not 0 <= depth < len(names):
+        listed = ", ".join(f"{number} = up to {name}" for number, name in enumerate(names[:-1], start=1))
+        raise ValueError(f"freeze_depth={depth} is not one of 0 = nothing, {listed}; {names[-1]} always trains")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trials.core.checkpoints import Checkpoints, NoCheckpoints
 from trials.core.data.arrays import Arrays, load_arrays
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from trials.core.data.examples import Examples
     from trials.core.data.knobs import DataKnobs
     from trials.core.knobs import Knobs
-
-Stage = Callable[[Any, "TrialContext"], "Mapping[str, np.ndarray]"]
-"""(its own knobs, context) -> arrays by name."""
+    from trials.core.stages import Stage
 
 
 def computed_here(stage: Stage, knobs: Knobs, context: TrialContext) -> Mapping[str, np.ndarray]:

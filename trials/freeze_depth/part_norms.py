@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from trials.core.rows import Measurement
-
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
@@ -19,14 +17,6 @@ if TYPE_CHECKING:
 
 WHOLE = "all"
 """Stands for the whole network among the names of parts."""
-
-PART_MEASUREMENTS: Mapping[str, Measurement] = {
-    "part": Measurement(meaning="part of the network, or all of it", type=str, inner_axis=True),
-    "grad_norm": Measurement(meaning="norm of the last batch's gradient; none where nothing trains"),
-    "grad_norm_per_sqrt_param": Measurement(meaning="grad_norm over the square root of the number of its entries"),
-    "weight_norm": Measurement(meaning="norm of the parameters"),
-    "weight_drift_rel": Measurement(meaning="distance of the parameters from where they began, over their norm there"),
-}
 
 
 def gradients_squared(groups: LayerGroups, gradient: Mapping[str, Tensor]) -> Float[Tensor, " parts"]:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 
 @dataclass(frozen=True)
-class Arm:
+class FeatureArm:
     """What training sees in one arm of part A.
 
     Attributes:
@@ -22,12 +22,12 @@ class Arm:
     transform: str = ""
 
 
-ARMS: Mapping[str, Arm] = MappingProxyType(
+ARMS: Mapping[str, FeatureArm] = MappingProxyType(
     {
-        "baseline": Arm(),
-        "random_noise_position": Arm(moves=True),
-        "random_crop": Arm(transform="crop4"),
-        "clean": Arm(feature=False),
-        "crop_only": Arm(feature=False, transform="crop4"),
+        "baseline": FeatureArm(),
+        "random_noise_position": FeatureArm(moves=True),
+        "random_crop": FeatureArm(transform="crop4"),
+        "clean": FeatureArm(feature=False),
+        "crop_only": FeatureArm(feature=False, transform="crop4"),
     }
 )

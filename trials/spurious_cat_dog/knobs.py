@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from trials.core.augmentation.knobs import FixedSetKnobs
-from trials.core.choices import TRANSFORMS
+from trials.core.choices import TRANSFORMS, refuse_depth
 from trials.core.data.knobs import DataKnobs, refuse_no_pixels
+from trials.core.data.records import DATA_SETS
 from trials.core.knobs import Knobs, knob
-from trials.core.layer_groups.freezing import refuse_depth
 from trials.core.layer_groups.knobs import RESIDUAL_PARTS, RoundsKnobs
 from trials.core.training.schedules import SCHEDULES
 from trials.spurious_cat_dog.arms import ARMS
@@ -123,6 +123,8 @@ class CatDogKnobs(RoundsKnobs):
         normalised = self.freeze_depth < len(RESIDUAL_PARTS) - 1
         self.refuse_rounds(statistics_move=normalised and not self.keep_statistics, keep="keep_statistics=true")
         refuse_no_pixels(self.data)
+        if (classes := DATA_SETS[self.data.name].classes) != 2:
+            raise ValueError(f"data_name={self.data.name!r} has {classes} classes; a feature that tells them needs 2")
         self.rows.refuse_data(self.data.name)
         if self.part == "A" and self.freeze_depth:
             raise ValueError(f"part=A trains from scratch: freeze_depth must be 0, got {self.freeze_depth}")
@@ -157,6 +159,6 @@ class CatDogKnobs(RoundsKnobs):
         return PretrainingKnobs(recipe=self.pretrain, **{name: getattr(self, name) for name in shared}, **own)
 
 
-def shared_work(knobs: CatDogKnobs) -> PretrainingKnobs | None:
-    """Return what decides the stage of a trial; None in part A, which has none."""
-    return knobs.pretraining if knobs.part == "B" else None
+def shared_work(knobs: CatDogKnobs) -> tuple[PretrainingKnobs, ...]:
+    """Return what decides the stage of a trial; part A has none."""
+    return (knobs.pretraining,) if knobs.part == "B" else ()

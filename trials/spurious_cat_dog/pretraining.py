@@ -8,6 +8,7 @@ from trials.core.augmentation.transforms import TRANSFORMS
 from trials.core.layer_groups.pretraining import ACCURACY, Pretraining, kept, pretrain, weights_of
 from trials.core.layer_groups.residual import residual_groups
 from trials.core.layer_groups.training import measured
+from trials.core.stages import stage
 from trials.core.streams import drawn_from
 from trials.spurious_cat_dog.image_sets import chosen_images, seen_in_training
 
@@ -28,6 +29,7 @@ def initial_network(knobs: ResidualKnobs, channels: int, seed: int, device: torc
         return residual_groups(channels, 2, width=knobs.width, blocks=knobs.blocks).to(device)
 
 
+@stage("trials.core.spurious.pretraining.pretrained")
 def pretrained(knobs: PretrainingKnobs, context: TrialContext) -> Mapping[str, np.ndarray]:
     """Return the parameters and buffers of the pretrained network, and its accuracy on the test images.
 

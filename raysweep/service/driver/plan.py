@@ -21,10 +21,14 @@ class Plan:
     Attributes:
         trials: Every trial asked for, once each, in the order in which they are to run.
         outcomes: Outcome of each stored trial of the study, by id.
+        merged: Combinations of knobs that mean the same training as another one, and are not run again.
+        unread: Knobs that have several values among trials that do not read them.
     """
 
     trials: Sequence[PlannedTrial]
     outcomes: Mapping[str, str]
+    merged: int = 0
+    unread: Sequence[str] = ()
 
     @property
     def missing(self) -> list[PlannedTrial]:
@@ -63,23 +67,44 @@ def _resumed(study: Study, trial: PlannedTrial, checkpoints: Set[str], ascending
 def planned(study: Study, space: Iterable[TrialKnobs], outcomes: Mapping[str, str]) -> Plan:
     """Return the plan of a space; knobs that mean the same trial are planned once.
 
-    Trials that share work come in the order of the space, but for the first of each shared work, which go before.
+    Trials that share work come in the order of the space, but for the first of each shared work, which go before; among
+    these the first of work that needs other shared work comes after the first of that.
 
     Raises:
         ValueError: The space has a value that its knob does not allow.
     """
-    trials = {study.trial_id(knobs): knobs for knobs in space}
-    listed = [PlannedTrial(trial_id=trial_id, knobs=knobs) for trial_id, knobs in trials.items()]
-    return Plan(trials=_first_of_each(listed, study.shared_work) if study.shared_work else listed, outcomes=outcomes)
+    combinations = [(study.trial_id(knobs), knobs) for knobs in space]
+    listed = [PlannedTrial(trial_id=trial_id, knobs=knobs) for trial_id, knobs in dict(combinations).items()]
+    return Plan(
+        trials=_first_of_each(listed, study.shared_work) if study.shared_work else listed,
+        outcomes=outcomes,
+        merged=len(combinations) - len(listed),
+        unread=_unread(listed),
+    )
+
+
+def _unread(trials: Iterable[PlannedTrial]) -> Sequence[str]:
+    """Return the knobs that have several values among trials that do not read them."""
+    values: dict[str, set[Any]] = {}
+    for trial in trials:
+        for name in trial.knobs.unread():
+            values.setdefault(name, set()).add(getattr(trial.knobs, name))
+    return [name for name, found in values.items() if len(found) > 1]
 
 
 def _first_of_each(
-    trials: Sequence[PlannedTrial], shared_work: Callable[[Any], Hashable | None]
+    trials: Sequence[PlannedTrial], shared_work: Callable[[Any], Sequence[Hashable]]
 ) -> Sequence[PlannedTrial]:
-    """Return the first trial of each shared work, then the others; None shares nothing."""
-    first: dict[Hashable, str] = {}
-    for trial in trials:
-        if (work := shared_work(trial.knobs)) is not None:
-            first.setdefault(work, trial.trial_id)
-    ahead = set(first.values())
-    return sorted(trials, key=lambda trial: trial.trial_id not in ahead)
+    """Return the first trial of each shared work, then the others.
+
+    What a trial shares comes in the order in which it is computed, and a trial that goes ahead computes all of it.
+    """
+    works = [tuple(shared_work(trial.knobs)) for trial in trials]
+    ahead: dict[int, None] = {}
+    taken: set[Hashable] = set()
+    for level in range(max(map(len, works), default=0)):
+        for place, work in enumerate(works):
+            if len(work) > level and work[level] not in taken:
+                taken |= set(work)
+                ahead[place] = None
+    return [trials[place] for place in [*ahead, *(place for place in range(len(trials)) if place not in ahead)]]

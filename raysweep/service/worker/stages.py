@@ -7,13 +7,19 @@ from collections.abc import Mapping
 import numpy as np
 
 from analysis.store.results import Results
-from trials.core.context import Stage, TrialContext
+from trials.core.context import TrialContext
 from trials.core.fingerprints import fingerprint
 from trials.core.knobs import Knobs
+from trials.core.stages import Stage
+
+KEPT, KEPT_BYTES = 4, 2**29
 
 
 class StoredStages:
     """Finds the result of a stage in this process, else in the store, else computes it.
+
+    The process keeps the last `KEPT` results that were asked for, and of them no more than `KEPT_BYTES` hold, but for
+    the last, which it keeps whatever its size.
 
     Processes that ask for the same stage at once compute it side by side; the first to finish is kept, and all of them
     go on with what was kept, so that every trial sees the same bytes.
@@ -26,14 +32,20 @@ class StoredStages:
     def __init__(self, results: Results, study: str) -> None:
         self._results = results
         self._study = study
-        self._last: tuple[str, Mapping[str, np.ndarray]] | None = None
+        self._kept: dict[str, Mapping[str, np.ndarray]] = {}  # in the order in which they were last asked for
 
     def __call__(self, stage: Stage, knobs: Knobs, context: TrialContext) -> Mapping[str, np.ndarray]:
         """Return the stage's arrays."""
         name = stage_fingerprint(stage, knobs)
-        if self._last is None or self._last[0] != name:
-            self._last = (name, self._read(name) or self._computed(name, stage, knobs, context))
-        return self._last[1]
+        arrays = self._kept.pop(name, None) or self._read(name) or self._computed(name, stage, knobs, context)
+        self._kept[name] = arrays
+        while len(self._kept) > 1 and (len(self._kept) > KEPT or self._kept_bytes > KEPT_BYTES):
+            del self._kept[next(iter(self._kept))]
+        return arrays
+
+    @property
+    def _kept_bytes(self) -> int:
+        return sum(array.nbytes for arrays in self._kept.values() for array in arrays.values())
 
     def _read(self, name: str) -> Mapping[str, np.ndarray] | None:
         stored = self._results.read_stage(self._study, name)
@@ -41,7 +53,7 @@ class StoredStages:
 
     def _computed(self, name: str, stage: Stage, knobs: Knobs, context: TrialContext) -> Mapping[str, np.ndarray]:
         arrays = stage(knobs, context)
-        described = {"stage": _name(stage), "knobs": knobs.columns()}
+        described = {"stage": stage.name, "knobs": knobs.columns()}
         if self._results.write_stage(self._study, name, arrays, described):
             return arrays
         return self._read(name) or arrays
@@ -49,8 +61,4 @@ class StoredStages:
 
 def stage_fingerprint(stage: Stage, knobs: Knobs) -> str:
     """Return the identity of a stage's result: which stage, and the knobs that are not at their default."""
-    return fingerprint([_name(stage), knobs.non_default()])
-
-
-def _name(stage: Stage) -> str:
-    return f"{stage.__module__}.{stage.__qualname__}"
+    return fingerprint([stage.name, knobs.identity()])

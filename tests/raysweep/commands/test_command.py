@@ -21,7 +21,7 @@ from raysweep.service.commands.study_command import main
 from raysweep.service.study import Recipe
 from trials.core.context import TrialContext
 from trials.core.rows import Row
-from trials.k_phase_diagram import KPhaseKnobs
+from trials.k_phase_diagram.knobs import KPhaseKnobs
 
 SERIAL = ("executor=serial", "space=smoke")
 ENDINGS = (signal.SIGINT, signal.SIGTERM)
@@ -86,6 +86,30 @@ def test_a_dry_run_shows_the_plan_and_leaves_no_trial(tmp_path: Path, capsys: py
         assert "81 trials, 0 finished, 81 to run" in printed
         assert "missing" in printed
     assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_the_plan_tells_of_combinations_that_are_one_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At K = 1 no step is damped, and a round that does not end before T ends at T."""
+    axes = ["axes.feature_update_interval=[1,10,30,inf]", "axes.damping=[0,0.1,1]", "axes.seed=0"]
+    assert main(STUDY, [*SERIAL, *axes, "--dry-run", f"results={tmp_path}"]) == 0
+    told = capsys.readouterr().out
+    assert "7 trials, 0 finished, 7 to run" in told
+    assert "5 of 12 combinations are the same training as another" in told
+
+    assert main(STUDY, [*SERIAL, "--dry-run", f"results={tmp_path}"]) == 0
+    told = capsys.readouterr().out
+    assert "combinations" not in told
+    assert "do not read" not in told
+
+
+def test_the_plan_tells_of_knobs_that_no_trial_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    axes = ["axes.momentum=[0.5,0.9]", "axes.width=[4,8]", "--dry-run", f"results={tmp_path}"]
+    for chosen, unread in (([], ["momentum"]), (["network=cnn_s", "inner_optimizer=momentum"], ["width"])):
+        assert main(STUDY, [*SERIAL, *axes, *chosen]) == 0
+        told = [line for line in capsys.readouterr().out.splitlines() if "do not read" in line]
+        assert told == [f"{name} has several values among trials that do not read it" for name in unread]
 
 
 def test_help_explains_the_study(capsys: pytest.CaptureFixture[str]) -> None:

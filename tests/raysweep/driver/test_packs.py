@@ -4,7 +4,8 @@ from raysweep.service.driver.losses import DIED, NODE_LOST, OUT_OF_MEMORY, PREEM
 from raysweep.service.driver.packs import LESSONS, MOST_TRIALS, TARGET_SECONDS, Pack, PackQueue
 from raysweep.service.driver.supply import ListedTrials
 from raysweep.service.messages import LeavingNodeError, PlannedTrial, TrialReport
-from trials.k_phase_diagram import TOGETHER, KPhaseKnobs
+from trials.k_phase_diagram.knobs import KPhaseKnobs
+from trials.k_phase_diagram.recipe import TOGETHER
 
 
 def planned(count: int) -> list[PlannedTrial]:

@@ -1,4 +1,4 @@
-"""Trials that are broken off go on from their checkpoint; longer trials go on from shorter ones; stages are shared."""
+"""Trials that are broken off go on from their checkpoint, and longer trials go on from shorter ones."""
 
 from __future__ import annotations
 
@@ -21,14 +21,11 @@ from raysweep.service.messages import PlannedTrial
 from raysweep.service.study import Recipe
 from raysweep.service.worker import survival
 from raysweep.service.worker.execution import Worker
-from raysweep.service.worker.stages import StoredStages
 from tests.studies import run_serially, smallest_sweep, work_at
 from trials.core.checkpoints import LAYOUT
 from trials.core.context import TrialContext
-from trials.core.data.knobs import DataKnobs
-from trials.core.knobs import Knobs
 from trials.core.rows import Row
-from trials.k_phase_diagram import KPhaseKnobs
+from trials.k_phase_diagram.knobs import KPhaseKnobs
 
 # Trials that train together leave no checkpoints.
 STUDY = dataclasses.replace(TRAINED_TOGETHER, recipe=Recipe(run=TRAINED_TOGETHER.trial))
@@ -137,41 +134,6 @@ def test_twice_the_steps_runs_only_the_second_half(
     assert main(STUDY, [*SERIAL, f"results={tmp_path / 'direct'}", "steps=40"]) == 0
     ids = [trial.trial_id for trial in smallest_sweep(STUDY, "steps=40")]
     pd.testing.assert_frame_equal(rows(tmp_path / "grown", *ids), rows(tmp_path / "direct", *ids))
-
-
-calls: list[int] = []
-
-
-def squares(knobs: DataKnobs, context: TrialContext) -> dict[str, np.ndarray]:
-    calls.append(knobs.train_size)
-    return {"squares": np.arange(knobs.train_size) ** 2}
-
-
-def test_a_stage_is_computed_once_a_store(tmp_path: Path) -> None:
-    calls.clear()
-    sizes = (3, 4, 3, 4)
-    for size in sizes:
-        stages = StoredStages(Results(tmp_path), STUDY.name)  # another process
-        context = TrialContext(stage_results=stages)
-        for _ in range(2):
-            arrays = context.result_of(squares, DataKnobs(train_size=size))  # type: ignore[arg-type]
-            assert arrays["squares"].tolist() == [n * n for n in range(size)]
-    assert calls == [3, 4]
-
-
-def test_askers_at_the_same_time_go_on_with_the_same_bytes(tmp_path: Path) -> None:
-    results = Results(tmp_path)
-    other = StoredStages(results, STUDY.name)
-
-    def slow(knobs: Knobs, context: TrialContext) -> dict[str, np.ndarray]:
-        if context.stage_results is mine:
-            other(slow, knobs, TrialContext(stage_results=other))  # finishes first
-            return {"value": np.array([1.0])}
-        return {"value": np.array([2.0])}
-
-    mine = StoredStages(results, STUDY.name)
-    arrays = mine(slow, DataKnobs(), TrialContext(stage_results=mine))
-    assert arrays["value"].tolist() == [2.0]
 
 
 def test_a_trial_goes_on_only_from_what_it_is_told() -> None:

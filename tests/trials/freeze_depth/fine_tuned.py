@@ -7,12 +7,13 @@ import torch
 
 from trials.core.context import TrialContext
 from trials.core.rows import checked
-from trials.freeze_depth.birds.pretraining import PretrainKnobs
-from trials.freeze_depth.birds.sets import BirdData
-from trials.freeze_depth.recipe import MEASUREMENTS, FreezeDepthKnobs, run
+from trials.freeze_depth.birds.knobs import BirdData, BirdPretrainKnobs
+from trials.freeze_depth.knobs import FreezeDepthKnobs
+from trials.freeze_depth.measurements import MEASUREMENTS
+from trials.freeze_depth.recipe import run
 
 SMALL = {"width": 4, "epochs": 2, "learning_rate": 0.05, "batch_size": 16}
-PRETRAIN = PretrainKnobs(task="fg", images=60, epochs=1, batch_size=20, augmentation="crop1")
+PRETRAIN = BirdPretrainKnobs(task="fg", images=60, epochs=1, batch_size=20, augmentation="crop1")
 CPU = torch.device("cpu")
 
 

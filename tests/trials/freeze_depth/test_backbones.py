@@ -10,10 +10,11 @@ from safetensors.torch import save_file
 
 from trials.core.layer_groups.freezing import freeze
 from trials.core.streams import drawn_from
-from trials.freeze_depth.networks.backbones import NETWORKS, Sizes, built, take_bytes
+from trials.freeze_depth.networks.backbones import Sizes, built, take_bytes
 from trials.freeze_depth.networks.clip_names import from_open_clip, from_transformers
+from trials.freeze_depth.networks.known import CLIP_B16, NETWORKS, VitShape
 from trials.freeze_depth.networks.lite0 import lite0_groups, lite0_weights
-from trials.freeze_depth.networks.vit import CLIP_B16, EMBEDDINGS, VitShape, vit_groups, vit_parts
+from trials.freeze_depth.networks.vit import EMBEDDINGS, vit_groups
 from trials.freeze_depth.networks.weights import WEIGHTS, load_weights, read_state
 
 SMALL = VitShape(side=32, patch=16, width=24, depth=2, heads=3, features=16)
@@ -175,7 +176,7 @@ def test_a_network_that_is_no_chain_has_no_depths():
 def test_known_parts_are_those_that_are_built():
     for name in ("resnet", "lite0", "vit_tiny"):
         assert built(name, TWO).groups.names == NETWORKS[name].parts
-    assert NETWORKS["clip_vit_b16"].parts == vit_parts(CLIP_B16)
+    assert NETWORKS["clip_vit_b16"].parts == CLIP_B16.parts
 
 
 def test_bytes_are_scaled_where_the_first_part_begins():

@@ -13,12 +13,14 @@ from tests.trials.freeze_depth.fine_tuned import PRETRAIN, knobs_of, rows_of, wh
 from trials.core.checkpoints import Saved, as_arrays, as_state
 from trials.core.context import TrialContext
 from trials.core.data.arrays import load_arrays
+from trials.core.layer_groups.forward import of_groups
 from trials.core.layer_groups.freezing import freeze
 from trials.core.rows import Diverged
 from trials.freeze_depth import recipe
+from trials.freeze_depth.birds.knobs import BirdData
 from trials.freeze_depth.birds.networks import initial_network
-from trials.freeze_depth.birds.sets import BirdData
-from trials.freeze_depth.networks.backbones import NETWORKS
+from trials.freeze_depth.knobs import OPTIMISERS, PRECISIONS
+from trials.freeze_depth.networks.known import NETWORKS
 
 CROPS = "flip+resized_crop"
 
@@ -26,8 +28,8 @@ CROPS = "flip+resized_crop"
 def test_published_freezing_trains_embeddings_below_frozen_blocks_and_caches_nothing():
     changes = {"network": "vit_tiny", "freeze_depth": 6, "data": BirdData(scale=0.02, test_per_group=10, side=32)}
     knobs = knobs_of(**changes, freeze_scope="published", epochs=1, optimiser="adamw", learning_rate=1e-3)
-    assert recipe.cached_parts(knobs) == 0
-    assert recipe.cached_parts(replace(knobs, freeze_scope="strict")) == 6
+    assert knobs.cached_parts == 0
+    assert replace(knobs, freeze_scope="strict").cached_parts == 6
     rows = {row["part"]: row for row in rows_of(knobs) if row["step"]}
     assert rows["embed"]["weight_drift_rel"] > 0
     assert rows["embed"]["grad_norm"] > 0
@@ -38,28 +40,21 @@ def test_published_freezing_trains_embeddings_below_frozen_blocks_and_caches_not
     assert rows["all"]["num_trainable"] - strict["num_trainable"] == embeddings
 
 
-@pytest.mark.parametrize("optimiser", list(recipe.OPTIMISERS))
+@pytest.mark.parametrize("optimiser", list(OPTIMISERS))
 def test_frozen_tensors_stay_to_the_bit_and_no_optimiser_knows_them(monkeypatch, optimiser):
-    courses = []
-    monkeypatch.setattr(
-        recipe, "began", lambda saved, course, began=recipe.began: courses.append(course) or began(saved, course)
-    )
+    begun = []
+    monkeypatch.setattr(recipe, "of_groups", lambda *of, **how: begun.append(of_groups(*of, **how)) or begun[0])
     knobs = knobs_of(freeze_depth=2, optimiser=optimiser, weight_decay=0.1)
     rows_of(knobs)
-    (course,) = courses
+    ((trained, place),) = begun
     before = initial_network(knobs, TrialContext()).backbone.groups
-    frozen = freeze(before, 2).frozen
-    after = course.groups.state_dict()
+    frozen, after = freeze(before, 2).frozen, trained.forward.groups.state_dict()
     held = {name for name in before.state_dict() if name.startswith(("conv.", "block 1."))}
     assert set(frozen) < held, "running statistics are held as well"
     for name, value in before.state_dict().items():
         assert torch.equal(after[name], value) == (name in held), name
-    assert set(course.optimiser.tensors).isdisjoint(held)
-    assert all(
-        set(remembered).isdisjoint(held)
-        for remembered in course.optimiser.memory.values()
-        if isinstance(remembered, dict)
-    )
+    for vector in (place.point, *place.memory.values()):
+        assert set(vector).isdisjoint(held)
 
 
 def test_freezing_nothing_is_full_fine_tuning():
@@ -148,7 +143,7 @@ def test_the_rate_falls_from_epoch_to_epoch():
 
 
 def test_half_precision_trains_much_alike():
-    single, half = (whole(rows_of(knobs_of(precision=precision)))[-1] for precision in recipe.PRECISIONS)
+    single, half = (whole(rows_of(knobs_of(precision=precision)))[-1] for precision in PRECISIONS)
     assert half["train_loss"] == pytest.approx(single["train_loss"], rel=0.05)
     assert half != single
 

@@ -13,7 +13,8 @@ from tests.studies import sweep_of
 from trials.core.context import TrialContext
 from trials.core.data.arrays import load_arrays
 from trials.freeze_depth.birds.groups import GROUPING, TRAIN_COUNTS, VALIDATION_COUNTS
-from trials.freeze_depth.birds.sets import BirdData, birds_of
+from trials.freeze_depth.birds.knobs import BirdData
+from trials.freeze_depth.birds.sets import birds_of
 from trials.freeze_depth.recipe import run
 
 REAL = os.environ.get("RAYSWEEP_TEST_DATA", "")

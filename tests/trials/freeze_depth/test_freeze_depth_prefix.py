@@ -14,8 +14,8 @@ from trials.core.layer_groups.prefix import forget_activations, prefix_activatio
 from trials.core.layer_groups.training import descent
 from trials.core.losses.classification import cross_entropy
 from trials.core.training.batches import Batch
-from trials.freeze_depth import recipe
-from trials.freeze_depth.birds.sets import BirdData
+from trials.freeze_depth.birds.knobs import BirdData
+from trials.freeze_depth.knobs import FreezeDepthKnobs
 from trials.freeze_depth.networks.backbones import Sizes, built
 
 
@@ -24,7 +24,7 @@ from trials.freeze_depth.networks.backbones import Sizes, built
 def test_fine_tuning_on_cached_activations_is_fine_tuning_on_images(monkeypatch, task, depth):
     knobs = knobs_of(task=task, freeze_depth=depth)
     cached = rows_of(knobs)
-    monkeypatch.setattr(recipe, "cached_parts", lambda knobs: 0)
+    monkeypatch.setattr(FreezeDepthKnobs, "cached_parts", 0)
     uncached = rows_of(knobs)
     assert {row.pop("cached_parts") for row in whole(cached)} == {depth}
     assert {row.pop("cached_parts") for row in whole(uncached)} == {0}
@@ -84,7 +84,7 @@ def _assert_cached_as_uncached(monkeypatch, **changes):
     knobs = knobs_of(epochs=1, learning_rate=0.01, data=data, **changes)
     cached = rows_of(knobs)
     with monkeypatch.context() as patched:
-        patched.setattr(recipe, "cached_parts", lambda knobs: 0)
+        patched.setattr(FreezeDepthKnobs, "cached_parts", 0)
         uncached = rows_of(knobs)
     assert {row.pop("cached_parts") for row in whole(cached)} == {changes["freeze_depth"]}
     assert {row.pop("cached_parts") for row in whole(uncached)} == {0}

@@ -10,9 +10,9 @@ import torch
 from tests.trials.freeze_depth.fine_tuned import PRETRAIN, knobs_of, rows_of, whole
 from trials.core.context import TrialContext
 from trials.core.layer_groups.pretraining import ACCURACY
-from trials.freeze_depth.birds.networks import initial_network, shared_pretraining
-from trials.freeze_depth.birds.pretraining import PretrainKnobs, StageKnobs, pretrained
-from trials.freeze_depth.birds.sets import BirdData
+from trials.freeze_depth.birds.knobs import BirdData, BirdPretrainKnobs, StageKnobs, shared_pretraining
+from trials.freeze_depth.birds.networks import initial_network
+from trials.freeze_depth.birds.pretraining import pretrained
 
 
 def test_depths_and_tasks_begin_with_the_same_network_and_see_the_same_order():
@@ -38,8 +38,8 @@ def test_pretraining_is_shared_by_what_it_does_not_depend_on():
     for changes in ({}, {"task": "background"}, {"freeze_depth": 3}, {"learning_rate": 0.01}):
         rows_of(knobs_of(**changes, pretrain=PRETRAIN, epochs=1), context)
     rows_of(knobs_of(data=replace(data, confounder_strength=0.8), pretrain=PRETRAIN, epochs=1), context)
-    assert set(asked) == {shared_pretraining(knobs_of(pretrain=PRETRAIN))}, "planned first is what is asked for"
-    assert shared_pretraining(knobs_of()) is None
+    assert set(asked) == {*shared_pretraining(knobs_of(pretrain=PRETRAIN))}, "planned first is what is asked for"
+    assert shared_pretraining(knobs_of()) == ()
     rows_of(knobs_of(seed=1, pretrain=PRETRAIN, epochs=1), context)
     assert len(set(asked)) == 2
 
@@ -56,6 +56,6 @@ def test_pretrained_weights_reach_fine_tuning():
 
 @pytest.mark.parametrize("task", ["fg", "bg", "class6"])
 def test_pretraining_learns_its_task(task):
-    how = PretrainKnobs(task=task, images=200, epochs=8, batch_size=50, augmentation="none")
+    how = BirdPretrainKnobs(task=task, images=200, epochs=8, batch_size=50, augmentation="none")
     accuracy = pretrained(StageKnobs(width=8, pretrain=how), TrialContext())[ACCURACY]
     assert accuracy > 0.5, "six classes: chance is 0.17"

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from trials.core.training.states import as_state, from_state
 from trials.freeze_depth.birds.groups import GROUPING, TASKS
 from trials.freeze_depth.fine_tuning.group_accuracy import (
     adjusted_average,
@@ -14,7 +15,7 @@ from trials.freeze_depth.fine_tuning.group_accuracy import (
     group_columns,
     worst_group,
 )
-from trials.freeze_depth.fine_tuning.selection import Selected, selected_again
+from trials.freeze_depth.fine_tuning.selection import Selected
 
 COUNTS = (3498, 184, 56, 1057)
 
@@ -62,5 +63,5 @@ def test_a_group_without_images_has_no_accuracy():
 def test_the_first_of_equal_epochs_stays_selected_and_survives_a_checkpoint():
     selected = Selected().after(0.5, 1, (0.1, 0.2)).after(0.5, 2, (0.3, 0.4)).after(0.4, 3, (0.5, 0.6))
     assert (selected.epoch, selected.values) == (1, (0.1, 0.2))
-    assert selected_again(selected.state()) == selected
-    assert selected_again(Selected().state()).after(0.0, 1, ()).epoch == 1
+    assert from_state(Selected(), as_state(selected)) == selected
+    assert from_state(Selected(), as_state(Selected())).after(0.0, 1, ()).epoch == 1

@@ -16,13 +16,13 @@ from trials.freeze_depth.birds.composites import (
     BIRDS,
     OTHERS,
     PLACES,
-    Composition,
     composite_birds,
     independent_composites,
     plain_images,
 )
 from trials.freeze_depth.birds.groups import TRAIN_COUNTS, VALIDATION_COUNTS, confounded_counts
-from trials.freeze_depth.birds.sets import BirdData, as_seen, birds_of
+from trials.freeze_depth.birds.knobs import BirdData, Composition
+from trials.freeze_depth.birds.sets import as_seen, birds_of
 from trials.freeze_depth.birds.waterbirds_builder import Sources, build, is_waterbird, on_background
 
 

@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 from trials.core.augmentation.draws import LANES
-from trials.core.augmentation.rows import distinct_count, filled_rows, row_numbers
+from trials.core.augmentation.knobs import distinct_count
+from trials.core.augmentation.rows import filled_rows, row_numbers
 from trials.core.augmentation.transforms import TRANSFORMS
+from trials.core.data.examples import Examples
+from trials.core.data.records import DATA_SETS
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float32, Int64
     from torch import Tensor
 
     from trials.core.augmentation.knobs import FixedSetKnobs
-    from trials.core.data.examples import Examples, TrainingSet
+    from trials.core.data.examples import TrainingSet
 
 
 class NamedData(Protocol):
@@ -160,13 +163,12 @@ def abreast(sets: Sequence[TrainingSet]) -> SetsAbreast:
     """Return sets of one size side by side; where they transform samples, these and the transform are the same."""
     length = len(sets[0])
     begins = torch.arange(len(sets), device=sets[0].labels.device) * length
-    if not any(isinstance(each, FilledSet) for each in sets):
-        if all(_are_the_same(sets[0], each) for each in sets[1:]):
-            return SetsAbreast(rows=sets[0], begins=torch.zeros_like(begins), length=length)
-        inputs, labels = (
-            torch.cat(parts) for parts in zip(*((each.inputs, each.labels) for each in sets), strict=True)
-        )
-        return SetsAbreast(rows=replace(sets[0], inputs=inputs, labels=labels), begins=begins, length=length)
+    held = [each for each in sets if isinstance(each, Examples)]
+    if len(held) == len(sets):
+        if all(_are_the_same(held[0], each) for each in held[1:]):
+            return SetsAbreast(rows=held[0], begins=torch.zeros_like(begins), length=length)
+        inputs, labels = torch.cat([each.inputs for each in held]), torch.cat([each.labels for each in held])
+        return SetsAbreast(rows=replace(held[0], inputs=inputs, labels=labels), begins=begins, length=length)
     filled = [_filled(each) for each in sets]
     return SetsAbreast(
         rows=FilledSet(

@@ -60,3 +60,15 @@ def refuse_mirrored_signs(transform: str, data: str) -> None:
         raise ValueError(
             f"transform={transform!r} mirrors images, which makes other signs of {data}; take one of {allowed}"
         )
+
+
+def distinct_count(size: int, ratio: float) -> int:
+    """Return the number of distinct samples, `ratio` of a set's size.
+
+    Raises:
+        ValueError: None is left.
+    """
+    distinct = round(ratio * size)
+    if not 1 <= distinct <= size:
+        raise ValueError(f"ratio={ratio:g} keeps {distinct} of {size} samples; it must keep at least 1 and at most all")
+    return distinct

@@ -44,18 +44,6 @@ class Rows:
         return counts[self.originals]
 
 
-def distinct_count(size: int, ratio: float) -> int:
-    """Return the number of distinct samples, `ratio` of a set's size.
-
-    Raises:
-        ValueError: None is left.
-    """
-    distinct = round(ratio * size)
-    if not 1 <= distinct <= size:
-        raise ValueError(f"ratio={ratio:g} keeps {distinct} of {size} samples; it must keep at least 1 and at most all")
-    return distinct
-
-
 def filled_rows(size: int, distinct: int, seed: int) -> Rows:
     """Return as many rows as the set has samples, of which only `distinct` are used, over and over.
 

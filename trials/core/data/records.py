@@ -32,6 +32,7 @@ class DataSet:
         reader: `module:function` of this folder: (a path, or None for the data set's own place) -> the arrays of
             `Arrays`, `train_inputs` and so on, by name; imported when something is read.
         shape: Of a sample: channels, height and width of an image, dimensions of a vector.
+        classes: Number of labels, which count from 0.
         chiral: Whether a mirrored image may show another sign, as of digits and letters; None for what is no image. It
             has no default: who adds a data set decides whether transforms may mirror it.
         splits: What it is published in.
@@ -44,6 +45,7 @@ class DataSet:
     name: str
     reader: str
     shape: tuple[int, ...]
+    classes: int
     chiral: bool | None
     splits: tuple[str, ...] = ("train", "test")
     largest: float
@@ -74,6 +76,7 @@ _DIGITS = DataSet(
     name="digits",
     reader="digits:read",
     shape=(1, 8, 8),
+    classes=10,
     chiral=True,
     largest=16.0,
     by_channel=ByChannel((0.0,), (1.0,)),  # digits stay in [0, 1]
@@ -83,6 +86,7 @@ _CIFAR10 = DataSet(
     name="cifar10",
     reader="cifar10:read",
     shape=(3, 32, 32),
+    classes=10,
     chiral=False,
     largest=255.0,
     mean=0.47,
@@ -93,6 +97,7 @@ _MNIST = DataSet(
     name="mnist",
     reader="mnist:read",
     shape=(1, 28, 28),
+    classes=10,
     chiral=True,
     largest=255.0,
     mean=0.13,
@@ -103,20 +108,23 @@ _WATERBIRDS = DataSet(
     name="waterbirds",
     reader="waterbirds:read",
     shape=(3, 224, 224),
+    classes=4,  # a bird of two kinds on a background of two kinds
     chiral=False,
     splits=("train", "validation", "test"),
     largest=255.0,
     mean=0.47,
     deviation=0.25,
 )
-_PARITY = DataSet(name="sparse_parity", reader="generated:sparse_parity", shape=(40,), chiral=None, largest=1.0)
+_PARITY = DataSet(
+    name="sparse_parity", reader="generated:sparse_parity", shape=(40,), classes=2, chiral=None, largest=1.0
+)
 _RECORDS = (
     _DIGITS,
     _CIFAR10,
     _MNIST,
-    replace(_CIFAR10, name="cat_dog", reader="cat_dog:read"),
+    replace(_CIFAR10, name="cat_dog", reader="cat_dog:read", classes=2),
     _WATERBIRDS,
-    replace(_DIGITS, name="digit_pair", reader="pairs:read_digit_pair"),
+    replace(_DIGITS, name="digit_pair", reader="pairs:read_digit_pair", classes=2),
     _JITTERED,
     replace(_JITTERED, name="jittered_digit_draws", reader="jittered_digits:read_draws"),
     _PARITY,

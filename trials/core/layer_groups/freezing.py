@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trials.core.choices import refuse_depth
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -27,17 +29,6 @@ class Freezing:
     trainable: tuple[str, ...]
     num_frozen: int
     num_trainable: int
-
-
-def refuse_depth(depth: int, names: tuple[str, ...]) -> None:
-    """Compare a depth with the parts of a network, before it is built.
-
-    Raises:
-        ValueError: There are no such parts to freeze, or none but the frozen.
-    """
-    if not 0 <= depth < len(names):
-        listed = ", ".join(f"{number} = up to {name}" for number, name in enumerate(names[:-1], start=1))
-        raise ValueError(f"freeze_depth={depth} is not one of 0 = nothing, {listed}; {names[-1]} always trains")
 
 
 def freeze(groups: LayerGroups, depth: int, *, statistics: bool = False, spared: Collection[str] = ()) -> Freezing:

@@ -60,14 +60,23 @@ def fitted(loss: Loss) -> Callable[[Batch, Told], Float[Tensor, " 3"]]:
     """Return what tells of a step the sums of losses, right answers and samples, without waiting for the device."""
 
     def tally(batch: Batch, told: Told) -> Tensor:
-        right, samples = loss.right(told.outputs, batch.shown[1]).sum(), told.value.new_full((), len(batch))
-        return torch.stack([told.value * samples, right.to(told.value.dtype), samples])
+        value, outputs = told.value, told.outputs
+        if value is None or outputs is None:
+            raise TypeError("the pass of a step tells no outputs of its own")
+        right, samples = loss.right(outputs, batch.shown[1]).sum(), value.new_full((), len(batch))
+        return torch.stack([value * samples, right.to(value.dtype), samples])
 
     return tally
 
 
-def seen_fit(seen: Float[Tensor, " 3"]) -> Fit:
-    """Return mean loss and accuracy of what `fitted` tells, added up over steps; waits for the device."""
+def seen_fit(seen: Float[Tensor, " 3"] | None) -> Fit:
+    """Return mean loss and accuracy of what `fitted` tells, added up over steps; waits for the device.
+
+    Raises:
+        TypeError: There was no step.
+    """
+    if seen is None:
+        raise TypeError("no step has shown anything")
     loss, right, samples = seen.tolist()
     return Fit(loss / samples, right / samples)
 

@@ -11,16 +11,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from trials.core.parameters import Parameters, difference, squared_norm
+from trials.core.probes.columns import LAYERS, PARTS
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
-
-
-LAYERS = 8
-"""Layers that have a column of their own, counted from the input."""
-PARTS = ("", "_first", "_last", *(f"_layer_{layer}" for layer in range(1, LAYERS + 1)))
-"""Ends of the columns' names: all parameters, the layer at the input, the one at the output, and each by its number."""
 
 
 def relative_distance(parameters: Parameters, initial: Parameters) -> float:

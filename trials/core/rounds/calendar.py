@@ -28,12 +28,3 @@ class Calendar:
     def is_checked(self, step: int, begun: int) -> bool:
         """Return whether the norm of the gradient decides at `step`."""
         return self.tolerance > 0 and step > begun and (step - begun) % self.check_every == 0
-
-
-def unified_lengths(interval: float, steps: float, warm_steps: float) -> tuple[float, float]:
-    """Return one (interval, plain steps before) for all of the same training; what is not allowed stays as it is."""
-    if interval < 1 or warm_steps < 0:
-        return interval, warm_steps
-    if interval == 1 or warm_steps >= steps:
-        return 1, 0
-    return (steps if warm_steps + interval >= steps else interval), warm_steps

@@ -10,7 +10,8 @@ import torch
 
 from trials.core.linearisation import linearised
 from trials.core.parameters import Parameters, difference
-from trials.core.probes.movement import PARTS, lengths
+from trials.core.probes.columns import PARTS
+from trials.core.probes.movement import lengths
 from trials.core.rounds.calendar import Calendar
 from trials.core.rounds.choice import METHODS, Methods, Switch
 from trials.core.rounds.round import Problem, Round, RoundLoss, gradient_norm

@@ -9,6 +9,15 @@ LARGEST_KERNEL_BYTES = 2**30
 _GIBIBYTE = 2**30
 
 
+def unified_lengths(interval: float, steps: float, warm_steps: float) -> tuple[float, float]:
+    """Return one (interval, plain steps before) for all of the same training; what is not allowed stays as it is."""
+    if interval < 1 or warm_steps < 0:
+        return interval, warm_steps
+    if interval == 1 or warm_steps >= steps:
+        return 1, 0
+    return (steps if warm_steps + interval >= steps else interval), warm_steps
+
+
 def refuse_method(asked: str, rule: str, network: str, precision: str) -> None:
     """Compare the method asked for with the optimiser's rule, the network and the precision, each by its name.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from trials.core.choices import refuse_depth
 from trials.core.data.examples import Examples
 from trials.core.networks.chain import Chain, chain
 
@@ -48,10 +49,7 @@ def behind(network: Network, parameters: Parameters, depth: int) -> Trainable:
         ValueError: No part is left.
     """
     parts = parts_of(network.shapes)
-    if not 0 <= depth < len(parts):
-        raise ValueError(
-            f"freeze_depth={depth} must be below {len(parts)}, the parts of the network: {', '.join(parts)}"
-        )
+    refuse_depth(depth, parts)
     if depth == 0:
         return Trainable(network, parameters)
     if not isinstance(network.forward, Chain):

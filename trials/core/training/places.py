@@ -11,6 +11,8 @@ from torch import Tensor
 from trials.core.parameters import Parameters
 
 if TYPE_CHECKING:
+    from jaxtyping import Int64
+
     from trials.core.checkpoints import State
     from trials.core.training.rules import Memory
 
@@ -32,6 +34,10 @@ class Place(NamedTuple):
     def each(self, function: Callable[[Vector], Vector]) -> Place:
         """Return the place with `function` applied to its vectors."""
         return Place(function(self.point), {name: function(vector) for name, vector in self.memory.items()})
+
+    def only(self, places: Int64[Tensor, " chosen"]) -> Place:
+        """Return where the trainings at some places of the first axis are."""
+        return self.each(lambda vector: of_lanes(vector, places))
 
     def state(self) -> State:
         """Return the place as tensors by name; those that change in place are copied."""
@@ -90,3 +96,8 @@ def norm(vector: Vector) -> Tensor:
 def along(per_training: Tensor, value: Tensor) -> Tensor:
     """Return numbers of trainings in the shape that multiplies a tensor whose first axis is over them."""
     return per_training.view(-1, *(1 for _ in value.shape[1:]))
+
+
+def of_lanes(vector: Vector, places: Int64[Tensor, " chosen"]) -> Vector:
+    """Return what belongs to the trainings at some places of the first axis; numbers that all share stay."""
+    return {name: value[places] if value.ndim else value for name, value in vector.items()}

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 import torch
 
-from trials.core.training.places import Place, Vector
-
 if TYPE_CHECKING:
     from jaxtyping import Int64
     from torch import Tensor
 
     from trials.core.training.batches import Batch, Sees
     from trials.core.training.descent import Step
+    from trials.core.training.places import Place
     from trials.core.training.slopes import BatchLoss
 
 Lanes = Sequence[int]
@@ -75,7 +74,7 @@ class Moments(Generic[T, P]):
     def only(self, places: Sequence[int]) -> Moments[T, P]:
         """Return the moment of the lanes at some places of the first axis, as values of their own."""
         chosen = torch.tensor(places, dtype=torch.int64, device=next(iter(self.place.point.values())).device)
-        begun = self.trained.only(chosen), self.place.each(lambda vector: of_lanes(vector, chosen))
+        begun = self.trained.only(chosen), self.place.only(chosen)
         return Moments(self.step, [self.lanes[place] for place in places], begun, self.past, self.ending)
 
 
@@ -123,8 +122,3 @@ def courses(
         trained, place = now.trained.renewed(number, now.place, now.standing)
         place, _ = move(trained.on(see(number)), place, number)
         begun = trained, place
-
-
-def of_lanes(vector: Vector, places: Int64[Tensor, " chosen"]) -> Vector:
-    """Return what belongs to the lanes at some places of the first axis; numbers that all share stay."""
-    return {name: value[places] if value.ndim else value for name, value in vector.items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -30,27 +30,12 @@ if TYPE_CHECKING:
     from jaxtyping import Int64, UInt8
 
     from trials.core.data.arrays import Arrays
+    from trials.freeze_depth.birds.knobs import Composition
 
 BIRDS, PLACES = (4, 1), (8, 9)
 """Classes pasted in front (y = 0 and 1) and behind (a = 0 and 1)."""
 OTHERS = (0, 2, 3, 5, 6, 7)
 """Classes that are neither, for pretraining."""
-
-
-class Composition(NamedTuple):
-    """What composites are made of.
-
-    Attributes:
-        scale: Images as a part of the released Waterbirds' training and validation set.
-        strength: Share of either class that is in its own place in training.
-        test_per_group: Test images of each group.
-        draw: Which images meet.
-    """
-
-    scale: float
-    strength: float
-    test_per_group: int
-    draw: int
 
 
 @lru_cache(maxsize=2)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trials.freeze_depth.fine_tuning.group_accuracy import Grouping
+from trials.freeze_depth.fine_tuning.measurements import Grouping
 
 if TYPE_CHECKING:
     from jaxtyping import Int64, UInt8

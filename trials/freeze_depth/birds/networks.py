@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
-from trials.core.knobs import NONE
 from trials.core.layer_groups.pretraining import ACCURACY, weights_of
-from trials.freeze_depth.birds.pretraining import PretrainKnobs, StageKnobs, pretrained
-from trials.freeze_depth.birds.sets import COMPOSED, BirdData
-from trials.freeze_depth.fine_tuning.networks import NetworkKnobs, starting_network
+from trials.freeze_depth.birds.knobs import CLASSES, BirdNetworkKnobs, shared_pretraining
+from trials.freeze_depth.birds.pretraining import pretrained
+from trials.freeze_depth.fine_tuning.networks import starting_network
 from trials.freeze_depth.networks.weights import load_weights
 
 if TYPE_CHECKING:
     from trials.core.context import TrialContext
     from trials.freeze_depth.networks.backbones import Backbone
-
-CLASSES = 2
-
-
-class BirdNetworkKnobs(NetworkKnobs, Protocol):
-    """The knobs that decide the network before fine-tuning on birds."""
-
-    @property
-    def data(self) -> BirdData: ...
-    @property
-    def pretrain(self) -> PretrainKnobs: ...
 
 
 class Initial(NamedTuple):
@@ -40,44 +28,9 @@ def initial_network(knobs: BirdNetworkKnobs, context: TrialContext) -> Initial:
     Raises:
         ValueError: The weights cannot be read or do not fit, or the images are of another size than the network's.
     """
-    backbone, stage = starting_network(knobs, CLASSES, context.device), shared_pretraining(knobs)
-    if stage is None:
+    backbone, stages = starting_network(knobs, CLASSES, context.device), shared_pretraining(knobs)
+    if not stages:
         return Initial(backbone, None)
-    result = context.result_of(pretrained, stage)
+    result = context.result_of(pretrained, *stages)
     load_weights(backbone.groups, weights_of(result), f"pretraining on {knobs.pretrain.task}")
     return Initial(backbone, float(result[ACCURACY]))
-
-
-def shared_pretraining(knobs: BirdNetworkKnobs) -> StageKnobs | None:
-    """Return what is pretrained in the sweep for a trial, None for a trial without.
-
-    Of the data it has only what pretraining sees, so that confounders share it.
-    """
-    if knobs.pretrain.task == NONE:
-        return None
-    return StageKnobs(
-        seed=knobs.seed,
-        network=knobs.network,
-        width=knobs.width,
-        blocks=knobs.blocks,
-        data=BirdData(name=knobs.data.name, draw=knobs.data.draw, side=knobs.data.side),
-        pretrain=knobs.pretrain,
-    )
-
-
-def refuse_contradictory_pretraining(knobs: BirdNetworkKnobs) -> None:
-    """Compare pretraining in the sweep with the weights and the data.
-
-    Raises:
-        ValueError: They exclude each other.
-    """
-    if knobs.pretrain.task == NONE:
-        return
-    if knobs.weights_source != NONE:
-        raise ValueError(
-            f"pretrain_task={knobs.pretrain.task} and weights_source={knobs.weights_source} exclude each other"
-        )
-    if knobs.data.name not in COMPOSED:
-        raise ValueError(
-            f"pretraining in the sweep needs classes to spare: data_name must be one of {', '.join(COMPOSED)}"
-        )

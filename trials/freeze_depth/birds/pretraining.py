@@ -8,7 +8,6 @@ They are the poles between which other pretraining is read.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -18,11 +17,12 @@ import torch
 
 from trials.core.augmentation.draws import draws
 from trials.core.augmentation.transforms import TRANSFORMS
-from trials.core.knobs import NONE, Knobs, knob
+from trials.core.knobs import NONE
 from trials.core.layer_groups.pretraining import Pretraining, kept, pretrain
+from trials.core.stages import stage
 from trials.core.streams import drawn_from
 from trials.freeze_depth.birds.composites import OTHERS, independent_composites, plain_images, spare_images
-from trials.freeze_depth.birds.sets import BirdData, as_seen
+from trials.freeze_depth.birds.sets import as_seen
 from trials.freeze_depth.fine_tuning.answers import predictions
 from trials.freeze_depth.networks.backbones import Sizes, built, take_bytes
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from trials.core.context import TrialContext
     from trials.core.data.arrays import Arrays
     from trials.core.layer_groups.groups import LayerGroups
+    from trials.freeze_depth.birds.knobs import StageKnobs
 
 TEST_IMAGES = 1000
 Labelled = tuple[np.ndarray, np.ndarray]
@@ -57,33 +58,7 @@ AUGMENTATIONS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = MappingProxyTy
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class PretrainKnobs(Knobs):
-    """How a network is pretrained in the sweep."""
-
-    task: str = knob("what pretraining in the sweep predicts", NONE, choices=(NONE, *PRETRAINING))
-    images: int = knob("images of pretraining", 6000, unit="images", at_least=1)
-    epochs: int = knob("epochs of pretraining", 10, unit="epochs", at_least=1)
-    batch_size: int = knob("images a step of pretraining", 100, unit="images", at_least=1)
-    learning_rate: float = knob("first learning rate of pretraining", 0.05, above=0)
-    augmentation: str = knob("transform of its images", "flip+crop4", choices=tuple(AUGMENTATIONS))
-
-
-_DATA, _PRETRAIN = BirdData(), PretrainKnobs()
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageKnobs(Knobs):
-    """All that decides the outcome of pretraining."""
-
-    seed: int = knob("seed of every random stream", 0, at_least=0)
-    network: str = knob("architecture", "resnet")
-    width: int = knob("channels of the first stage; resnet only", 16)
-    blocks: int = knob("residual blocks a stage; resnet only", 1)
-    data: BirdData = _DATA
-    pretrain: PretrainKnobs = _PRETRAIN
-
-
+@stage("trials.core.birds.pretraining.pretrained")
 def pretrained(knobs: StageKnobs, context: TrialContext) -> Mapping[str, np.ndarray]:
     """Return the weights after pretraining by name, and under `accuracy` the accuracy on unseen images.
 

@@ -2,78 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-from trials.core.data.arrays import Arrays, ValidatedArrays
-from trials.core.knobs import Knobs, knob
-from trials.freeze_depth.birds.composites import Composition, composite_birds, refuse_composition
-from trials.freeze_depth.birds.groups import GROUPS, Birds, BirdSplit, confounded_counts
+from trials.core.data.arrays import ValidatedArrays
+from trials.freeze_depth.birds.composites import composite_birds
+from trials.freeze_depth.birds.groups import Birds, BirdSplit
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
 
-WATERBIRDS = "waterbirds"
-COMPOSED = ("digits", "cifar10")
+    from trials.core.data.arrays import Arrays
+    from trials.freeze_depth.birds.knobs import BirdData
+
 CHANNELS = 3
-_SIDES: Mapping[str, int] = MappingProxyType({"digits": 16, "cifar10": 64, WATERBIRDS: 224})
-_LARGEST: Mapping[str, float] = MappingProxyType({"digits": 16.0})
 _PORTION = 512  # images
-
-
-@dataclass(frozen=True, kw_only=True)
-class BirdData(Knobs):
-    """Which birds a trial sees. Where their images lie is not a knob: it decides no outcome.
-
-    Variants of Waterbirds differ by their confounder, which is therefore told and held against their groups.
-    """
-
-    name: str = knob("data set: Waterbirds, or what composites are made of", "digits", choices=(*COMPOSED, WATERBIRDS))
-    confounder_strength: float = knob("share of either class that is in its own place", 0.95, at_least=0, at_most=1)
-    scale: float = knob("images as a part of the released set's; composites only", 0.25, above=0, at_most=1)
-    test_per_group: int = knob("test images of each group; composites only", 250, unit="images", at_least=1)
-    draw: int = knob("which images meet; composites only", 0, at_least=0)
-    side: int = knob("pixels of an image's side as the network sees it, 0 = as it is", 0, unit="pixels", at_least=0)
-
-    def refuse_misfit(self, arrays: Arrays) -> None:
-        """Compare these knobs with the data, at no cost.
-
-        Raises:
-            ValueError: A class has too few images for the composites, or Waterbirds have another confounder.
-        """
-        if self.name != WATERBIRDS:
-            refuse_composition(arrays, self.composition)
-            return
-        counts = np.bincount(arrays.train_labels, minlength=GROUPS)
-        land, water = (int(of_class.sum()) for of_class in np.split(counts, 2))
-        expected = confounded_counts(land, water, self.confounder_strength)
-        if tuple(counts) != expected:
-            raise ValueError(
-                f"data_confounder_strength={self.confounder_strength:g} makes training groups of {expected}, "
-                f"and these Waterbirds have {tuple(counts.tolist())}"
-            )
-
-    @property
-    def largest(self) -> float:
-        """Value of white."""
-        return _LARGEST.get(self.name, 255.0)
-
-    @property
-    def pixels(self) -> int:
-        """Pixels of an image's side as the network sees it."""
-        return self.side or _SIDES[self.name]
-
-    @property
-    def composition(self) -> Composition:
-        """What composites are made of."""
-        return Composition(self.scale, self.confounder_strength, self.test_per_group, self.draw)
 
 
 @lru_cache(maxsize=2)

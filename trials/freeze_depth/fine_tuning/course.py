@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-from trials.core.rows import Measurement
 from trials.core.streams import batches_an_epoch
 from trials.core.training.batches import Sees, epochs, seen_anew
 from trials.freeze_depth.fine_tuning.answers import predictions
-from trials.freeze_depth.fine_tuning.group_accuracy import group_columns, group_measurements, worst_group
+from trials.freeze_depth.fine_tuning.group_accuracy import group_columns, worst_group
+from trials.freeze_depth.fine_tuning.measurements import LEAKED, VALIDATED
 from trials.freeze_depth.fine_tuning.selection import Selected
 
 if TYPE_CHECKING:
@@ -19,35 +19,7 @@ if TYPE_CHECKING:
     from trials.core.layer_groups.groups import LayerGroups
     from trials.core.rows import Value
     from trials.freeze_depth.fine_tuning.augmentations import Augmentation
-    from trials.freeze_depth.fine_tuning.group_accuracy import Grouping
     from trials.freeze_depth.fine_tuning.splits import Splits
-
-VALIDATED, LEAKED = "selected", "leaked"
-"""Rules of selection: by the adjusted average on validation images, and on the test images as was published."""
-_RULES = {VALIDATED: "by the validation images", LEAKED: "by the test images, as was published"}
-
-
-def course_measurements(grouping: Grouping) -> dict[str, Measurement]:
-    """Return what `measured` returns of images in these groups."""
-    return {
-        "epoch": Measurement(meaning="epochs of fine-tuning", unit="epochs", type=int),
-        "lr": Measurement(meaning="learning rate of the step that comes next"),
-        "train_loss": Measurement(meaning="mean training loss over the last epoch's steps", unit="nats"),
-        "train_acc": Measurement(meaning="training accuracy over the last epoch's steps"),
-        **group_measurements(grouping),
-        "worst_group_id": Measurement(meaning=f"group {grouping.number} with the lowest test accuracy", type=int),
-        **{
-            f"{rule}_{name}": Measurement(meaning=f"{meaning}, chosen {how}", type=kind)
-            for rule, how in _RULES.items()
-            for name, (meaning, kind) in {
-                "epoch": ("best epoch so far", int),
-                "score": ("adjusted average that the best epoch was chosen by", float),
-                "test_adjusted_avg": ("test_adjusted_avg at the best epoch so far", float),
-                "test_worst_group_acc": ("test_worst_group_acc at the best epoch so far", float),
-            }.items()
-        },
-    }
-
 
 Selections = Mapping[str, Selected]
 """Best epoch by each rule, of those measured before."""

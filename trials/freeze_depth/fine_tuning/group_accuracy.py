@@ -7,43 +7,13 @@ training set's groups, since test sets are balanced).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
-
-from trials.core.rows import Measurement
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int64
     from torch import Tensor
-
-
-class Grouping(NamedTuple):
-    """The groups that images fall into.
-
-    Attributes:
-        names: Name of each group, which columns bear.
-        attributes: What the characters or words of a name stand for.
-        number: How a group's number comes from its attributes.
-    """
-
-    names: Sequence[str]
-    attributes: str
-    number: str
-
-
-def group_measurements(grouping: Grouping) -> dict[str, Measurement]:
-    """Return what `group_columns` returns of validation and test images."""
-    meanings = {
-        **{f"group_acc_{name}": f"accuracy of group {name} ({grouping.attributes})" for name in grouping.names},
-        "adjusted_avg": "accuracy where groups are as frequent as in training",
-        "worst_group_acc": "accuracy of the worst group",
-    }
-    return {
-        f"{split}_{name}": Measurement(meaning=f"{meaning}, {split} split")
-        for split in ("val", "test")
-        for name, meaning in meanings.items()
-    }
 
 
 def group_accuracies(

@@ -8,9 +8,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from trials.core.layer_groups.freezing import refuse_depth
+from trials.core.choices import refuse_depth
+from trials.core.layer_groups.freezing import freeze
 from trials.core.streams import drawn_from
-from trials.freeze_depth.fine_tuning.networks import NetworkKnobs, refuse_images, refuse_scope, told
+from trials.freeze_depth.fine_tuning.knobs import FineTunedKnobs, refuse_images, refuse_scope, told
 from trials.freeze_depth.networks.backbones import Backbone, Sizes, built
 from trials.freeze_depth.networks.weight_outlines import OUTLINES
 from trials.freeze_depth.networks.weights import refuse_unfit
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def refuse_what_does_not_fit(knobs: NetworkKnobs, classes: int) -> None:
+def refuse_what_does_not_fit(knobs: FineTunedKnobs, classes: int) -> None:
     """Compare the knobs with the network that they name, and the network with its weights.
 
     Args:
@@ -30,12 +31,15 @@ def refuse_what_does_not_fit(knobs: NetworkKnobs, classes: int) -> None:
 
     Raises:
         ValueError: There is no such network, it has no such depth or no embeddings to spare, its images are of another
-            size, or the weights cannot be read or do not fit.
+            size, it is to be linearised while batch normalisation uses batches, or the weights cannot be read or do
+            not fit.
     """
     backbone = _outlined(knobs.network, Sizes(classes=classes, width=knobs.width, blocks=knobs.blocks))
     refuse_depth(knobs.freeze_depth, backbone.groups.names)
     refuse_images(backbone, knobs)
     refuse_scope(knobs, embeddings=bool(backbone.embeddings))
+    freeze(backbone.groups, knobs.freeze_depth)
+    knobs.refuse_statistics(normalised=backbone.groups.train().statistics_move)
     outline = _outline(knobs.weights_source, knobs.weights, knobs.weights_sha256)
     if outline is not None:
         refuse_unfit(backbone.groups, backbone.renamed(outline), told(knobs))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 
+from trials.core.data.examples import Examples
 from trials.core.layer_groups.prefix import prefix_activations
 
 if TYPE_CHECKING:
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from jaxtyping import Int64, UInt8
     from torch import Tensor
 
+    from trials.core.data.examples import TrainingSet
     from trials.core.layer_groups.groups import LayerGroups
+
+_CHUNK = 1024  # images
 
 
 class GroupedImages(Protocol):
@@ -87,6 +91,7 @@ def splits_of(
     device: torch.device,
     *,
     changing: bool = False,
+    fill: Callable[[Examples], TrainingSet] = lambda images: images,
 ) -> Splits:
     """Return the splits with activations after the first `depth` parts, which are frozen.
 
@@ -98,6 +103,7 @@ def splits_of(
         depth: How many parts are passed once and for all.
         device: Where the network is.
         changing: Whether training sees other images at each visit: they stay images, and pass all parts in each step.
+        fill: Training images, labelled by their groups -> the rows that are trained on.
 
     Raises:
         ValueError: There are more or fewer groups than names.
@@ -105,6 +111,9 @@ def splits_of(
     if len(names) != len(sets.train.counts):
         raise ValueError(f"names must be of {len(sets.train.counts)} groups, got {', '.join(names) or 'none'}")
     images = _on_device(sets, device)
+    rows = fill(Examples(inputs=images[0][0], labels=images[0][1], classes=len(names)))
+    if not isinstance(rows, Examples):
+        images = ((torch.cat(list(rows.chunks(_CHUNK))), rows.labels), *images[1:])
     starts = (0 if changing else depth, depth, depth)
     kept = [of_split for of_split, _ in images[:1]] if changing else []
     inputs = (*kept, *prefix_activations(network, [of_split for of_split, _ in images[len(kept) :]], depth))

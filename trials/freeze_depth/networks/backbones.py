@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from trials.core.layer_groups import residual
-from trials.freeze_depth.networks import lite0, vit
+from trials.core.layer_groups.residual import residual_groups
 from trials.freeze_depth.networks.chains import IMAGENET_DEVIATION, IMAGENET_MEAN, LIBRARIES
+from trials.freeze_depth.networks.known import CLIP_B16, VIT_TINY, VitShape, known
+from trials.freeze_depth.networks.lite0 import lite0_groups
+from trials.freeze_depth.networks.vit import EMBEDDINGS, vit_groups
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -70,69 +72,32 @@ class Backbone:
 
 
 def _resnet(sizes: Sizes) -> Backbone:
-    groups = residual.residual_groups(CHANNELS, sizes.classes, width=sizes.width, blocks=sizes.blocks)
+    groups = residual_groups(CHANNELS, sizes.classes, width=sizes.width, blocks=sizes.blocks)
     return Backbone(groups=groups, mean=_SMALL_IMAGES[0], deviation=_SMALL_IMAGES[1])
 
 
 def _lite0(sizes: Sizes) -> Backbone:
-    return Backbone(groups=lite0.lite0_groups(sizes.classes), mean=IMAGENET_MEAN, deviation=IMAGENET_DEVIATION)
+    return Backbone(groups=lite0_groups(sizes.classes), mean=IMAGENET_MEAN, deviation=IMAGENET_DEVIATION)
 
 
-def _vit(shape: vit.VitShape, mean: tuple[float, ...], deviation: tuple[float, ...]) -> Callable[[Sizes], Backbone]:
+def _vit(shape: VitShape, mean: tuple[float, ...], deviation: tuple[float, ...]) -> Callable[[Sizes], Backbone]:
     return lambda sizes: Backbone(
-        groups=vit.vit_groups(CHANNELS, sizes.classes, shape),
+        groups=vit_groups(CHANNELS, sizes.classes, shape),
         mean=mean,
         deviation=deviation,
         side=shape.side,
-        embeddings=vit.EMBEDDINGS,
+        embeddings=EMBEDDINGS,
     )
 
 
-@dataclass(frozen=True)
-class Known:
-    """What is known of a network before it is built.
-
-    Attributes:
-        parts: Names of its parts.
-        build: (sizes) -> the network.
-        side: Pixels of an image's side, 0 where any will do.
-        embeddings: Whether it has embeddings of classes and places.
-    """
-
-    parts: tuple[str, ...]
-    build: Callable[[Sizes], Backbone]
-    side: int = 0
-    embeddings: bool = False
-
-
-def _known_vit(shape: vit.VitShape, mean: tuple[float, ...], deviation: tuple[float, ...]) -> Known:
-    return Known(vit.vit_parts(shape), _vit(shape, mean, deviation), shape.side, embeddings=True)
-
-
-NETWORKS: Mapping[str, Known] = MappingProxyType(
+_BUILDERS: Mapping[str, Callable[[Sizes], Backbone]] = MappingProxyType(
     {
-        "resnet": Known(residual.PARTS, _resnet),
-        "lite0": Known(lite0.PARTS, _lite0),
-        "clip_vit_b16": _known_vit(vit.CLIP_B16, _CLIP_MEAN, _CLIP_DEVIATION),
-        "vit_tiny": _known_vit(vit.TINY, *_SMALL_IMAGES),
+        "resnet": _resnet,
+        "lite0": _lite0,
+        "clip_vit_b16": _vit(CLIP_B16, _CLIP_MEAN, _CLIP_DEVIATION),
+        "vit_tiny": _vit(VIT_TINY, *_SMALL_IMAGES),
     }
 )
-"""Networks by name. Others are named `timm/NAME` and `torchvision/NAME`."""
-
-
-def known(name: str) -> Known | None:
-    """Return what is known of a network, None of one that only building tells about.
-
-    Raises:
-        ValueError: There is no such network.
-    """
-    library, slash, inner = name.partition("/")
-    if name in NETWORKS:
-        return NETWORKS[name]
-    if slash and inner and library in LIBRARIES:
-        return None
-    listed = ", ".join([*NETWORKS, *(f"{each}/NAME" for each in LIBRARIES)])
-    raise ValueError(f"network={name!r} is not one of {listed}")
 
 
 def built(name: str, sizes: Sizes) -> Backbone:
@@ -141,9 +106,8 @@ def built(name: str, sizes: Sizes) -> Backbone:
     Raises:
         ValueError: There is no such network.
     """
-    own = known(name)
-    if own:
-        return own.build(sizes)
+    if known(name):
+        return _BUILDERS[name](sizes)
     library, _, inner = name.partition("/")
     return Backbone(**LIBRARIES[library](inner, sizes.classes, pretrained=sizes.pretrained)._asdict())
 

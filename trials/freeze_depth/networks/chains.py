@@ -35,7 +35,7 @@ _Channels = tuple[float, ...]
 _MISFITS = (RuntimeError, TypeError, ValueError, AttributeError, AssertionError, LookupError)
 
 
-class Chain(NamedTuple):
+class LibraryNetwork(NamedTuple):
     """A network of another library.
 
     Attributes:
@@ -55,7 +55,7 @@ class Chain(NamedTuple):
     embeddings: tuple[str, ...] = ()
 
 
-def timm_chain(name: str, classes: int, *, pretrained: bool) -> Chain:
+def timm_chain(name: str, classes: int, *, pretrained: bool) -> LibraryNetwork:
     """Return a network of timm.
 
     Raises:
@@ -72,7 +72,7 @@ def timm_chain(name: str, classes: int, *, pretrained: bool) -> Chain:
     return _chain(network, groups, tuple(given["mean"]), tuple(given["std"]), side)
 
 
-def torchvision_chain(name: str, classes: int, *, pretrained: bool) -> Chain:
+def torchvision_chain(name: str, classes: int, *, pretrained: bool) -> LibraryNetwork:
     """Return a network of torchvision, with a new head.
 
     Raises:
@@ -87,7 +87,9 @@ def torchvision_chain(name: str, classes: int, *, pretrained: bool) -> Chain:
     return _chain(network, groups, IMAGENET_MEAN, IMAGENET_DEVIATION, side)
 
 
-LIBRARIES: Mapping[str, Callable[..., Chain]] = MappingProxyType({"timm": timm_chain, "torchvision": torchvision_chain})
+LIBRARIES: Mapping[str, Callable[..., LibraryNetwork]] = MappingProxyType(
+    {"timm": timm_chain, "torchvision": torchvision_chain}
+)
 """Library -> (name, classes, pretrained) -> its network."""
 
 
@@ -109,12 +111,12 @@ def _certain(network: nn.Module) -> None:
             module.p = 0.0
 
 
-def _chain(network: nn.Module, groups: LayerGroups, mean: _Channels, deviation: _Channels, side: int) -> Chain:
+def _chain(network: nn.Module, groups: LayerGroups, mean: _Channels, deviation: _Channels, side: int) -> LibraryNetwork:
     """Return a network's layer groups with what they expect; embeddings are the first part's own parameters."""
     first = groups.names[0]
     own = groups.get_submodule(first).named_parameters(recurse=False)
     embeddings = tuple(f"{first}.{name}" for name, _ in own)
-    return Chain(groups, mean, deviation, side, _names(network, groups), embeddings)
+    return LibraryNetwork(groups, mean, deviation, side, _names(network, groups), embeddings)
 
 
 def _names(network: nn.Module, groups: LayerGroups) -> dict[str, str]:

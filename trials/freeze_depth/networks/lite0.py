@@ -15,15 +15,14 @@ import torch
 from torch import nn
 
 from trials.core.layer_groups.groups import LayerGroups
+from trials.freeze_depth.networks.known import LITE0_PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
 
-BLOCKS, FEATURES = 16, 1280
-PARTS = ("stem", *(f"block {number}" for number in range(1, BLOCKS + 1)), "last conv", "head")
-"""Names of the layer groups; the mean over places belongs to the last convolution."""
+FEATURES = 1280
 
 
 def lite0_groups(classes: int) -> LayerGroups:
@@ -33,7 +32,7 @@ def lite0_groups(classes: int) -> LayerGroups:
     """
     trunk = _trunk(_package().from_name("efficientnet-lite0"))
     # Channels last in memory: convolutions of each channel by itself then take half the time on a CPU.
-    return LayerGroups({**trunk, PARTS[-1]: nn.Linear(FEATURES, classes)}).to(memory_format=torch.channels_last)
+    return LayerGroups({**trunk, LITE0_PARTS[-1]: nn.Linear(FEATURES, classes)}).to(memory_format=torch.channels_last)
 
 
 def lite0_weights() -> Mapping[str, Tensor]:
@@ -44,7 +43,7 @@ def lite0_weights() -> Mapping[str, Tensor]:
     # The package prints that it has loaded them.
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         whole = _package().from_pretrained("efficientnet-lite0", weights_path=path)
-    return LayerGroups({**_trunk(whole), PARTS[-1]: nn.Identity()}).state_dict()
+    return LayerGroups({**_trunk(whole), LITE0_PARTS[-1]: nn.Identity()}).state_dict()
 
 
 def _package() -> Any:
@@ -54,7 +53,7 @@ def _package() -> Any:
 
 
 def _trunk(whole: Any) -> dict[str, nn.Module]:
-    first, *blocks, last, _ = PARTS
+    first, *blocks, last, _ = LITE0_PARTS
     stem = nn.Sequential(whole._conv_stem, whole._bn0, nn.ReLU6())
     top = nn.Sequential(whole._conv_head, whole._bn1, nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     return {first: stem, **dict(zip(blocks, whole._blocks, strict=True)), last: top}

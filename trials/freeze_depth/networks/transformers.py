@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from trials.freeze_depth.networks.vit import EMBED, HEAD, TAIL
+from trials.freeze_depth.networks.known import EMBED, HEAD, TAIL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

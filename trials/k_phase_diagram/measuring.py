@@ -1,0 +1,225 @@
+"""What a row of a training in rounds says, and what later rows need of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+
+from trials.core.augmentation.fixed_set import abreast
+from trials.core.divergence import refuse_divergence
+from trials.core.parameters import stacked
+from trials.k_phase_diagram.feature_history import FeatureHistory
+from trials.k_phase_diagram.features import FeatureProbe, probes_abreast
+from trials.k_phase_diagram.reading import Gauges, Reading
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trials.core.data.examples import TrainingSet
+    from trials.core.parameters import Parameters
+    from trials.core.rounds.choice import Switch
+    from trials.core.rounds.in_rounds import InRounds
+    from trials.core.rounds.round import Problem
+    from trials.core.rows import Row
+    from trials.core.training.course import Moment
+
+
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    """What earlier rows leave for later ones.
+
+    Attributes:
+        training_losses: The loss that is being minimised, of every row.
+        features: Kernels of earlier rows.
+        stability: Stability ratio of the linearisation `told_of`.
+        told_of: Number of the latest linearisation whose stability ratio is known; 0 before the first.
+    """
+
+    training_losses: tuple[float, ...] = ()
+    features: FeatureHistory = field(default_factory=FeatureHistory)
+    stability: float | None = None
+    told_of: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stand:
+    """Where a training stands among its rounds when a row is taken.
+
+    Attributes:
+        step: Steps done.
+        linearisations: How often the network was linearised; 0 before the first step.
+        begun: Step at which the round began.
+        longest: Steps of the longest of the earlier rounds.
+        method: How the last step was computed, or would have been by a trial by itself.
+        converged: Whether the round has reached the tolerance; None if there is none.
+        begins: Whether the next round begins here.
+        last: Whether training ends here.
+    """
+
+    step: int
+    linearisations: int
+    begun: int
+    longest: int
+    method: Switch
+    converged: bool | None
+    begins: bool
+    last: bool
+
+    @property
+    def number(self) -> int:
+        """Which linearisation a row describes, from 1; the row at step 0 has that of the first round."""
+        return max(1, self.linearisations)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instruments:
+    """All that a trial's rows are measured with.
+
+    Attributes:
+        problem: What is trained on what.
+        test: The test examples.
+        initial: The parameters at initialisation.
+        probe: On what features are compared; None if they are not.
+        directions: Orthonormal basis of the inputs' directions that decide the labels, where it is known.
+        learning_rate: Length of a step.
+        reach: How far a gradient moves the parameters in the end, over itself: the rate, by momentum over what it does
+            not keep; None where that depends on other gradients.
+        measured_steps: Steps that have a row, whatever the rounds.
+        measured_rounds: Rounds, the first ones, that have a row at their end.
+        damping: What draws the parameters to the anchor.
+    """
+
+    problem: Problem
+    test: TrainingSet
+    initial: Parameters
+    probe: FeatureProbe | None
+    directions: Tensor | None
+    learning_rate: float
+    reach: float | None
+    measured_steps: AbstractSet[int]
+    measured_rounds: int = 0
+    damping: float = 0.0
+
+    @cached_property
+    def gauges(self) -> Gauges:
+        """What reads this trial by itself."""
+        return Gauges(
+            train=self.problem.rows,
+            test=self.test,
+            loss=self.problem.loss,
+            initial=self.initial,
+            probe=self.probe,
+            directions=self.directions,
+            learning_rate=self.learning_rate,
+        )
+
+    def is_measured(self, now: Moment[InRounds, Past]) -> bool:
+        """Return whether a moment has a row: by its step, or as the end of one of the first rounds."""
+        if now.step in self.measured_steps:
+            return True
+        return now.trained.linearisations <= self.measured_rounds and now.standing.ends
+
+    def row(self, now: Moment[InRounds, Past]) -> tuple[Row, Past]:
+        """Return the row of a moment and the past that includes it.
+
+        Raises:
+            Diverged: A measurement is not finite, or the training loss stays far above its initial value.
+        """
+        trained = now.trained
+        stand = Stand(
+            step=now.step,
+            linearisations=trained.linearisations,
+            begun=trained.begun,
+            longest=trained.longest,
+            method=trained.method,
+            converged=now.standing.converged,
+            begins=now.standing.ends,
+            last=now.last,
+        )
+        model = trained.round.model
+        (reading,) = self.gauges.read(model, now.parameters, trained.path, begins=stand.begins)
+        stability = self.gauges.stability(model.anchor)[0] if self.lacks_stability(stand, now.past) else None
+        return self.told(stand, now.past, reading, stability)
+
+    def lacks_stability(self, moment: Stand, past: Past) -> bool:
+        """Return whether no earlier row has told the stability ratio of the present linearisation."""
+        return self.probe is not None and past.told_of != moment.number
+
+    def told(self, moment: Stand, past: Past, reading: Reading, stability: float | None) -> tuple[Row, Past]:
+        """Return the row of what has been read, and the past that includes it.
+
+        Args:
+            moment: Where training stands.
+            past: What earlier rows left.
+            reading: What the passes told.
+            stability: Stability ratio of the present linearisation, where the past lacks it.
+
+        Raises:
+            Diverged: A measurement is not finite, or the training loss stays far above its initial value.
+        """
+        step, updates = moment.step, moment.number - 1
+        losses = (*past.training_losses, reading.fits["train_loss_lin"])
+        refuse_divergence({"step": step, **reading.fits, **reading.moved}, losses, last=moment.last)
+        if past.told_of == moment.number:
+            stability = past.stability
+        history, of_history = past.features, {}
+        if reading.kernel is not None:
+            of_history = history.columns(reading.kernel, step, updates)
+            begun, dated = moment.linearisations, step in self.measured_steps
+            history = history.after(reading.kernel, step, rounds_begun=begun, begins=moment.begins, dated=dated)
+        converged = moment.converged
+        row = {
+            "step": step,
+            "round": updates,
+            "num_linearisations": moment.number,
+            "num_feature_updates": updates,
+            **reading.fits,
+            **reading.moved,
+            **{name: _defined(value) for name, value in reading.features.items()},
+            **of_history,
+            "lr_stability_ratio": _defined(stability),
+            "effective_damping": self._effective_damping(moment),
+            "method": moment.method.method,
+            "method_reason": moment.method.reason,
+            "round_converged": converged,
+            "status": "budget" if converged is None else "converged" if converged else "unconverged",
+        }
+        told_of, known = (
+            (moment.linearisations + 1, reading.next_stability) if moment.begins else (moment.number, stability)
+        )
+        return row, Past(training_losses=losses, features=history, stability=known, told_of=told_of)
+
+    def _effective_damping(self, moment: Stand) -> float | None:
+        """Return 1 / (reach k): k gradient steps on squared error filter a kernel's modes about as damping by it does.
+
+        Source: Ali, Kolter, Tibshirani, arXiv 1810.10082, section 2 (gradient flow for time t and ridge 1 / t).
+        """
+        longest = max(moment.longest, moment.step - moment.begun)
+        return self.damping + 1 / (self.reach * longest) if longest and self.reach else None
+
+
+def gauges_abreast(instruments: Sequence[Instruments]) -> Gauges:
+    """Return what reads several trials at once: of one network and loss, the same samples, and probes of one size."""
+    first = instruments[0]
+    probes = [each.probe for each in instruments if each.probe is not None]
+    rates = [each.learning_rate for each in instruments]
+    return Gauges(
+        train=abreast([each.problem.rows for each in instruments]),
+        test=abreast([each.test for each in instruments]),
+        loss=first.problem.loss,
+        initial=stacked([each.initial for each in instruments]),
+        probe=probes_abreast(probes) if probes else None,
+        directions=first.directions,
+        learning_rate=torch.tensor(rates, dtype=torch.float64, device=first.test.labels.device),
+    )
+
+
+def _defined(number: float | None) -> float | None:
+    """Return the number, None where it is a quotient by nothing: at the first step, or of constant features."""
+    return number if number is not None and math.isfinite(number) else None
