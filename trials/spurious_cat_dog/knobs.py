@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from trials.core.augmentation.knobs import FixedSetKnobs
@@ -12,11 +14,36 @@ from trials.core.data.records import DATA_SETS
 from trials.core.knobs import Knobs, knob
 from trials.core.layer_groups.knobs import RESIDUAL_PARTS, RoundsKnobs
 from trials.core.training.schedules import SCHEDULES
-from trials.spurious_cat_dog.arms import ARMS
 
 PATTERNS = ("none", "same", "different")
 KINDS = ("class_patch", "instance_noise", "class_color")
 POSITIONS = ("fixed", "random_once", "random_each_visit")
+
+
+@dataclass(frozen=True)
+class FeatureArm:
+    """What training sees in one arm of part A.
+
+    Attributes:
+        feature: Whether the images have the feature.
+        moves: Whether it is elsewhere at each visit, over an image that stays.
+        transform: What is done to the whole image at each visit, by name; empty for nothing.
+    """
+
+    feature: bool = True
+    moves: bool = False
+    transform: str = ""
+
+
+ARMS: Mapping[str, FeatureArm] = MappingProxyType(
+    {
+        "baseline": FeatureArm(),
+        "random_noise_position": FeatureArm(moves=True),
+        "random_crop": FeatureArm(transform="crop4"),
+        "clean": FeatureArm(feature=False),
+        "crop_only": FeatureArm(feature=False, transform="crop4"),
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from trials.core.layer_groups.freezing import freeze
 from trials.core.layer_groups.prefix import prefix_activations
 from trials.core.streams import batches_an_epoch
 from trials.core.training.batches import epochs, seen_anew
-from trials.spurious_cat_dog.arms import ARMS
 from trials.spurious_cat_dog.image_sets import chosen_images, seen_in_training, views_of_test
+from trials.spurious_cat_dog.knobs import ARMS
 from trials.spurious_cat_dog.measuring import ViewsMeasured
 from trials.spurious_cat_dog.pretraining import first_network
 

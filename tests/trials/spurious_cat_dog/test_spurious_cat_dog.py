@@ -20,8 +20,7 @@ from trials.core.rows import checked
 from trials.core.streams import drawn_from
 from trials.core.training.descent import Descent
 from trials.spurious_cat_dog import recipe
-from trials.spurious_cat_dog.arms import ARMS
-from trials.spurious_cat_dog.knobs import CatDogKnobs, FeatureKnobs, PretrainKnobs, ResidualKnobs, shared_work
+from trials.spurious_cat_dog.knobs import ARMS, CatDogKnobs, FeatureKnobs, PretrainKnobs, ResidualKnobs, shared_work
 from trials.spurious_cat_dog.measurements import MEASUREMENTS
 from trials.spurious_cat_dog.preparation import prepared
 from trials.spurious_cat_dog.pretraining import pretrained
