@@ -39,8 +39,10 @@ ROOMS = {
 """The folders of what studies share: to add one is to decide something about the whole project."""
 
 FOLDERS = sorted(
-    {path for drawer in DRAWERS for path in (ROOT / drawer).rglob("*") if path.is_dir() and path.name[0] not in "_."}
-    | {ROOT / drawer for drawer in DRAWERS}
+    folder
+    for top in (*(ROOT / drawer for drawer in DRAWERS), ROOT / "tests")
+    for folder in (top, *top.rglob("*"))
+    if folder.is_dir() and folder.name[0] not in "_."
 )
 
 
