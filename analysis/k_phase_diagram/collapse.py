@@ -113,4 +113,5 @@ def _draw(axes: Axes, cells: pd.DataFrame, coordinate: str, colours: Mapping[flo
 
 def _words(explained: Mapping[str, float]) -> str:
     names = {"by_curve": "by the curve", "by_k": "by K at most", "by_damping": "by damping at most"}
-    return "explained " + ", ".join(f"{names[name]} {share:.0%}" for name, share in explained.items())
+    curve, *others = (f"{names[name]} {share:.0%}" for name, share in explained.items())
+    return f"explained {curve},\n{', '.join(others)}"

@@ -21,7 +21,7 @@ RATIO, DEPTH, DAMPING = "rows_ratio", "freeze_depth", "damping"
 ACCURACY, MOVED, LOSS = "test_acc_lin", "ntk_distance", "train_loss_lin"
 RESPONSES: Mapping[str, str] = {
     ACCURACY: "test accuracy (linearised)",
-    MOVED: "tangent kernel's distance from initialisation",
+    MOVED: "tangent kernel's distance\nfrom initialisation",
 }
 CROSSED = (RATIO, DEPTH, DAMPING)
 _NAMES: Mapping[str, str] = {INTERVAL: "k", RATIO: "ratio", DEPTH: "freeze", DAMPING: "damping"}

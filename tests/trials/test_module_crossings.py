@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from tests.trials.test_checkpoints import BrokenOff, Memory
+from tests.trials.core.test_checkpoints import BrokenOff, Memory
 from trials import augmentation_ratio, freeze_depth, spurious_cat_dog
 from trials.augmentation_ratio.knobs import AugmentationKnobs
 from trials.augmentation_ratio.recipe import run as run_ratio

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self, get_type_hints
 
@@ -167,6 +167,10 @@ class TrialKnobs(Knobs):
     """All that decides a trial's outcome, the seed included; other knobs never depend on the seed nor it on them."""
 
     seed: int = knob("seed of every random stream", 0, at_least=0)
+
+    def unread(self) -> Collection[str]:
+        """Return the knobs whose value this trial does not read: trials that differ in them alone are one training."""
+        return ()
 
     def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:
         """Compare these knobs with the data, files and libraries that they name, before any trial begins.

@@ -99,7 +99,7 @@ class GaussNewton:
             "anchor": theta,
             "tried": theta + tried,
         }
-        gradient = unflattened(around.gradient, self.objective.network.shapes)
+        gradient = unflattened(around.model.gradient, self.objective.network.shapes)
         return Told(gradient, around.model.point, theta.new_tensor(around.loss), notes)
 
     def _place(self, theta: Float[Tensor, " p"], damping: float, inner: InnerMemory) -> Place:

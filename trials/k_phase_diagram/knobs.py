@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -89,6 +89,12 @@ class KPhaseKnobs(TrialKnobs):
         refuse_method(self.round_method, self.inner_optimizer, self.network, self.precision)
         if self.compiled:
             refuse_no_chain(self.network, "compiled=true")
+
+    def unread(self) -> Collection[str]:
+        """Return the knobs of other optimisers and networks than its own."""
+        optimizer = () if self.inner_optimizer == "momentum" else ("momentum",)
+        memory = ("reset_optimizer_on_relinearisation",) if self.inner_optimizer == "sgd" else ()
+        return (*optimizer, *memory, *(() if self.network == "mlp" else ("width", "depth")))
 
     def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:
         """Compare the data's size with the share of it that is distinct, and with a kernel if it is to take steps."""

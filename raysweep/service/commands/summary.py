@@ -27,7 +27,8 @@ from trials.core.values import Scalar
 def plan_line(study: Study, settings: Settings, plan: Plan, results: Results) -> str:
     """Return one line: how many trials are asked for, how many are reused, and what that saves.
 
-    A second line tells of combinations that are no trainings of their own: some value makes another knob irrelevant.
+    Further lines tell of combinations that are no trainings of their own, since some value makes another knob
+    irrelevant, and of knobs that trials differ in and do not read.
     """
     missing = len(plan.missing)
     reused = len(plan.trials) - missing
@@ -37,7 +38,10 @@ def plan_line(study: Study, settings: Settings, plan: Plan, results: Results) ->
         needed = f"about {duration(missing * seconds)} of trial time needed" if missing else "nothing to run"
         line = f"{line}; {needed}, {duration(reused * seconds)} saved"
     asked = len(plan.trials) + plan.merged
-    return f"{line}\n{plan.merged} of {asked} combinations are the same training as another" if plan.merged else line
+    merged = [f"{plan.merged} of {asked} combinations are the same training as another"] if plan.merged else []
+    return "\n".join(
+        [line, *merged, *(f"{name} has several values among trials that do not read it" for name in plan.unread)]
+    )
 
 
 def resumption_line(trials: Sequence[PlannedTrial]) -> str:

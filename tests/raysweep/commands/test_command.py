@@ -99,7 +99,17 @@ def test_the_plan_tells_of_combinations_that_are_one_training(
     assert "5 of 12 combinations are the same training as another" in told
 
     assert main(STUDY, [*SERIAL, "--dry-run", f"results={tmp_path}"]) == 0
-    assert "combinations" not in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "combinations" not in told
+    assert "do not read" not in told
+
+
+def test_the_plan_tells_of_knobs_that_no_trial_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    axes = ["axes.momentum=[0.5,0.9]", "axes.width=[4,8]", "--dry-run", f"results={tmp_path}"]
+    for chosen, unread in (([], ["momentum"]), (["network=cnn_s", "inner_optimizer=momentum"], ["width"])):
+        assert main(STUDY, [*SERIAL, *axes, *chosen]) == 0
+        told = [line for line in capsys.readouterr().out.splitlines() if "do not read" in line]
+        assert told == [f"{name} has several values among trials that do not read it" for name in unread]
 
 
 def test_help_explains_the_study(capsys: pytest.CaptureFixture[str]) -> None:

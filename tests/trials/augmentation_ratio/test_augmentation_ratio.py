@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.trials.test_checkpoints import BrokenOff, Memory
+from tests.trials.core.test_checkpoints import BrokenOff, Memory
 from trials.augmentation_ratio.invariance import invariance_rate
 from trials.augmentation_ratio.knobs import AugmentationKnobs
 from trials.augmentation_ratio.measurements import MEASUREMENTS

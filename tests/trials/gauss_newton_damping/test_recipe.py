@@ -12,8 +12,8 @@ from torch.func import jacrev
 from tests.trials.gauss_newton_damping.damped import knobs, rows_of, two_classes
 from trials.core.rows import Diverged, checked
 from trials.core.streams import generator
-from trials.gauss_newton_damping.chosen import NETWORKS
 from trials.gauss_newton_damping.measurements import MEASUREMENTS
+from trials.gauss_newton_damping.objective import NETWORKS
 from trials.gauss_newton_damping.recipe import run
 
 

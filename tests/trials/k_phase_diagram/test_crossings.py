@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from tests.trials.conftest import small_arrays
-from tests.trials.test_checkpoints import BrokenOff, Memory
-from tests.trials.training.problems import largest_difference, small_problem, trained_in_rounds
+from tests.trials.core.test_checkpoints import BrokenOff, Memory
+from tests.trials.core.training.problems import largest_difference, small_problem, trained_in_rounds
 from trials.core.augmentation.knobs import FixedSetKnobs
 from trials.core.context import TrialContext
 from trials.core.data.knobs import DataKnobs

@@ -10,7 +10,7 @@ import torch
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from tests.trials.test_checkpoints import BrokenOff, Memory
+from tests.trials.core.test_checkpoints import BrokenOff, Memory
 from trials.core.checkpoints import as_arrays
 from trials.core.context import TrialContext
 from trials.core.data.arrays import Arrays

@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from tests.trials.training.problems import (
+from tests.trials.core.training.problems import (
     batch_of,
     largest_difference,
     renewed,

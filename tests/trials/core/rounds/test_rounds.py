@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from tests.trials.conftest import small_arrays
-from tests.trials.slopes import gradient_of
-from tests.trials.test_checkpoints import Memory, rows_until_broken
+from tests.trials.core.slopes import gradient_of
+from tests.trials.core.test_checkpoints import Memory, rows_until_broken
 from trials.core.context import TrialContext
 from trials.core.data.examples import Examples
 from trials.core.data.knobs import DataKnobs
