@@ -26,7 +26,7 @@ import torch
 from trials.core.context import TrialContext
 from trials.core.data.arrays import load_arrays
 from trials.core.data.knobs import DataKnobs
-from trials.core.streams import batch_indices
+from trials.core.training.batches import epochs
 from trials.k_phase_diagram.knobs import KPhaseKnobs
 from trials.k_phase_diagram.recipe import run, run_many
 
@@ -81,7 +81,7 @@ def _plain_steps(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[None]:
     module = torch.nn.Sequential(*layers[:-1])
     optimizer, inputs = torch.optim.SGD(module.parameters(), lr=0.01), train.inputs.flatten(1)
     for step in range(knobs.steps):
-        batch = batch_indices(knobs.seed, step, len(train), knobs.batch_size)
+        batch = epochs(knobs.seed, len(train), knobs.batch_size)(step)
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(module(inputs[batch]), train.labels[batch]).backward()
         optimizer.step()

@@ -59,8 +59,9 @@ def lane_of(knobs: KPhaseKnobs, context: TrialContext) -> Lane:
     known = knobs.data.name in LAWS and not knobs.freeze_depth
     rule = RULES[knobs.optimizer](knobs.momentum)
     instruments = Instruments(
-        problem=problem,
+        train=rows,
         test=passed(test, before),
+        loss=problem.loss,
         initial=initial,
         probe=feature_probe(network, initial, rows, knobs.loss, size=knobs.probe_size, seed=knobs.seed),
         directions=torch.from_numpy(relevant_directions(knobs.data.name)).to(context.device) if known else None,

@@ -53,7 +53,7 @@ def _rows(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[Row]:
     lane = lane_of(knobs, context)
     instruments, descent = lane.instruments, lane.descent
     begun = in_rounds(lane.rounds, Place(instruments.initial, descent.rule.beginning(instruments.initial)))
-    sees = seen(formed(instruments.problem.rows), lane.draw)
+    sees = seen(formed(instruments.train), lane.draw)
     for now in course(
         begun, descent, sees, steps=knobs.steps, rows_at=instruments.is_measured, context=context, past=Past()
     ):

@@ -72,8 +72,8 @@ def trained_together(lanes: Sequence[Lane]) -> Iterator[tuple[int, Row | Diverge
         ValueError: The network has layers that take no first axis over trials.
     """
     first = lanes[0]
-    chain = _of_several(linearised(first.instruments.problem.network.forward, {}))
-    train = abreast([lane.instruments.problem.rows for lane in lanes])
+    chain = _of_several(linearised(first.rounds.problem.network.forward, {}))
+    train = abreast([lane.instruments.train for lane in lanes])
     initial = stacked([lane.instruments.initial for lane in lanes])
     rates = next(iter(initial.values())).new_tensor([lane.descent.rate(0) for lane in lanes])
 
@@ -122,7 +122,7 @@ def _rows(now: Moments[Stack, Past], all_lanes: Sequence[Lane]) -> Iterator[tupl
     if lacking:
         lack = gauges_abreast([instruments[place] for place in lacking])
         known = dict(zip(lacking, lack.stability(now.only(lacking).trained.anchor), strict=True))
-    model, begins = linearised(instruments[0].problem.network.forward, now.trained.anchor), any(now.standing)
+    model, begins = linearised(lanes[0].rounds.problem.network.forward, now.trained.anchor), any(now.standing)
     readings = gauges_abreast(instruments).read(model, now.place.point, now.trained.path, begins=begins)
     for place, number in enumerate(now.lanes):
         told: Row | Diverged

@@ -24,7 +24,7 @@ from trials.core.data.images import Images
 from trials.core.data.knobs import DataKnobs
 from trials.core.layer_groups.groups import LayerGroups
 from trials.core.rows import Diverged, checked
-from trials.core.streams import batch_indices
+from trials.core.training.batches import epochs
 
 SMALL = DataKnobs(name="jittered_digits", train_size=100, test_size=60)
 
@@ -75,7 +75,7 @@ def test_arms_and_ratios_share_weights_order_and_subsets() -> None:
     rows = [train.rows for train in sets]
     assert torch.equal(rows[0].sources, rows[2].sources)
     assert torch.equal(rows[0].originals, rows[1].originals[:30])
-    chosen = batch_indices(0, 4, 100, 20)
+    chosen = epochs(0, 100, 20)(4)
     labels = [train.batch(chosen, visit=0)[1] for train in sets]
     assert torch.equal(labels[0], labels[2])
     assert torch.equal(labels[0], labels[4])

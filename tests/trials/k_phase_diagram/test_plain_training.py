@@ -10,7 +10,8 @@ import torch
 from trials.core.checkpoints import State
 from trials.core.context import TrialContext
 from trials.core.data.knobs import DataKnobs
-from trials.core.streams import batch_indices, generator
+from trials.core.streams import generator
+from trials.core.training.batches import epochs
 from trials.k_phase_diagram.knobs import KPhaseKnobs
 from trials.k_phase_diagram.preparation import NETWORKS
 from trials.k_phase_diagram.recipe import run
@@ -64,7 +65,7 @@ def _plain_trajectory(context, knobs):
     optimizer = theirs(module.parameters(), lr=knobs.learning_rate, weight_decay=knobs.weight_decay, **settings)
     trajectory = [torch.nn.utils.parameters_to_vector(module.parameters()).detach().clone()]
     for step in range(knobs.steps):
-        batch = batch_indices(knobs.seed, step, len(train), knobs.batch_size)
+        batch = epochs(knobs.seed, len(train), knobs.batch_size)(step)
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(module(train.inputs[batch]), train.labels[batch]).backward()
         optimizer.step()

@@ -17,8 +17,8 @@ from trials.core.layer_groups.residual import residual_groups
 from trials.core.layer_groups.training import descent, fitted, measured, seen_fit
 from trials.core.losses.classification import cross_entropy, label_smoothed
 from trials.core.losses.loss import Loss
-from trials.core.streams import batch_indices, batches_an_epoch, drawn_from
-from trials.core.training.batches import Batch
+from trials.core.streams import batches_an_epoch, drawn_from
+from trials.core.training.batches import Batch, epochs
 from trials.core.training.descent import Descent
 from trials.core.training.schedules import SCHEDULES, constant, cosine
 
@@ -51,7 +51,7 @@ def _trained(groups: LayerGroups, by: Descent, steps: range) -> None:
     images, labels = _images()
     trainer = Trainer(groups, by)
     for step in steps:
-        batch = batch_indices(0, step, len(images), 4)
+        batch = epochs(0, len(images), 4)(step)
         trainer.step(step, images[batch], labels[batch])
 
 
@@ -244,7 +244,7 @@ def test_a_training_that_is_broken_off_goes_on_bit_by_bit(optimizer, depth):
         if state is not None:
             own.trained, own.place = own.trained.restored(own.place, state, 0)
         for step in steps:
-            batch = batch_indices(0, step, len(images), 4)
+            batch = epochs(0, len(images), 4)(step)
             own.step(step, images[batch], labels[batch])
         return own.trained.state(own.place)
 
@@ -268,9 +268,9 @@ def test_schedules_at_their_ends():
 def test_the_last_smaller_batch_of_an_epoch_is_dropped_or_kept():
     assert batches_an_epoch(10, 4) == 2
     assert batches_an_epoch(10, 4, whole=False) == 3
-    kept = [batch_indices(0, step, 10, 4, whole=False) for step in range(6)]
+    kept = [epochs(0, 10, 4, whole=False)(step) for step in range(6)]
     assert [len(batch) for batch in kept] == [4, 4, 2, 4, 4, 2]
     for epoch in (kept[:3], kept[3:]):
         assert torch.cat(epoch).sort().values.tolist() == list(range(10))
-    assert torch.equal(batch_indices(0, 0, 10, 4), kept[0])
-    assert not torch.equal(batch_indices(0, 0, 10, 4, stream="pretraining"), kept[0])
+    assert torch.equal(epochs(0, 10, 4)(0), kept[0])
+    assert not torch.equal(epochs(0, 10, 4, stream="pretraining")(0), kept[0])

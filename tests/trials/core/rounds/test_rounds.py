@@ -25,8 +25,8 @@ from trials.core.rounds.calendar import Calendar
 from trials.core.rounds.choice import METHODS, chosen_methods
 from trials.core.rounds.round import Problem, RoundLoss, gradient_norm
 from trials.core.rows import checked
-from trials.core.streams import batch_indices, generator
-from trials.core.training.batches import Batch, formed
+from trials.core.streams import generator
+from trials.core.training.batches import Batch, epochs, formed
 from trials.core.training.descent import Descent
 from trials.core.training.places import Place
 from trials.core.training.plain import PlainLoss
@@ -66,7 +66,7 @@ def _trained(method, problem, anchor, descent, memory, steps=30):
     round_ = METHODS[method](problem, linearised(problem.network.forward, anchor), Place(anchor, memory))
     place = round_.start
     for step in range(steps):
-        batch = Batch(batch_indices(0, step, SAMPLES, 8), formed(problem.train))
+        batch = Batch(epochs(0, SAMPLES, 8)(step), formed(problem.train))
         place, _ = descent(RoundLoss(round_, batch), place, step)
     return place.each(round_.parameters)
 
