@@ -87,7 +87,7 @@ class AugmentationKnobs(RoundsKnobs):
         if not normalised or self.freeze_depth == len(parts) - 1:
             object.__setattr__(self, "keep_statistics", False)  # nothing that trains has any
         else:
-            self.refuse_rounds(statistics_move=not self.keep_statistics, keep="keep_statistics=true")
+            self.refuse_rounds(statistics_move=not self.keep_statistics)
         self.refuse_rounds(precision=self.precision)
         refuse_no_pixels(self.data)
         refuse_mirrored_signs(self.transform, self.data.name)

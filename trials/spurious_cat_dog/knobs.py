@@ -148,7 +148,7 @@ class CatDogKnobs(RoundsKnobs):
         super().__post_init__()
         refuse_depth(self.freeze_depth, RESIDUAL_PARTS)
         normalised = self.freeze_depth < len(RESIDUAL_PARTS) - 1
-        self.refuse_rounds(statistics_move=normalised and not self.keep_statistics, keep="keep_statistics=true")
+        self.refuse_rounds(statistics_move=normalised and not self.keep_statistics)
         refuse_no_pixels(self.data)
         if (classes := DATA_SETS[self.data.name].classes) != 2:
             raise ValueError(f"data_name={self.data.name!r} has {classes} classes; a feature that tells them needs 2")

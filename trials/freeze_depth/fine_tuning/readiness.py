@@ -40,8 +40,8 @@ def refuse_what_does_not_fit(knobs: FreezeDepthKnobs, classes: int) -> None:
     refuse_depth(knobs.freeze_depth, backbone.groups.names)
     refuse_images(backbone, knobs)
     refuse_scope(knobs, embeddings=bool(backbone.embeddings))
-    freeze(backbone.groups, knobs.freeze_depth)
-    knobs.refuse_statistics(normalised=backbone.groups.train().statistics_move)
+    freeze(backbone.groups, knobs.freeze_depth, statistics=knobs.keep_statistics)
+    knobs.refuse_rounds(statistics_move=backbone.groups.train().statistics_move)
     outline = _outline(knobs.weights_source, knobs.weights, knobs.weights_sha256)
     if outline is not None:
         refuse_unfit(backbone.groups, backbone.renamed(outline), told(knobs))
