@@ -111,6 +111,6 @@ class AugmentationKnobs(RoundsKnobs):
             raise ValueError(f"validation_size={self.validation_size} leaves none of the {images} training images")
         rows = images - self.validation_size
         distinct = distinct_count(rows, self.ratio)
-        rows = distinct if self.aug_arm == "subset" else rows
+        rows = distinct if self.augmentation == "subset" else rows
         if self.batch_size > rows:
             raise ValueError(f"batch_size={self.batch_size} exceeds the {rows} rows of the training set")
