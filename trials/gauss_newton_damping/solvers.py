@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from trials.gauss_newton_damping.quadratic import QuadraticModel
 
 InnerMemory = Mapping[str, "Tensor"]
-"""What an optimiser remembers from one inner step to the next, by name."""
+"""What an optimizer remembers from one inner step to the next, by name."""
 
 NOTHING: InnerMemory = MappingProxyType({})
 

@@ -18,8 +18,8 @@ from trials.core.rounds.calendar import Calendar
 from trials.core.rounds.choice import chosen_methods
 from trials.core.rounds.in_rounds import Rounds, in_rounds
 from trials.core.rounds.round import Problem
-from trials.core.streams import batch_indices, generator
-from trials.core.training.batches import everything, formed, seen
+from trials.core.streams import generator
+from trials.core.training.batches import epochs, everything, formed, seen
 from trials.core.training.course import course
 from trials.core.training.descent import Descent
 from trials.core.training.parts import behind, passed
@@ -57,7 +57,7 @@ def test_losses_are_to_the_bit_those_of_steps_taken_by_hand(context, changes):
         losses.append(training.step.objective.fit(theta, training.train).loss)
         batch = training.train
         if chosen.batch_size:
-            batch = batch.at(batch_indices(chosen.seed, step, 30, chosen.batch_size))
+            batch = batch.at(epochs(chosen.seed, 30, chosen.batch_size)(step))
         inner = training.step.settings.inner
         if not chosen.reset_optimizer_on_relinearisation:
             inner = dataclasses.replace(inner, memory=memory)
