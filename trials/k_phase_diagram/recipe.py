@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # they last long enough to need checkpoints.
 MAY_DIFFER = frozenset(
     {"seed", "learning_rate", "feature_update_interval", "warm_steps", "steps", "measurements_per_decade"}
-    | {"measured_rounds", "rows_ratio", "rows_aug_arm", "damping"}
+    | {"measured_rounds", "rows_ratio", "rows_augmentation", "damping"}
 )
 WIDEST_TOGETHER, LONGEST_TOGETHER = 256, 20_000
 

@@ -65,7 +65,7 @@ _KERNEL_NUMBERS = 2**19
 def trained_together(lanes: Sequence[Lane]) -> Iterator[tuple[int, Row | Diverged]]:
     """Train all lanes and yield (place among them, row) as rows arise; with Diverged a lane ends and no other.
 
-    The lanes have the same network, data, loss, batch size, optimiser and size of probe; rows of the data may be others
+    The lanes have the same network, data, loss, batch size, optimizer and size of probe; rows of the data may be others
     in each.
 
     Raises:

@@ -37,9 +37,8 @@ def pretrained(knobs: PretrainingKnobs, context: TrialContext) -> Mapping[str, n
         ValueError: A batch is larger than the training set.
     """
     recipe, device = knobs.recipe, context.device
+    knobs.refuse_unfit({knobs.data.name: context.arrays(knobs.data.name)})
     train, test = chosen_images(context, knobs.data, knobs.train_per_class, knobs.test_per_class)
-    if recipe.batch_size > len(train):
-        raise ValueError(f"pretrain_batch_size={recipe.batch_size} exceeds the {len(train)} training images")
     groups = initial_network(knobs.network, train.images.pixels.shape[1], knobs.seed, device)
     # Seeds of trials are not negative: the complement's patches are those of no trial.
     pattern_seed = knobs.seed if recipe.feature != "different" else ~knobs.seed

@@ -18,7 +18,7 @@ from trials.core.data import cat_dog, cifar10
 from trials.core.losses.classification import LOSSES
 from trials.core.streams import generator
 from trials.gauss_newton_damping import objective, solver_choice
-from trials.gauss_newton_damping.flat import flattened
+from trials.gauss_newton_damping.jacobians import flattened
 from trials.gauss_newton_damping.mlp_jacobian import perceptron_jacobian
 from trials.gauss_newton_damping.objective import CODINGS, NETWORKS
 from trials.gauss_newton_damping.quadratic import gauss_newton_model

@@ -76,7 +76,7 @@ def test_training_agrees_with_dense_jacobians(context, loss, interval):
 
 def test_the_effective_damping_counts_what_momentum_adds_and_is_unknown_with_adam(context):
     of = {
-        rule: _rows(context, inner_optimizer=rule, momentum=0.9, learning_rate=0.01, feature_update_interval=20)[-1]
+        rule: _rows(context, optimizer=rule, momentum=0.9, learning_rate=0.01, feature_update_interval=20)[-1]
         for rule in ("sgd", "momentum", "adam")
     }
     assert of["sgd"]["effective_damping"] == pytest.approx(1 / (0.01 * 20))
