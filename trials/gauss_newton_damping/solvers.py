@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 InnerMemory = Mapping[str, "Tensor"]
 """What an optimizer remembers from one inner step to the next, by name."""
 
-NOTHING: InnerMemory = MappingProxyType({})
-
 
 @dataclass(frozen=True, eq=False)
 class Solution:
