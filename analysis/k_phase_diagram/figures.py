@@ -14,13 +14,15 @@ from matplotlib.axes import Axes
 
 from analysis.core.curves import diverged_entries
 from analysis.core.diagrams import Labels, draw_diagrams
-from analysis.core.figures import Drawing, ordered_colours
+from analysis.core.figures import Drawing, ordered_colours, style
 from analysis.core.matched_loss import loss_levels
 from analysis.core.pages import page_of_measurements, page_of_panels
 from analysis.core.panels import Panel, Panels, knob_names, panels, subject
 from analysis.core.phase_diagram import MARKED
 from analysis.core.study_figures import carried
+from analysis.k_phase_diagram.collapse import collapse
 from analysis.k_phase_diagram.converged_rounds import converged_rounds
+from analysis.k_phase_diagram.crossed_axes import CROSSED, at_every_damping, crossings
 from analysis.k_phase_diagram.fits import draw_fit, fit_labels, function_entries, loss_unit, page_of_ends
 from analysis.k_phase_diagram.fixed_features import fixed_features
 from analysis.k_phase_diagram.interval_axes import (
@@ -50,7 +52,7 @@ from analysis.store.results import Results
 STUDY = "k_phase_diagram"
 RATE, WARM, DAMPING, RESPONSE = "learning_rate", "warm_steps", "effective_damping", "test_acc_lin"
 FITTED = 0.99  # below this training accuracy a cell may only be undertrained
-_SUBJECT = ("data_name", "network", "inner_optimizer", RATE)
+_SUBJECT = ("data_name", "network", "optimizer", RATE)
 _ACCURACY, _TIME = "test accuracy (linearised)", "training time T (steps)"
 _INTERVAL, _SEEDS = "K: steps between feature updates", "mean and range of seeds"
 
@@ -62,7 +64,10 @@ def draw(results: Results) -> Sequence[Drawing]:
     trials, rows = distinct_trainings(trials, results.measurements(STUDY, knobs=True), knob_names(trials))
     if not shared_steps(rows):
         return []
-    return carried(FIGURES, trials, rows)
+    trials, rows = at_every_damping(trials, rows)
+    with style():
+        crossed = crossings(trials, rows)
+    return [*carried(FIGURES, trials, rows), *crossed]
 
 
 def over_time(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing:
@@ -192,6 +197,7 @@ FIGURES = (
     converged_rounds,
     fixed_features,
     worth_by_interval,
+    collapse,
 )
 
 
@@ -219,7 +225,8 @@ def _panels(
     trials: pd.DataFrame, rows: pd.DataFrame, *inside: str, several: str = INTERVAL, wraps: bool = True
 ) -> Panels:
     apart = (INTERVAL, "seed", "steps", *inside)
-    return panels(trials, rows, inside=apart, across=[RATE], several=several, wraps=wraps)
+    beside = next((name for name in (RATE, *CROSSED) if name in trials and trials[name].nunique() > 1), RATE)
+    return panels(trials, rows, inside=apart, across=[beside], several=several, wraps=wraps)
 
 
 def _tables(found: Panels, steps: Sequence[int]) -> list[pd.DataFrame]:

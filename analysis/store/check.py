@@ -16,6 +16,7 @@ from analysis.store.errors import CorruptedPart, KeyAbsent
 from analysis.store.journal import Journal
 from analysis.store.parallel import in_parallel
 from analysis.store.parquet import decoded
+from analysis.store.renames import former, renamed
 from analysis.store.schema import StudySchema
 from analysis.store.snapshot import Source, StudyReader, files
 from analysis.store.stages import read_stage
@@ -99,18 +100,19 @@ def _source(
     """Return a source with what is wrong in it; no source where its trials cannot be read."""
     key = (layout.part_trials if compacted else layout.pack_trials)(reader.study, name)
     try:
-        source = Source(name, compacted, decoded(reader.storage.read(key), key))
+        table = decoded(reader.storage.read(key), key)
     except CorruptedPart as corrupted:
         return None, [Finding("corrupted", key, str(corrupted))]
     except KeyAbsent:  # compacted while we read
         return None, []
-    found = [*_schema(key, source, schema), *_trials(reader.study, key, source), *_measured(reader, source, schema)]
-    return source, found
+    source = Source(name, compacted, renamed(table, reader.study))
+    found = [] if not compacted else list(_schema(key, table, schema))
+    return source, [*found, *_trials(reader.study, key, source), *_measured(reader, source, schema)]
 
 
-def _schema(key: str, source: Source, schema: StudySchema) -> Iterator[Finding]:
-    if source.compacted and not source.trials.schema.equals(schema.trials_schema()):
-        yield Finding("old schema", key, "lacks columns that were declared since; compact to add them")
+def _schema(key: str, trials: pa.Table, schema: StudySchema) -> Iterator[Finding]:
+    if not trials.schema.equals(schema.trials_schema()):
+        yield Finding("old schema", key, "lacks columns that were declared or renamed since; compact to add them")
 
 
 def _trials(study: str, key: str, source: Source) -> Iterator[Finding]:
@@ -120,11 +122,11 @@ def _trials(study: str, key: str, source: Source) -> Iterator[Finding]:
             yield Finding("foreign trial", where, f"belongs to study {row['study']}")
         if row["outcome"] not in OUTCOMES or (source.compacted and row["outcome"] == "failed"):
             yield Finding("outcome", where, f"has outcome {row['outcome']}, which no trial has here")
-        if not _agrees(row):
+        if not _agrees(row, former(study)):
             yield Finding("knobs", where, "its knobs_json contradicts its columns, so its id may be another's")
 
 
-def _agrees(row: Mapping[str, Any]) -> bool:
+def _agrees(row: Mapping[str, Any], names: Mapping[str, str]) -> bool:
     """Whether the knobs as JSON and as columns are the same, where the trial has both."""
     if row.get("knobs_json") is None:
         return True
@@ -132,7 +134,10 @@ def _agrees(row: Mapping[str, Any]) -> bool:
         knobs = json.loads(row["knobs_json"])
     except ValueError:
         return False
-    return isinstance(knobs, dict) and all(_same(row[name], knobs[name]) for name in knobs if name in row)
+    if not isinstance(knobs, dict):
+        return False
+    now = {names.get(name, name): value for name, value in knobs.items()}
+    return all(_same(row[name], value) for name, value in now.items() if name in row)
 
 
 def _same(column: Any, knob: Any) -> bool:

@@ -11,6 +11,7 @@ from analysis.store.declarations import stored_schemas
 from analysis.store.execution import execute
 from analysis.store.journal import Journal, Plan
 from analysis.store.parallel import in_parallel
+from analysis.store.renames import former
 from analysis.store.snapshot import RANKING, Files, Source, StudyReader, consistently, files, winners
 
 _BATCH_BYTES = 256 * 2**20
@@ -99,6 +100,7 @@ def planned(reader: StudyReader, number: int) -> Plan | None:
         keep=_non_empty(keep),
         drop=_non_empty({source.name: _losers(source, rows) for source, rows in ranked if source.compacted}),
         packs=[*batch, *_needless_halves(reader, found, sources)],
+        renamed=dict(former(reader.study)),
     )
     return plan if _worthwhile(plan) else None
 
@@ -135,14 +137,18 @@ def _removal(reader: StudyReader, number: int, identities: set[str]) -> tuple[Pl
         keep=_non_empty({source.name: sorted(set(_ids(source)) - identities) for source in packs}),
         drop={source.name: sorted(set(_ids(source)) & identities) for source in touched if source.compacted},
         packs=[source.name for source in packs],
+        renamed=dict(former(reader.study)),
     )
     return plan, len(identities & {identity for source in touched for identity in _ids(source)})
 
 
 def _schemas_changed(reader: StudyReader) -> bool:
-    """Whether a column was declared since the last plan that could have brought the parts up to date."""
+    """Whether a column was declared or renamed since the last plan that could have brought the parts up to date."""
     last = Journal(reader.storage, reader.study).last()
-    return last is not None and set(last.schemas) != set(stored_schemas(reader.storage, reader.study))
+    if last is None:
+        return False
+    declared = set(last.schemas) != set(stored_schemas(reader.storage, reader.study))
+    return declared or last.renamed != former(reader.study)
 
 
 def _needless_halves(reader: StudyReader, found: Files, sources: Sequence[Source]) -> list[str]:

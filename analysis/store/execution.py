@@ -14,6 +14,7 @@ from analysis.store.journal import Journal, Plan
 from analysis.store.packs import Pack, stored
 from analysis.store.parallel import in_parallel
 from analysis.store.parquet import conformed, decoded, encoded
+from analysis.store.renames import renamed
 from analysis.store.schema import StudySchema, unified
 from analysis.store.snapshot import concatenated, consistently, files
 from analysis.store.storage import Storage
@@ -66,8 +67,8 @@ def _update_parts(storage: Storage, study: str, plan: Plan, schema: StudySchema)
         return
     for part in files(storage, study).parts:
         if (layout.part_number(part) or 0) < plan.number:
-            _rewrite(storage, layout.part_trials(study, part), schema.trials_schema())
-            _rewrite(storage, layout.part_measurements(study, part), schema.measurements_schema())
+            _rewrite(storage, study, layout.part_trials(study, part), schema.trials_schema())
+            _rewrite(storage, study, layout.part_measurements(study, part), schema.measurements_schema())
 
 
 def _drop_from_parts(storage: Storage, study: str, plan: Plan) -> None:
@@ -78,13 +79,13 @@ def _drop_from_parts(storage: Storage, study: str, plan: Plan) -> None:
     """
     schema = _schema(storage, study, plan)
     for part, dropped in sorted(plan.drop.items()):
-        _rewrite(storage, layout.part_trials(study, part), schema.trials_schema(), dropped)
-        _rewrite(storage, layout.part_measurements(study, part), schema.measurements_schema(), dropped)
+        _rewrite(storage, study, layout.part_trials(study, part), schema.trials_schema(), dropped)
+        _rewrite(storage, study, layout.part_measurements(study, part), schema.measurements_schema(), dropped)
 
 
-def _rewrite(storage: Storage, key: str, schema: pa.Schema, dropped: Sequence[str] = ()) -> None:
+def _rewrite(storage: Storage, study: str, key: str, schema: pa.Schema, dropped: Sequence[str] = ()) -> None:
     before = decoded(storage.read(key), key)
-    after = conformed(before, schema)
+    after = conformed(renamed(before, study), schema)
     if dropped:
         after = after.filter(pc.invert(_belongs(after, dropped)))
     if after.num_rows < before.num_rows or not before.schema.equals(after.schema, check_metadata=True):
@@ -112,6 +113,7 @@ def _gathered(
 ) -> Pack:
     """Return the chosen trials of several packs as one, sorted by id."""
     trials = _rows(storage, {layout.pack_trials(study, pack): ids for pack, ids in chosen.items()})
+    trials = [renamed(table, study) for table in trials]
     rows = _rows(storage, {layout.pack_measurements(study, pack): ids for pack, ids in chosen.items()})
     return Pack(
         name,

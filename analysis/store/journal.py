@@ -24,6 +24,7 @@ class Plan:
         keep: Trials that go from packs into one pack that stays in the inbox.
         drop: Trials to take out of older parts.
         packs: Packs to delete at the end.
+        renamed: Former columns, each with its name in the parts afterwards.
     """
 
     number: int
@@ -34,6 +35,7 @@ class Plan:
     keep: dict[str, list[str]] = field(default_factory=dict)
     drop: dict[str, list[str]] = field(default_factory=dict)
     packs: list[str] = field(default_factory=list)
+    renamed: dict[str, str] = field(default_factory=dict)
 
     @property
     def part(self) -> str:
@@ -68,7 +70,9 @@ class Journal:
     def claim(self, plan: Plan) -> bool:
         """Enter `plan` as the next; return False if another plan has that number."""
         key = self._key(plan.number, ".json")
-        content = json.dumps(asdict(plan), sort_keys=True).encode()
+        # Without renames a plan is one that an older raysweep beside this one can carry out.
+        entries = {name: value for name, value in asdict(plan).items() if name != "renamed" or value}
+        content = json.dumps(entries, sort_keys=True).encode()
         return not self._storage.exists(key) and stored_first(self._storage, key, content)
 
     def mark_done(self, plan: Plan) -> None:

@@ -57,14 +57,6 @@ def decoded(content: pa.Buffer, key: str, columns: Sequence[str] | None = None) 
         raise _corrupted(key, error) from error
 
 
-def schema_of(content: pa.Buffer, key: str) -> pa.Schema:
-    """Return the Arrow schema, metadata included, of a Parquet file."""
-    try:
-        return pq.read_schema(pa.BufferReader(content))
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise _corrupted(key, error) from error
-
-
 def conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Return `table` with exactly the columns of `schema`.
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from analysis.store.common_columns import COMMON
 from analysis.store.errors import SchemaConflict
+from analysis.store.renames import former
 
 Value = bool | int | float | str | None
 
@@ -105,10 +106,11 @@ class StudySchema:
 
     @classmethod
     def from_json(cls, text: str) -> StudySchema:
-        """Read what `to_json` wrote."""
+        """Read what `to_json` wrote, with knobs that were renamed since under their names of now."""
         document = json.loads(text)
-        for part in ("knobs", "measurements"):
-            document[part] = tuple(_column(entry) for entry in document[part])
+        knobs = (_named_now(entry, former(document["study"])) for entry in document["knobs"])
+        document["knobs"] = tuple(_column(entry) for entry in knobs)
+        document["measurements"] = tuple(_column(entry) for entry in document["measurements"])
         return cls(**document)
 
     def fingerprint(self) -> str:
@@ -210,13 +212,23 @@ def _trials_schema(schema: StudySchema) -> pa.Schema:
 @functools.lru_cache(maxsize=64)  # every pack and every read asks
 def _measurements_schema(schema: StudySchema) -> pa.Schema:
     trial_id = pa.field("trial_id", pa.string(), metadata={"unit": "", "meaning": COMMON["trial_id"][2]})
-    step = pa.field("step", pa.int64(), metadata={"unit": "steps", "meaning": "optimiser steps taken"})
+    step = pa.field("step", pa.int64(), metadata={"unit": "steps", "meaning": "optimizer steps taken"})
     fields = [trial_id, step, *(column.field() for column in schema.measurements)]
     return pa.schema(fields, metadata=schema._metadata())
 
 
 def _column(entry: Mapping[str, Any]) -> Column:
     return Column(**{**entry, "type": _TYPES[entry["type"]]})
+
+
+def _named_now(entry: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return a knob's entry under its name of now, on the command line as well."""
+    now = names.get(entry["name"])
+    if now is None:
+        return entry
+    fields, dot, _ = entry.get("path", "").rpartition(".")
+    leaf = now.removeprefix(fields.replace(".", "_") + "_")
+    return {**entry, "name": now, "path": f"{fields}{dot}{leaf}"}
 
 
 def _refuse_clashes(schema: StudySchema) -> None:

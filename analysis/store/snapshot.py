@@ -16,6 +16,7 @@ from analysis.store.declarations import stored_schemas
 from analysis.store.errors import CorruptedPart, KeyAbsent, StoreError, StoreWarning
 from analysis.store.parallel import in_parallel
 from analysis.store.parquet import conformed, decoded
+from analysis.store.renames import asked_for, renamed
 from analysis.store.schema import StudySchema, unified
 from analysis.store.storage import Storage
 
@@ -136,8 +137,8 @@ class StudyReader:
 
     def _source(self, name: str, compacted: bool, columns: Sequence[str] | None) -> Source | None:
         key = (layout.part_trials if compacted else layout.pack_trials)(self.study, name)
-        table = self._read(key, columns)
-        return None if table is None else Source(name, compacted, table)
+        table = self._read(key, None if columns is None else asked_for(columns, self.study))
+        return None if table is None else Source(name, compacted, renamed(table, self.study))
 
     def _read(self, key: str, columns: Sequence[str] | None) -> pa.Table | None:
         try:

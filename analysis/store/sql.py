@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from analysis.store.errors import QueryRefused
+from analysis.store.renames import former, told
 
 _SEALED: dict[str, Any] = {
     "enable_external_access": "false",
@@ -40,7 +41,7 @@ def queried(query: str, studies: Sequence[str], table_of: Callable[[str, str], p
         connection.execute("SET lock_configuration = true")
         return connection.sql(query).to_arrow_table()
     except duckdb.Error as error:
-        raise QueryRefused(_told(error, studies)) from error
+        raise QueryRefused(_told(error, [study for study in studies if study in query.lower()], studies)) from error
     finally:
         connection.close()
 
@@ -64,8 +65,11 @@ def _present(connection: Any, query: str, studies: Sequence[str], table_of: Call
             connection.execute(f'CREATE VIEW "{study}"."{table}" AS SELECT * FROM "{study}__{table}"')
 
 
-def _told(error: Exception, studies: Sequence[str]) -> str:
+def _told(error: Exception, asked: Sequence[str], studies: Sequence[str]) -> str:
     message = str(error).split("\n")[0]
+    for study in asked:
+        if renamed := told(study, [name for name in former(study) if f'"{name}"' in message]):
+            return f"{renamed} in {study}"
     if "does not exist" in message:
         tables = ", ".join(f"{study}.{table}" for study in studies for table in _TABLES)
         return f"{message} The store has {tables or 'no studies yet'}"

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from analysis.store.errors import StoreMissing
 from analysis.store.parallel import in_parallel
+from analysis.store.renames import told
 from analysis.store.schema import StudySchema
 from analysis.store.snapshot import RANKING, Source, StudyReader, are_distinct, concatenated, of_trials, taken, winners
 
@@ -65,7 +66,9 @@ def joined_with_knobs(
     names = list(knobs) if not isinstance(knobs, bool) else ["seed", *declared, "outcome"]
     unknown = sorted(set(names) - set(trials.schema.names))
     if unknown:
-        raise StoreMissing(f"trials have no columns {', '.join(unknown)}; they have {', '.join(trials.schema.names)}")
+        renamed = told(schema.study, unknown) if schema else ""
+        has = renamed or f"they have {', '.join(trials.schema.names)}"
+        raise StoreMissing(f"trials have no columns {', '.join(unknown)}; {has}")
     places = pc.index_in(rows.column("trial_id"), trials.column("trial_id").combine_chunks())
     beside = trials.select([name for name in names if name not in rows.schema.names]).take(places)
     for field, column in zip(beside.schema, beside.columns, strict=True):

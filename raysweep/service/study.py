@@ -157,4 +157,4 @@ class Study:
 
     def trial_id(self, knobs: TrialKnobs) -> str:
         """Return the identity of one trial: the study's name, its revision and the knobs not at their default."""
-        return fingerprint([self.name, self.revision, knobs.non_default()])
+        return fingerprint([self.name, self.revision, knobs.identity()])

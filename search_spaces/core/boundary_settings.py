@@ -101,7 +101,7 @@ def boundary_settings(
 def _candidates(knobs: type[TrialKnobs], name: str, written: Any) -> Axis:
     declared = {entry.name: entry for entry in knobs.declared() if entry.name != "seed"}
     if name not in declared:
-        raise ValueError(f"boundary.over.{name} is no knob of this study; allowed are {', '.join(declared)}")
+        raise ValueError(f"boundary.over.{knobs.unknown(name, ', '.join(declared))}")
     values = axis(name, written)
     if declared[name].type is not int:
         return values

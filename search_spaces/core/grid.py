@@ -41,7 +41,7 @@ class Grid:
         known = [declared.name for declared in self.knobs.declared()]
         unknown = sorted({*self.names, *self.fixed} - set(known))
         if unknown:
-            raise ValueError(f"{unknown[0]} is no knob of this study; allowed are {', '.join(known)}")
+            raise ValueError(self.knobs.unknown(unknown[0]))
         twice = [name for position, name in enumerate(self.names) if name in self.names[:position]]
         if twice:
             raise ValueError(f"{twice[0]} is in two axes")

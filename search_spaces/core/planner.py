@@ -10,9 +10,6 @@ from trials.core.knobs import TrialKnobs
 StoredRow = Mapping[str, Any]
 """A row of the table of trials: `outcome`, and a column `final_*` for each measurement."""
 
-OBSERVED = ("finished", "stopped", "diverged")
-"""Outcomes that say something of the knobs; any other is an attempt that came to nothing."""
-
 
 class Planner(Protocol):
     """Says which trials to run next.

@@ -115,7 +115,7 @@ def _ranges(knobs: type[TrialKnobs], written: Mapping[str, Any]) -> dict[str, Ba
         raise ValueError("search.over.seed: seeds are replicates, not searched; give them as axes.seed")
     unknown = sorted(set(written) - set(declared))
     if unknown:
-        raise ValueError(f"search.over.{unknown[0]} is no knob of this study; allowed are {', '.join(declared)}")
+        raise ValueError(f"search.over.{knobs.unknown(unknown[0], ', '.join(declared))}")
     return {name: searched_range(declared[name], entry) for name, entry in written.items()}
 
 

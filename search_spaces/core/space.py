@@ -153,6 +153,8 @@ def _grid(knobs: type[TrialKnobs], config: Written) -> Grid:
     axes = {name: axis(name, written) for name, written in (config.get("axes") or {}).items() if written is not None}
     groups = [side_by_side(_linked_axes(group)) for group in config.get("linked") or []]
     formulas = [Formula(name, str(text)) for name, text in (config.get("computed") or {}).items()]
+    for name in sorted({*axes, *(name for of in formulas for name in (of.name, *of.names))} & knobs.renamed().keys()):
+        raise ValueError(knobs.unknown(name))
     declared = {entry.name: entry.default for entry in knobs.declared()}
     values = {**{name: default for name, default in declared.items() if not _is_missing(default)}, **fixed}
     single, joined = computed(formulas, axes, groups, values, declared)

@@ -22,8 +22,8 @@ import pandas as pd
 import torch
 
 from analysis.core.figures import style
-from analysis.multi_view.boundary_comparison import draw_comparison
 from analysis.multi_view.feature_scores import LABELS, NOISE, RARE, SHARE
+from tests.search_spaces.multi_view.boundary_comparison import draw_comparison
 from tests.search_spaces.multi_view.rare_views import (
     EASIER,
     Comparison,

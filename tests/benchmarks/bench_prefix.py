@@ -18,10 +18,13 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import torch
 
+from trials.core.layer_groups.forward import of_groups
 from trials.core.layer_groups.freezing import freeze
 from trials.core.layer_groups.prefix import forget_activations, prefix_activations
-from trials.core.layer_groups.training import Descent, optimiser_of, train_step
-from trials.core.streams import batch_indices, drawn_from
+from trials.core.layer_groups.training import descent
+from trials.core.losses.classification import cross_entropy
+from trials.core.streams import drawn_from
+from trials.core.training.batches import Batch, epochs
 from trials.freeze_depth.networks.lite0 import lite0_groups
 
 REPEATS, IMAGES, BATCH, SIDE = 3, 256, 64, 64
@@ -61,11 +64,11 @@ def _times(depth: int) -> tuple[float, float, float]:
 
 
 def _epoch(groups, inputs, labels, start):
-    descent = Descent(learning_rate=0.003, momentum=0.9)
-    optimiser = optimiser_of(groups, descent)
-    for step in range(IMAGES // BATCH):
-        batch = batch_indices(0, step, IMAGES, BATCH)
-        train_step(groups, optimiser, descent, step, (inputs[batch], labels[batch]), start)
+    step = descent(learning_rate=0.003, momentum=0.9)
+    trained, place = of_groups(groups, cross_entropy, step.rule, start=start)
+    for number in range(IMAGES // BATCH):
+        batch = Batch(epochs(0, IMAGES, BATCH)(number), lambda rows: (inputs[rows], labels[rows]))
+        place, _ = step(trained.on(batch), place, number)
 
 
 def _seconds(work: Callable[[], object]) -> float:

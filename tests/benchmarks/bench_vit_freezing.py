@@ -21,10 +21,13 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import torch
 
 from tests.benchmarks.turns import seconds_a_call
+from trials.core.layer_groups.forward import of_groups
 from trials.core.layer_groups.freezing import freeze
 from trials.core.layer_groups.groups import LayerGroups
-from trials.core.layer_groups.training import Descent, optimiser_of, train_step
+from trials.core.layer_groups.training import descent
+from trials.core.losses.classification import cross_entropy
 from trials.core.streams import drawn_from
+from trials.core.training.batches import Batch
 from trials.freeze_depth.networks.known import CLIP_B16
 from trials.freeze_depth.networks.vit import EMBEDDINGS, vit_groups
 
@@ -77,15 +80,18 @@ def _turn(groups: LayerGroups, images: torch.Tensor, depth: int, arm: str, size:
     """Return the seconds of a step and the most memory of tensors on a GPU."""
     device, gpu = images.device, images.device.type == "cuda"
     freeze(groups, depth, spared=EMBEDDINGS if arm == PUBLISHED else ())
-    descent = Descent(learning_rate=1e-4, momentum=0.9)
-    optimiser, labels = optimiser_of(groups, descent), torch.arange(len(images), device=device) % 2
+    by, labels = descent(learning_rate=1e-4, momentum=0.9), torch.arange(len(images), device=device) % 2
     with torch.autocast(device.type, torch.bfloat16, enabled=gpu, cache_enabled=False):
         start = depth if arm == CACHED else 0
         with torch.no_grad():
             hidden = groups.eval().forward_range(images, 0, start)
 
+        trained, place = of_groups(groups, cross_entropy, by.rule, start=start)
+        batch = Batch(torch.arange(len(images), device=device), lambda rows: (hidden, labels))
+
         def step() -> None:
-            train_step(groups, optimiser, descent, 0, (hidden, labels), start)
+            nonlocal place
+            place, _ = by(trained.on(batch), place, 0)
 
         seconds_a_call(step, 1)
         if gpu:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self, get_type_hints
 
 from trials.core.fingerprints import fingerprint
+from trials.core.values import Scalar, checked
 
 if TYPE_CHECKING:
     from trials.core.data.arrays import Arrays
-
-Scalar = bool | int | float | str
 
 NONE = "none"
 """Choice of a knob of text that asks for nothing."""
 
 _SCALARS: tuple[type, ...] = (bool, int, float, str)
 _RESOLVED: dict[type, Mapping[str, Any]] = {}
+_COLUMNS: dict[type, tuple[KnobField, ...]] = {}
 
 
 def knob(
@@ -30,6 +29,7 @@ def knob(
     above: float | None = None,
     at_most: float | None = None,
     choices: tuple[Scalar, ...] = (),
+    was: str = "",
 ) -> Any:
     """Declare one field of a `Knobs` class.
 
@@ -41,9 +41,10 @@ def knob(
         above: Bound that the value must exceed.
         at_most: Largest value allowed.
         choices: The only values allowed.
+        was: The name that it had at first, by which identities go on; empty for a knob that was never renamed.
     """
     metadata = {"meaning": meaning, "unit": unit, "at_least": at_least, "above": above, "at_most": at_most}
-    return field(default=default, metadata={**metadata, "choices": choices})
+    return field(default=default, metadata={**metadata, "choices": choices, "was": was})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,7 @@ class KnobField:
 
     Attributes:
         path: Names of the fields that lead to it: `("data", "name")` for the column `data_name`.
+        was: Name that the last of the fields had at first; empty where it still has it.
     """
 
     path: tuple[str, ...]
@@ -60,10 +62,16 @@ class KnobField:
     unit: str
     meaning: str
     choices: tuple[Scalar, ...]
+    was: str = ""
 
     @property
     def name(self) -> str:
         return "_".join(self.path)
+
+    @property
+    def identity(self) -> str:
+        """The column's first name, which identities hash and older stores have."""
+        return "_".join((*self.path[:-1], self.was or self.path[-1]))
 
     @property
     def required(self) -> bool:
@@ -86,7 +94,7 @@ class Knobs:
         for entry in fields(self):
             value = getattr(self, entry.name)
             if not issubclass(types[entry.name], Knobs):
-                value = _checked(entry.name, value, types[entry.name], entry.metadata)
+                value = checked(entry.name, value, types[entry.name], entry.metadata)
             elif not isinstance(value, types[entry.name]):
                 raise ValueError(f"{entry.name} must be {types[entry.name].__name__}, got {value!r}")
             object.__setattr__(self, entry.name, value)
@@ -94,7 +102,9 @@ class Knobs:
     @classmethod
     def declared(cls) -> tuple[KnobField, ...]:
         """Return the columns of this class in the order of declaration, nested ones flattened."""
-        return tuple(_declared(cls, path=()))
+        if cls not in _COLUMNS:
+            _COLUMNS[cls] = tuple(_declared(cls, path=()))
+        return _COLUMNS[cls]
 
     def columns(self) -> dict[str, Scalar]:
         """Return every knob by its column name."""
@@ -109,9 +119,26 @@ class Knobs:
         defaults = {declared.name: declared.default for declared in self.declared()}
         return {name: value for name, value in self.columns().items() if value != defaults[name]}
 
+    def identity(self) -> dict[str, Scalar]:
+        """Return the knobs whose value differs from its default, by the names that they had at first."""
+        values = self.non_default()
+        return {declared.identity: values[declared.name] for declared in self.declared() if declared.name in values}
+
     def fingerprint(self) -> str:
-        """Return the hash of these knobs, without those at their default."""
-        return fingerprint(self.non_default())
+        """Return the hash of these knobs, without those at their default; a renamed knob counts by its first name."""
+        return fingerprint(self.identity())
+
+    @classmethod
+    def renamed(cls) -> dict[str, str]:
+        """Return the columns that had other names at first: first name -> name."""
+        return {declared.identity: declared.name for declared in cls.declared() if declared.was}
+
+    @classmethod
+    def unknown(cls, name: str, allowed: str = "") -> str:
+        """Return what to say of a name that is no column: what it is called now, or what there is."""
+        now = cls.renamed().get(name)
+        here = allowed or _names(cls)
+        return f"{name} is now called {now}" if now else f"{name} is no knob of this study; allowed are {here}"
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Any]) -> Self:
@@ -122,8 +149,16 @@ class Knobs:
         """
         unknown = set(columns) - {declared.name for declared in cls.declared()}
         if unknown:
-            raise ValueError(f"unknown knobs {sorted(unknown)}; {cls.__name__} has {_names(cls)}")
+            former = [cls.unknown(name) for name in sorted(unknown & cls.renamed().keys())]
+            has = f"{cls.__name__} has {_names(cls)}"
+            raise ValueError("; ".join(former) or f"unknown knobs {sorted(unknown)}; {has}")
         return _built(cls, columns, prefix="")
+
+    @classmethod
+    def from_stored(cls, columns: Mapping[str, Any]) -> Self:
+        """Build knobs from columns that a store has kept, perhaps from before some were renamed."""
+        now = cls.renamed()
+        return cls.from_columns({now.get(name, name): value for name, value in columns.items()})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +166,10 @@ class TrialKnobs(Knobs):
     """All that decides a trial's outcome, the seed included; other knobs never depend on the seed nor it on them."""
 
     seed: int = knob("seed of every random stream", 0, at_least=0)
+
+    def unread(self) -> Collection[str]:
+        """Return the knobs whose value this trial does not read: trials that differ in them alone are one training."""
+        return ()
 
     def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:
         """Compare these knobs with the data, files and libraries that they name, before any trial begins.
@@ -148,36 +187,6 @@ def _types(cls: type[Knobs]) -> Mapping[str, Any]:
     if cls not in _RESOLVED:
         _RESOLVED[cls] = get_type_hints(cls)
     return _RESOLVED[cls]
-
-
-def _checked(name: str, value: Any, kind: type, metadata: Mapping[str, Any]) -> Scalar:
-    value = _converted(name, value, kind)
-    if metadata.get("choices") and value not in metadata["choices"]:
-        raise ValueError(f"{name}={value!r} is not one of {', '.join(map(str, metadata['choices']))}")
-    at_least, above, at_most = (metadata.get(bound) for bound in ("at_least", "above", "at_most"))
-    if at_least is not None and not value >= at_least:
-        raise ValueError(f"{name} must be at least {at_least}, got {value!r}")
-    if above is not None and not value > above:
-        raise ValueError(f"{name} must be above {above}, got {value!r}")
-    if at_most is not None and not value <= at_most:
-        raise ValueError(f"{name} must be at most {at_most}, got {value!r}")
-    return value
-
-
-def _converted(name: str, value: Any, kind: type) -> Any:
-    """Return `value` as a `kind`, where that loses nothing: 8.0 is an int and 1 a float, "8" and True are neither."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is float and number and math.isfinite(value):
-        return float(value) + 0.0
-    if kind is int and number and math.isfinite(value) and value == int(value):
-        return int(value)
-    if kind in (bool, str) and isinstance(value, kind):
-        return value
-    raise ValueError(f"{name} must be {_described(kind)}, got {value!r}")
-
-
-def _described(kind: type) -> str:
-    return {int: "a whole number", float: "a finite number", bool: "true or false", str: "a name"}[kind]
 
 
 def _declared(cls: type[Knobs], path: tuple[str, ...]) -> Iterator[KnobField]:
@@ -208,6 +217,7 @@ def _as_declared(entry: Any, kind: type, path: tuple[str, ...]) -> KnobField:
         unit=metadata.get("unit", ""),
         meaning=metadata.get("meaning", ""),
         choices=metadata.get("choices", ()),
+        was=metadata.get("was", ""),
     )
 
 

@@ -10,14 +10,14 @@ Searle, "On deriving the inverse of a sum of matrices", SIAM Review 23, 1981 (th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from trials.gauss_newton_damping.conjugate_gradient import conjugate_gradient
 from trials.gauss_newton_damping.spectrum import spectrum
 
 if TYPE_CHECKING:
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     from trials.gauss_newton_damping.quadratic import QuadraticModel
 
 InnerMemory = Mapping[str, "Tensor"]
-"""What an optimiser remembers from one inner step to the next, by name."""
-
-NOTHING: InnerMemory = MappingProxyType({})
+"""What an optimizer remembers from one inner step to the next, by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +94,7 @@ def solve_in_samples(model: QuadraticModel, settings: InnerSettings) -> Solve:
 
 def solve_in_samples_unwhitened(model: QuadraticModel, settings: InnerSettings) -> Solve:
     """Factorise the nC x nC matrix H J J^T + n damping, which is not symmetric but needs r alone."""
-    kernel = model.jacobian.kernel()
+    kernel = model.jacobian.kernel
     curved = model.loss.curved.hessian(model.point, kernel.view(-1, *model.point.shape)).flatten(1).T
     identity = torch.eye(len(curved), dtype=curved.dtype, device=curved.device)
 
@@ -120,6 +118,37 @@ def descend_by_spectrum(model: QuadraticModel, settings: InnerSettings) -> Solve
     return lambda damping: Solution(
         decomposed.descended(damping, settings.learning_rate, settings.steps), iterations=settings.steps
     )
+
+
+class Iterated(NamedTuple):
+    """An approximate solution, the iterations it took, and ||b - A x|| / ||b|| as the recursion has it."""
+
+    solution: Float[Tensor, " k"]
+    iterations: int
+    relative_residual: float
+
+
+def conjugate_gradient(
+    operator: Callable[[Tensor], Tensor], right: Float[Tensor, " k"], tolerance: float, most: int
+) -> Iterated:
+    """Return x with A x = b, from x = 0, once the residual is below `tolerance` times b or after `most` iterations.
+
+    Source: Hestenes and Stiefel, "Methods of conjugate gradients for solving linear systems", 1952, section 3.
+    """
+    solution, residual = torch.zeros_like(right), right
+    direction = residual
+    squared = first = residual @ residual
+    iterations = 0
+    # Whether to go on is the one number that the host waits for in an iteration.
+    while iterations < most and bool(squared > tolerance**2 * first):
+        product = operator(direction)
+        length = squared / (direction @ product)
+        solution = solution + length * direction
+        residual = residual - length * product
+        before, squared = squared, residual @ residual
+        direction = residual + (squared / before) * direction
+        iterations += 1
+    return Iterated(solution, iterations, math.sqrt(squared / first) if first else 0.0)
 
 
 def solve_by_conjugate_gradient(model: QuadraticModel, settings: InnerSettings) -> Solve:

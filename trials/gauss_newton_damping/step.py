@@ -12,7 +12,7 @@ from torch.linalg import LinAlgError, vector_norm  # type: ignore[attr-defined]
 from trials.core.rows import Diverged
 from trials.core.training.places import Place
 from trials.core.training.slopes import Told
-from trials.gauss_newton_damping.flat import flattened, unflattened
+from trials.gauss_newton_damping.jacobians import flattened, unflattened
 from trials.gauss_newton_damping.measurements import STEP_MEASUREMENTS
 from trials.gauss_newton_damping.surroundings import surroundings
 
@@ -33,14 +33,14 @@ _NEXT = "next"
 
 @dataclass(frozen=True, eq=False)
 class GaussNewton:
-    """A damped step on what a batch shows; its memory is the next step's damping, and what the inner optimiser knows.
+    """A damped step on what a batch shows; its memory is the next step's damping, and what the inner optimizer knows.
 
     Attributes:
         objective: The network and the loss of its outputs.
         settings: How steps are solved.
         rule: How far a step goes, and the next damping.
         floor: Least damping, as a part of the largest curvature.
-        forgets: Whether each step begins without what the inner optimiser knew.
+        forgets: Whether each step begins without what the inner optimizer knew.
 
     Raises:
         TypeError: The loss is not smooth and convex in a sample's outputs.
@@ -99,7 +99,7 @@ class GaussNewton:
             "anchor": theta,
             "tried": theta + tried,
         }
-        gradient = unflattened(around.gradient, self.objective.network.shapes)
+        gradient = unflattened(around.model.gradient, self.objective.network.shapes)
         return Told(gradient, around.model.point, theta.new_tensor(around.loss), notes)
 
     def _place(self, theta: Float[Tensor, " p"], damping: float, inner: InnerMemory) -> Place:

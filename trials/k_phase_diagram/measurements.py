@@ -27,20 +27,24 @@ MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
         "test_loss_net": Measurement(meaning=f"test loss of {_NET}", unit=_LOSS),
         "test_acc_net": Measurement(meaning=f"test accuracy of {_NET}"),
         "param_dist": Measurement(meaning="distance of the parameters from initialisation over their initial norm"),
-        "param_dist_first": Measurement(meaning=f"distance of the first layer from its initialisation {_NORM}"),
+        "param_dist_first": Measurement(
+            meaning=f"distance of the first layer that trains from its initialisation {_NORM}"
+        ),
         "param_dist_last": Measurement(meaning=f"distance of the last layer from its initialisation {_NORM}"),
         **{
             f"param_dist_layer_{layer}": Measurement(
-                meaning=f"distance of layer {layer} from the input from its initialisation {_NORM}"
+                meaning=f"distance of the layer of number {layer} of those that train from its start, {_NORM}"
             )
             for layer in range(1, LAYERS + 1)
         },
         "param_path": Measurement(meaning=f"distances that the rounds so far covered, added up, {_NORM}"),
-        "param_path_first": Measurement(meaning=f"distances that the rounds moved the first layer, added up, {_NORM}"),
+        "param_path_first": Measurement(
+            meaning=f"distances that the rounds moved the first layer that trains, added up, {_NORM}"
+        ),
         "param_path_last": Measurement(meaning=f"distances that the rounds moved the last layer, added up, {_NORM}"),
         **{
             f"param_path_layer_{layer}": Measurement(
-                meaning=f"distances that the rounds moved layer {layer} from the input, added up, {_NORM}"
+                meaning=f"distances that the rounds moved layer {layer} of those that train, added up, {_NORM}"
             )
             for layer in range(1, LAYERS + 1)
         },

@@ -108,6 +108,8 @@ def _settings(
     data = config.get("data") or {}
     path = data.pop("path", None)
     values, axes = dict(_flattened(config)), space["axes"]
+    for name in sorted(values.keys() & study.knobs.renamed().keys()):
+        raise ValueError(f"space={config['space_name']}: {study.knobs.unknown(name)}")
     fixed = {name: values[name] for name in columns if name not in axes and values[name] != "???"}
     told = study.schema.trials_schema().names
     planner = space_of(study.knobs, {"fixed": fixed, **space}, told)

@@ -13,6 +13,7 @@ from trials.core.data.records import DATA_SETS
 from trials.core.knobs import KnobField
 
 _PLANNERS = ("search.", "boundary.")
+_OF_KNOBS = ("axes.", "search.over.", "boundary.over.")
 
 
 def translated(override: str, columns: Mapping[str, KnobField]) -> str:
@@ -25,6 +26,7 @@ def translated(override: str, columns: Mapping[str, KnobField]) -> str:
     if not separator:
         raise UsageError(f"{override!r} is no override; write name=value, for example seed=1 (--help lists the names)")
     plain = key.lstrip("+~")
+    _refuse_former(plain, columns)
     several = re.fullmatch(r"\w+\(.*\)", value) or ("," in value and value[:1] not in "[{'\"")
     if (several or re.fullmatch(r"\[.*\]", value)) and column_of(plain) in columns:
         key = f"axes.{column_of(plain)}"
@@ -35,6 +37,20 @@ def translated(override: str, columns: Mapping[str, KnobField]) -> str:
     if plain.startswith(_PLANNERS):
         return f"++{plain}={value}"  # a planner's setting need not stand in the space; the planner knows its own
     return f"{key}={value}"
+
+
+def _refuse_former(key: str, columns: Mapping[str, KnobField]) -> None:
+    """Raise a UsageError for a setting that goes by the former name of a knob."""
+    former = {declared.identity: declared for declared in columns.values() if declared.was}
+    place = next((place for place in _OF_KNOBS if key.startswith(place)), "")
+    written = key.removeprefix(place)
+    if place.endswith("over."):
+        name, dot, rest = written.partition(".")
+    else:
+        name, dot, rest = written.replace(".", "_"), "", ""
+    if name in former:
+        now = former[name].name if place else ".".join(former[name].path)
+        raise UsageError(f"{key} is now called {place}{now}{dot}{rest}")
 
 
 def column_of(path: str) -> str:

@@ -20,19 +20,28 @@ from raysweep.service.driver.plan import FINISHED, Plan
 from raysweep.service.driver.supply import AskedTrials
 from raysweep.service.messages import PlannedTrial, TrialReport
 from raysweep.service.study import Study
-from trials.core.knobs import Scalar, TrialKnobs
+from trials.core.knobs import TrialKnobs
+from trials.core.values import Scalar
 
 
 def plan_line(study: Study, settings: Settings, plan: Plan, results: Results) -> str:
-    """Return one line: how many trials are asked for, how many are reused, and what that saves."""
+    """Return one line: how many trials are asked for, how many are reused, and what that saves.
+
+    Further lines tell of combinations that are no trainings of their own, since some value makes another knob
+    irrelevant, and of knobs that trials differ in and do not read.
+    """
     missing = len(plan.missing)
     reused = len(plan.trials) - missing
     seconds = _seconds_a_trial(study, results)
     line = f"{study.name}, space {settings.space}: {len(plan.trials)} trials, {reused} finished, {missing} to run"
-    if seconds is None or not len(plan.trials):
-        return line
-    needed = f"about {duration(missing * seconds)} of trial time needed" if missing else "nothing to run"
-    return f"{line}; {needed}, {duration(reused * seconds)} saved"
+    if seconds is not None and len(plan.trials):
+        needed = f"about {duration(missing * seconds)} of trial time needed" if missing else "nothing to run"
+        line = f"{line}; {needed}, {duration(reused * seconds)} saved"
+    asked = len(plan.trials) + plan.merged
+    merged = [f"{plan.merged} of {asked} combinations are the same training as another"] if plan.merged else []
+    return "\n".join(
+        [line, *merged, *(f"{name} has several values among trials that do not read it" for name in plan.unread)]
+    )
 
 
 def resumption_line(trials: Sequence[PlannedTrial]) -> str:

@@ -21,10 +21,14 @@ class Plan:
     Attributes:
         trials: Every trial asked for, once each, in the order in which they are to run.
         outcomes: Outcome of each stored trial of the study, by id.
+        merged: Combinations of knobs that mean the same training as another one, and are not run again.
+        unread: Knobs that have several values among trials that do not read them.
     """
 
     trials: Sequence[PlannedTrial]
     outcomes: Mapping[str, str]
+    merged: int = 0
+    unread: Sequence[str] = ()
 
     @property
     def missing(self) -> list[PlannedTrial]:
@@ -69,9 +73,23 @@ def planned(study: Study, space: Iterable[TrialKnobs], outcomes: Mapping[str, st
     Raises:
         ValueError: The space has a value that its knob does not allow.
     """
-    trials = {study.trial_id(knobs): knobs for knobs in space}
-    listed = [PlannedTrial(trial_id=trial_id, knobs=knobs) for trial_id, knobs in trials.items()]
-    return Plan(trials=_first_of_each(listed, study.shared_work) if study.shared_work else listed, outcomes=outcomes)
+    combinations = [(study.trial_id(knobs), knobs) for knobs in space]
+    listed = [PlannedTrial(trial_id=trial_id, knobs=knobs) for trial_id, knobs in dict(combinations).items()]
+    return Plan(
+        trials=_first_of_each(listed, study.shared_work) if study.shared_work else listed,
+        outcomes=outcomes,
+        merged=len(combinations) - len(listed),
+        unread=_unread(listed),
+    )
+
+
+def _unread(trials: Iterable[PlannedTrial]) -> Sequence[str]:
+    """Return the knobs that have several values among trials that do not read them."""
+    values: dict[str, set[Any]] = {}
+    for trial in trials:
+        for name in trial.knobs.unread():
+            values.setdefault(name, set()).add(getattr(trial.knobs, name))
+    return [name for name, found in values.items() if len(found) > 1]
 
 
 def _first_of_each(

@@ -83,7 +83,7 @@ class AskedTrials:
         outcomes = (STOPPED, "diverged", "finished") if stops else ("diverged", "finished")
         told = [row for row in stored if row["outcome"] in outcomes]
         for row in sorted(told, key=lambda row: outcomes.index(row["outcome"])):  # a whole trial outdoes a stopped one
-            knobs = study.knobs.from_columns(json.loads(row["knobs_json"]))
+            knobs = study.knobs.from_stored(json.loads(row["knobs_json"]))
             if planner.tell(knobs, row):
                 self._known[study.trial_id(knobs)] = PlannedTrial(trial_id=row["trial_id"], knobs=knobs)
 

@@ -61,4 +61,4 @@ class StoredStages:
 
 def stage_fingerprint(stage: Stage, knobs: Knobs) -> str:
     """Return the identity of a stage's result: which stage, and the knobs that are not at their default."""
-    return fingerprint([stage.name, knobs.non_default()])
+    return fingerprint([stage.name, knobs.identity()])

@@ -88,6 +88,30 @@ def test_a_dry_run_shows_the_plan_and_leaves_no_trial(tmp_path: Path, capsys: py
     assert not list(tmp_path.rglob("*.parquet"))
 
 
+def test_the_plan_tells_of_combinations_that_are_one_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At K = 1 no step is damped, and a round that does not end before T ends at T."""
+    axes = ["axes.feature_update_interval=[1,10,30,inf]", "axes.damping=[0,0.1,1]", "axes.seed=0"]
+    assert main(STUDY, [*SERIAL, *axes, "--dry-run", f"results={tmp_path}"]) == 0
+    told = capsys.readouterr().out
+    assert "7 trials, 0 finished, 7 to run" in told
+    assert "5 of 12 combinations are the same training as another" in told
+
+    assert main(STUDY, [*SERIAL, "--dry-run", f"results={tmp_path}"]) == 0
+    told = capsys.readouterr().out
+    assert "combinations" not in told
+    assert "do not read" not in told
+
+
+def test_the_plan_tells_of_knobs_that_no_trial_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    axes = ["axes.momentum=[0.5,0.9]", "axes.width=[4,8]", "--dry-run", f"results={tmp_path}"]
+    for chosen, unread in (([], ["momentum"]), (["network=cnn_s", "optimizer=momentum"], ["width"])):
+        assert main(STUDY, [*SERIAL, *axes, *chosen]) == 0
+        told = [line for line in capsys.readouterr().out.splitlines() if "do not read" in line]
+        assert told == [f"{name} has several values among trials that do not read it" for name in unread]
+
+
 def test_help_explains_the_study(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main(STUDY, ["--help"])
@@ -106,11 +130,20 @@ def test_help_explains_the_study(capsys: pytest.CaptureFixture[str]) -> None:
         (["space=nope"], "space=nope is unknown"),
         (["data=cifar10", "data.path=/nonexistent"], "/nonexistent"),
         (["data.train_size=100000"], "data_train_size=100000 exceeds the 1000 train images of digits"),
-        (["round_method=function_space", "inner_optimizer=adam"], "needs inner_optimizer to be one of sgd, momentum"),
+        (["round_method=function_space", "optimizer=adam"], "needs optimizer to be one of sgd, momentum"),
         (["network=resnet18_bn"], "with batch normalisation the Jacobian of a sample depends on its batch"),
         (
             ["round_method=function_space", "data=sparse_parity", "data.train_size=0"],
             "needs a kernel of 16000 samples x 2 classes squared, 3.8 GiB; at most 1 GiB is allowed",
+        ),
+        (["freeze_depth=3"], "freeze_depth=3 is not one of 0 = nothing, 1 = up to hidden1, 2 = up to hidden2; readout"),
+        (["freeze_depth=6", "network=resnet18"], "5 = up to stage4; readout always trains"),
+        (["damping=-1"], "damping must be at least 0, got -1"),
+        (["rows.ratio=0.0001"], "ratio=0.0001 keeps 0 of 500 samples"),
+        (["rows.ratio=0.5", "rows.augmentation=fixed_aug", "rows.transform=flip"], "mirrors images, which makes other"),
+        (
+            ["rows.ratio=0.5", "rows.augmentation=fixed_aug", "data=sparse_parity"],
+            "needs images, and sparse_parity has",
         ),
         (["results=/proc/nowhere"], "/proc/nowhere"),
         (["results=ftp://somewhere"], "s3://bucket/prefix"),

@@ -8,9 +8,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from raysweep.augmentation_ratio import STUDY as RATIO
 from raysweep.freeze_depth import STUDY
 from raysweep.gauss_newton_damping import STUDY as DAMPING
 from raysweep.service.commands.study_command import main
+from raysweep.service.study import Study
+from raysweep.spurious_cat_dog import STUDY as CAT_DOG
 from trials.freeze_depth.networks.backbones import Sizes, built
 
 UNSUITED = ["space=smoke", "pretrain.task=none", "executor=serial"]
@@ -52,3 +55,30 @@ def test_a_damped_step_that_takes_too_much_memory_is_refused(
     assert main(DAMPING, ["space=smoke", "executor=serial", f"results={tmp_path}", *overrides]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
+
+
+@pytest.mark.parametrize(
+    ("study", "overrides", "message"),
+    [
+        (CAT_DOG, ["feature_update_interval=8"], "needs keep_statistics=true: by batches, a sample's linearisation"),
+        (STUDY, ["feature_update_interval=8"], "needs keep_statistics=true: by batches, a sample's linearisation"),
+        (STUDY, ["network=timm/resnet18", "feature_update_interval=8"], "needs keep_statistics=true: by batches"),
+        (RATIO, ["network=cnn3", "feature_update_interval=8"], "needs keep_statistics=true: by batches"),
+        (RATIO, ["precision=bfloat16", "feature_update_interval=8"], "needs precision=float32: bfloat16 would round"),
+        (RATIO, ["freeze_depth=2"], "freeze_depth=2 is not one of 0 = nothing, 1 = up to hidden; head always trains"),
+        (
+            CAT_DOG,
+            ["rows.ratio=0.5", "rows.augmentation=fixed_aug", "rows.transform=flip"],
+            "makes other signs of digit_pair",
+        ),
+        (STUDY, ["rows.ratio=0.5", "augmentation=flip+resized_crop"], "needs training images that stay as they are"),
+    ],
+)
+def test_axes_that_do_not_cross_are_refused_in_one_line(
+    study: Study, overrides: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = ["space=smoke", f"results={tmp_path}", *(["pretrain.task=none"] if study is STUDY else [])]
+    assert main(study, [*small, *overrides]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert not list(tmp_path.rglob("*.parquet"))

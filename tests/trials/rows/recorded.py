@@ -80,8 +80,7 @@ def study_of(name: str) -> Any:
 
 def knobs_of(study: Any, columns: Mapping[str, Any]) -> Any:
     """Return knobs from columns that go by the names that identities hash."""
-    now = {getattr(declared, "identity", declared.name): declared.name for declared in study.knobs.declared()}
-    return study.knobs.from_columns({now[name]: value for name, value in columns.items()})
+    return study.knobs.from_stored(columns)
 
 
 def told_alone(study: Any, knobs: Any, surroundings: TrialContext) -> tuple[Rows, str]:
@@ -182,13 +181,13 @@ def record(name: str) -> None:
         "arithmetic": arithmetic(),
         "columns": names,
         "alone": [
-            {"knobs": each.non_default(), "id": study.trial_id(each)}
+            {"knobs": each.identity(), "id": study.trial_id(each)}
             | entry(*told_alone(study, each, surroundings), names)
             for each in trials
         ],
         "together": [
             [
-                {"knobs": each.non_default(), "id": study.trial_id(each)} | entry(rows, end, names)
+                {"knobs": each.identity(), "id": study.trial_id(each)} | entry(rows, end, names)
                 for each, (rows, end) in zip(group, told_together(study, group, surroundings), strict=True)
             ]
             for group in ([knobs_of(study, columns) for columns in lanes] for lanes in alike)
