@@ -18,8 +18,8 @@ PAIRS = {
     "k_by_freeze": 60,
     "k_by_ratio": 105,
     "ratio_by_freeze": 60,
-    "ratio_by_damping": 90,
-    "freeze_by_damping": 72,
+    "ratio_by_damping": 75,
+    "freeze_by_damping": 60,
 }
 TINY = ("steps=12", "width=8", "batch_size=16", "data.train_size=64", "data.test_size=64", "probe_size=0", "seed=[0,1]")
 THREE = 3
