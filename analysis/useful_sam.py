@@ -36,9 +36,9 @@ def alignments(rows: pd.DataFrame) -> Drawing:
         figure = Figure(figsize=(2 * _PANEL_WIDTH, _PANEL_HEIGHT), layout="constrained")
         panels = figure.subplots(1, 2)
         for axes, feature, title in zip(panels, ("easy", "hard"), ("easy", "difficult"), strict=True):
-            for rho, of_rho in rows.groupby(RHO):
-                band = seed_band(of_rho, "step", f"align_{feature}")
-                draw_band(axes, band, "step", colour=colours[rho], label=_named(rho))
+            for rho, colour in colours.items():
+                band = seed_band(rows[rows[RHO] == rho], "step", f"align_{feature}")
+                draw_band(axes, band, "step", colour=colour, label=_named(rho))
                 numbers.append(band.assign(feature=feature, **{RHO: rho}))
             axes.set(xscale="log", xlabel="steps", ylabel="largest projection of a unit", title=f"{title} feature")
             axes.legend(loc="best")
@@ -82,10 +82,10 @@ def over_intervals(trials: pd.DataFrame) -> Drawing:
     with style():
         figure = Figure(figsize=(2 * _PANEL_WIDTH, _PANEL_HEIGHT), layout="constrained")
         left, right = figure.subplots(1, 2)
-        for rho, of_rho in trials.groupby(RHO):
+        for rho, colour in colours.items():
             for axes, quantity in ((left, "reached"), (right, "gain")):
-                band = seed_band(of_rho.dropna(subset=[quantity]), INTERVAL, quantity)
-                draw_band(axes, band, INTERVAL, colour=colours[rho], label=_named(rho))
+                band = seed_band(trials[trials[RHO] == rho].dropna(subset=[quantity]), INTERVAL, quantity)
+                draw_band(axes, band, INTERVAL, colour=colour, label=_named(rho))
                 numbers.append(band.assign(quantity=quantity, **{RHO: rho}))
         left.set(
             ylim=(0, None), ylabel=f"steps to an easy alignment of {MATCHED:g}", title="when the easy one is there"

@@ -9,7 +9,6 @@ patches is the standard form of that model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
@@ -33,6 +32,8 @@ from trials.core.training.places import Place
 from trials.core.training.rules import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from torch import Tensor
 
     from trials.core.context import TrialContext

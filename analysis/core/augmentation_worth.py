@@ -15,7 +15,7 @@ import pandas as pd
 from analysis.core.bootstrap import interval_ends, resampled_means
 from analysis.core.panels import knob_names
 
-RATIO, ARM, TRANSFORM, COPIES = "ratio", "aug_arm", "transform", "copies"
+RATIO, ARM, TRANSFORM, COPIES = "ratio", "augmentation", "transform", "copies"
 ACCURACY = "final_test_acc"
 INVARIANCES = tuple(f"final_invariance_rate_{part}" for part in ("train", "train_untransformed", "test"))
 # Knobs on which the rows of these arms do not depend.

@@ -16,7 +16,7 @@ from analysis.freeze_depth.freezing import DEPTH, FOREGROUND, INTERVALS, RATE, T
 from analysis.freeze_depth.published_fine_tuning import METHODS, RATES
 
 _WORST, _SHOWN = "worst-group accuracy", (-0.02, 1.02)
-_RULE, _DECAY = "optimiser", "weight_decay"
+_RULE, _DECAY = "optimizer", "weight_decay"
 _THEIRS = "published: CLIP, Waterbirds, foreground"
 
 

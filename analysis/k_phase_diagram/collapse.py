@@ -27,7 +27,7 @@ COORDINATES: Mapping[str, str] = {
     TIME: "learning rate × T/(1 + learning rate × K × damping)",
 }
 _LEAST_VALUES, _DEGREE = 3, 3
-_SUBJECT = ("data_name", "network", "inner_optimizer", RATE, "loss")
+_SUBJECT = ("data_name", "network", "optimizer", RATE, "loss")
 _MARKERS = "osD^vP*Xdph<>8"
 
 

@@ -15,7 +15,7 @@ from analysis.core.pages import page_of_measurements
 from analysis.core.panels import Panel, panels, subject
 from analysis.k_phase_diagram.intervals import INTERVAL
 
-ARM, TOLERANCE, OPTIMIZER, RATE = "arm", "round_tolerance", "inner_optimizer", "learning_rate"
+ARM, TOLERANCE, OPTIMIZER, RATE = "arm", "round_tolerance", "optimizer", "learning_rate"
 ERROR, _ONE_PERCENT = "test_err_lin", 0.01
 _ARM_KNOBS = (OPTIMIZER, RATE, TOLERANCE, INTERVAL)
 _MEASURED: Mapping[str, str] = MappingProxyType(
@@ -31,7 +31,7 @@ _SUBJECT = ("data_name", "network")
 def converged_rounds(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     """Return test error, loss and feature updates against the step where rounds are solved, one line a trial.
 
-    Plain training of each optimiser is drawn as a trajectory, and the error it ends with as a level.
+    Plain training of each optimizer is drawn as a trajectory, and the error it ends with as a level.
     """
     if TOLERANCE not in trials or not (trials[TOLERANCE] > 0).any():
         return None

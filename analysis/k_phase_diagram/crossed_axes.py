@@ -25,8 +25,8 @@ RESPONSES: Mapping[str, str] = {
 }
 CROSSED = (RATIO, DEPTH, DAMPING)
 _NAMES: Mapping[str, str] = {INTERVAL: "k", RATIO: "ratio", DEPTH: "freeze", DAMPING: "damping"}
-_OF_ROWS = ("rows_aug_arm", "rows_transform")
-_SUBJECT = ("data_name", "network", "inner_optimizer", "learning_rate", "loss", INTERVAL)
+_OF_ROWS = ("rows_augmentation", "rows_transform")
+_SUBJECT = ("data_name", "network", "optimizer", "learning_rate", "loss", INTERVAL)
 _SHARE = 2 / 3  # of the trials: the loss at which they are compared is the lowest that so many reach
 _FILLED = 0.5  # of the combinations: a search tries fewer, and is no grid
 

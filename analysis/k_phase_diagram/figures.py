@@ -52,7 +52,7 @@ from analysis.store.results import Results
 STUDY = "k_phase_diagram"
 RATE, WARM, DAMPING, RESPONSE = "learning_rate", "warm_steps", "effective_damping", "test_acc_lin"
 FITTED = 0.99  # below this training accuracy a cell may only be undertrained
-_SUBJECT = ("data_name", "network", "inner_optimizer", RATE)
+_SUBJECT = ("data_name", "network", "optimizer", RATE)
 _ACCURACY, _TIME = "test accuracy (linearised)", "training time T (steps)"
 _INTERVAL, _SEEDS = "K: steps between feature updates", "mean and range of seeds"
 

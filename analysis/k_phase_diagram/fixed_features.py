@@ -25,7 +25,7 @@ _MEASURED: Mapping[str, str] = MappingProxyType(
         "train_acc_lin": "training accuracy (linearised)\nat the end",
     }
 )
-_SUBJECT = ("data_name", "network", "inner_optimizer", RATE)
+_SUBJECT = ("data_name", "network", "optimizer", RATE)
 
 
 def fixed_features(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:

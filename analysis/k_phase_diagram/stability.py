@@ -17,7 +17,7 @@ from analysis.k_phase_diagram.intervals import INTERVAL
 RATE, RATIO = "learning_rate", "lr_stability_ratio"
 # Curvature grows over rounds, and training loses accuracy before the ratio has reached 1.
 WARNING_BAND = (0.5, 1.0)
-_SUBJECT = ("data_name", "network", "inner_optimizer", RATE)
+_SUBJECT = ("data_name", "network", "optimizer", RATE)
 _LABEL = "learning rate × curvature / 2\n(shaded: warning; above 1: unstable)"
 
 

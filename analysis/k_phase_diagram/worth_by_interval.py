@@ -11,13 +11,13 @@ from analysis.core.pages import axes_grid
 from analysis.core.panels import panels, subject
 from analysis.k_phase_diagram.intervals import INTERVAL
 
-_NAMES = {"rows_ratio": RATIO, "rows_aug_arm": ARM, "final_test_acc_lin": ACCURACY}
+_NAMES = {"rows_ratio": RATIO, "rows_augmentation": ARM, "final_test_acc_lin": ACCURACY}
 _SUBJECT = ("data_name", "network", "learning_rate", "steps")
 
 
 def worth_by_interval(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     """Return test accuracy and the augmentation efficiency against K, a line each ratio; None of several settings."""
-    if not set(_NAMES) <= set(trials) or trials["rows_aug_arm"].nunique() < 2 or trials[INTERVAL].nunique() < 2:
+    if not set(_NAMES) <= set(trials) or trials["rows_augmentation"].nunique() < 2 or trials[INTERVAL].nunique() < 2:
         return None
     found = panels(trials, trials, inside=(*_NAMES, INTERVAL, "seed"), across=[])
     if len(found.shown) > 1:

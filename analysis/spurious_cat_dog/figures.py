@@ -24,7 +24,7 @@ from analysis.spurious_cat_dog.frozen_parts import DEPTH, FROZEN, draw_columns, 
 from analysis.store.results import Results
 
 STUDY = "spurious_cat_dog"
-RATE, ARM, PRETRAINING = "learning_rate", "augmentation_arm", "pretrain_epochs"
+RATE, ARM, PRETRAINING = "learning_rate", "augmentation", "pretrain_epochs"
 CLEAN = "acc_clean"
 FINAL = f"final_{CLEAN}"
 LEVEL = 0.01
@@ -156,7 +156,7 @@ def augmentation(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     chosen = trials[trials["part"] == "A"]
     if chosen[ARM].nunique() < 2:
         return None
-    chosen = chosen.assign(variant=_described(chosen, ("seed", ARM, "augmentation_arm")))
+    chosen = chosen.assign(variant=_described(chosen, ("seed", ARM, "augmentation")))
     means = seed_means(chosen, ["variant", ARM], FINAL)
     variants, arms = list(means["variant"].unique()), [arm for arm in ARMS if arm in set(means[ARM])]
     title = _subject(chosen, "part A", "mean and 95 % interval")

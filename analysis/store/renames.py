@@ -7,7 +7,18 @@ from types import MappingProxyType
 
 import pyarrow as pa
 
-FORMER: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+FORMER: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "augmentation_ratio": {"aug_arm": "augmentation"},
+        "freeze_depth": {
+            "optimiser": "optimizer",
+            "rows_aug_arm": "rows_augmentation",
+            "statistics_fixed": "keep_statistics",
+        },
+        "k_phase_diagram": {"inner_optimizer": "optimizer", "rows_aug_arm": "rows_augmentation"},
+        "spurious_cat_dog": {"augmentation_arm": "augmentation", "rows_aug_arm": "rows_augmentation"},
+    }
+)
 """Study -> a knob's former column -> its column now. The knobs declare the same by `was`; a test holds them to it."""
 
 

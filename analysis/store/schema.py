@@ -212,7 +212,7 @@ def _trials_schema(schema: StudySchema) -> pa.Schema:
 @functools.lru_cache(maxsize=64)  # every pack and every read asks
 def _measurements_schema(schema: StudySchema) -> pa.Schema:
     trial_id = pa.field("trial_id", pa.string(), metadata={"unit": "", "meaning": COMMON["trial_id"][2]})
-    step = pa.field("step", pa.int64(), metadata={"unit": "steps", "meaning": "optimiser steps taken"})
+    step = pa.field("step", pa.int64(), metadata={"unit": "steps", "meaning": "optimizer steps taken"})
     fields = [trial_id, step, *(column.field() for column in schema.measurements)]
     return pa.schema(fields, metadata=schema._metadata())
 

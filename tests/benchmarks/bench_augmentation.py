@@ -22,7 +22,7 @@ from torchvision.transforms import v2
 from trials.augmentation_ratio.arms import ARMS, augmented
 from trials.core.augmentation.transforms import TRANSFORMS
 from trials.core.data.images import Images
-from trials.core.streams import batch_indices
+from trials.core.training.batches import epochs
 
 REPEATS, BATCHES, BATCH, SIZE = 20, 15, 128, 2000
 
@@ -63,7 +63,7 @@ def _seconds(batch: Callable[[torch.Tensor, int], torch.Tensor], visit: int) -> 
     """Return the time of a few batches of one visit, the visit's draws included."""
     start = time.process_time()
     for step in range(BATCHES):
-        batch(batch_indices(0, step, SIZE, BATCH), visit)
+        batch(epochs(0, SIZE, BATCH)(step), visit)
     return time.process_time() - start
 
 

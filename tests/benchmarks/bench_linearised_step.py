@@ -33,7 +33,8 @@ from trials.core.networks.network import Network
 from trials.core.parameters import Parameters
 from trials.core.rounds.choice import METHODS
 from trials.core.rounds.round import Problem
-from trials.core.streams import batch_indices, generator
+from trials.core.streams import generator
+from trials.core.training.batches import epochs
 
 REPEATS = 15
 SECONDS_PER_REPEAT = 0.1
@@ -79,7 +80,7 @@ def _arms(
     problem = Problem(network=network, train=train, loss=cross_entropy)
     anchor = network.initial(generator(0, "initialisation"))
     moved = {name: value * 1.01 for name, value in anchor.items()}
-    batch = batch_indices(0, 0, samples, batch_size)
+    batch = epochs(0, samples, batch_size)(0)
     model = linearised(network.forward, anchor)
     by_dual_numbers = linearised(lambda parameters, inputs: network.forward(parameters, inputs), anchor)
 

@@ -23,8 +23,8 @@ from trials.core.layer_groups.freezing import freeze
 from trials.core.layer_groups.prefix import forget_activations, prefix_activations
 from trials.core.layer_groups.training import descent
 from trials.core.losses.classification import cross_entropy
-from trials.core.streams import batch_indices, drawn_from
-from trials.core.training.batches import Batch
+from trials.core.streams import drawn_from
+from trials.core.training.batches import Batch, epochs
 from trials.freeze_depth.networks.lite0 import lite0_groups
 
 REPEATS, IMAGES, BATCH, SIDE = 3, 256, 64, 64
@@ -67,7 +67,7 @@ def _epoch(groups, inputs, labels, start):
     step = descent(learning_rate=0.003, momentum=0.9)
     trained, place = of_groups(groups, cross_entropy, step.rule, start=start)
     for number in range(IMAGES // BATCH):
-        batch = Batch(batch_indices(0, number, IMAGES, BATCH), lambda rows: (inputs[rows], labels[rows]))
+        batch = Batch(epochs(0, IMAGES, BATCH)(number), lambda rows: (inputs[rows], labels[rows]))
         place, _ = step(trained.on(batch), place, number)
 
 

@@ -26,7 +26,7 @@ import torch
 from trials.core.context import TrialContext
 from trials.core.data.arrays import load_arrays
 from trials.core.data.knobs import DataKnobs
-from trials.core.streams import batch_indices
+from trials.core.training.batches import epochs
 from trials.k_phase_diagram.knobs import KPhaseKnobs
 from trials.k_phase_diagram.recipe import run, run_many
 
@@ -48,7 +48,7 @@ def main() -> None:
     torch.set_num_threads(1)
     context = TrialContext(arrays=cache(load_arrays))
     print(f"torch {torch.__version__}, one thread, CPU time, {REPEATS} interleaved repeats, {STEPS} steps a trial")
-    # The first optimiser of `torch.optim` imports PyTorch's compiler.
+    # The first optimizer of `torch.optim` imports PyTorch's compiler.
     _seconds(_plain_steps(KPhaseKnobs(steps=1), context))
     for name, knobs in CASES.items():
         for trials, probe in itertools.product((8, 32), (64, 0)):
@@ -79,12 +79,12 @@ def _plain_steps(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[None]:
     sizes = [train.inputs[0].numel(), *[knobs.width] * knobs.depth, train.classes]
     layers = [layer for pair in itertools.pairwise(sizes) for layer in (torch.nn.Linear(*pair), torch.nn.ReLU())]
     module = torch.nn.Sequential(*layers[:-1])
-    optimiser, inputs = torch.optim.SGD(module.parameters(), lr=0.01), train.inputs.flatten(1)
+    optimizer, inputs = torch.optim.SGD(module.parameters(), lr=0.01), train.inputs.flatten(1)
     for step in range(knobs.steps):
-        batch = batch_indices(knobs.seed, step, len(train), knobs.batch_size)
-        optimiser.zero_grad()
+        batch = epochs(knobs.seed, len(train), knobs.batch_size)(step)
+        optimizer.zero_grad()
         torch.nn.functional.cross_entropy(module(inputs[batch]), train.labels[batch]).backward()
-        optimiser.step()
+        optimizer.step()
         yield
 
 

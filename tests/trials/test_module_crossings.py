@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from tests.trials.test_checkpoints import BrokenOff, Memory
+from tests.trials.core.test_checkpoints import BrokenOff, Memory
 from trials import augmentation_ratio, freeze_depth, spurious_cat_dog
 from trials.augmentation_ratio.knobs import AugmentationKnobs
 from trials.augmentation_ratio.recipe import run as run_ratio
@@ -19,7 +19,7 @@ from trials.freeze_depth.recipe import run as run_depth
 from trials.spurious_cat_dog.knobs import CatDogKnobs, FeatureKnobs, PretrainKnobs, ResidualKnobs
 from trials.spurious_cat_dog.recipe import run as run_cat_dog
 
-HALF = FixedSetKnobs(ratio=0.5, aug_arm="fixed_aug", transform="crop1")
+HALF = FixedSetKnobs(ratio=0.5, augmentation="fixed_aug", transform="crop1")
 
 
 def _cat_dog(ratio=1.0, **changes):
@@ -33,12 +33,12 @@ def _ratio(ratio=1.0, **changes):
     data = DataKnobs(name="digits", train_size=60, test_size=40)
     settings = {"epochs": 2, "batch_size": 20, "invariance_size": 20, "transform": "crop1", "data": data}
     network = {"network": "cnn3", "keep_statistics": True}
-    return AugmentationKnobs(**{**settings, **network, "ratio": ratio, "aug_arm": "fixed_aug", **changes})
+    return AugmentationKnobs(**{**settings, **network, "ratio": ratio, "augmentation": "fixed_aug", **changes})
 
 
 def _depth(ratio=1.0, **changes):
     rows = HALF if ratio < 1 else FixedSetKnobs()
-    settings = {"width": 4, "epochs": 2, "learning_rate": 0.05, "batch_size": 40, "statistics_fixed": True}
+    settings = {"width": 4, "epochs": 2, "learning_rate": 0.05, "batch_size": 40, "keep_statistics": True}
     return FreezeDepthKnobs(**{**settings, "data": BirdData(scale=0.02, test_per_group=10), "rows": rows, **changes})
 
 
@@ -112,7 +112,7 @@ def test_copies_of_few_images_train_as_on_stored_activations():
     ("build", "changes", "message"),
     [
         (_cat_dog, {"keep_statistics": False}, "needs keep_statistics=true: by batches"),
-        (_depth, {"statistics_fixed": False}, "needs statistics_fixed=true: by batches"),
+        (_depth, {"keep_statistics": False}, "needs keep_statistics=true: by batches"),
         (_ratio, {"keep_statistics": False}, "feature_update_interval=2 needs keep_statistics=true: by batches"),
         (_ratio, {"precision": "bfloat16"}, "needs precision=float32: bfloat16 would round"),
         (_depth, {"precision": "bfloat16"}, "needs precision=float32: bfloat16 would round"),
@@ -124,13 +124,13 @@ def test_copies_of_few_images_train_as_on_stored_activations():
         (_depth, {"freeze_depth": 5}, "freeze_depth=5 is not one of 0 = nothing, 1 = up to conv"),
         (
             _cat_dog,
-            {"rows": FixedSetKnobs(ratio=0.5), "part": "A", "augmentation_arm": "random_crop"},
-            "rows_ratio=0.5 needs training images that stay as they are: augmentation_arm=random_crop",
+            {"rows": FixedSetKnobs(ratio=0.5), "part": "A", "augmentation": "random_crop"},
+            "rows_ratio=0.5 needs training images that stay as they are: augmentation=random_crop",
         ),
         (_depth, {"ratio": 0.5, "augmentation": "flip+resized_crop"}, "rows_ratio=0.5 needs training images that stay"),
         (
             _depth,
-            {"rows": FixedSetKnobs(ratio=0.5, aug_arm="fixed_aug", transform="flip")},
+            {"rows": FixedSetKnobs(ratio=0.5, augmentation="fixed_aug", transform="flip")},
             "transform='flip' mirrors images, which makes other signs of digits",
         ),
         (_cat_dog, {"damping": -1.0}, "damping must be at least 0"),
@@ -143,14 +143,14 @@ def test_what_does_not_cross_is_refused_with_what_would(build, changes, message)
 
 
 def test_where_nothing_that_trains_has_statistics_they_need_not_be_kept():
-    assert _depth(freeze_depth=4, statistics_fixed=False, feature_update_interval=2).feature_update_interval == 2
+    assert _depth(freeze_depth=4, keep_statistics=False, feature_update_interval=2).feature_update_interval == 2
     for changes in ({"network": "mlp"}, {"freeze_depth": 3}):
         knobs = _ratio(**changes, feature_update_interval=2)
         assert knobs == _ratio(**changes, feature_update_interval=2, keep_statistics=False)
 
 
 def test_a_librarys_network_that_normalises_by_batches_is_refused_before_any_trial():
-    knobs = _depth(network="timm/resnet18", feature_update_interval=2, statistics_fixed=False)
-    with pytest.raises(ValueError, match="feature_update_interval=2 needs statistics_fixed=true"):
+    knobs = _depth(network="timm/resnet18", feature_update_interval=2, keep_statistics=False)
+    with pytest.raises(ValueError, match="feature_update_interval=2 needs keep_statistics=true"):
         knobs.refuse_unfit({})
-    dataclasses.replace(knobs, statistics_fixed=True).refuse_unfit({})
+    dataclasses.replace(knobs, keep_statistics=True).refuse_unfit({})

@@ -41,7 +41,9 @@ class AugmentationKnobs(RoundsKnobs):
     """
 
     ratio: float = knob("share of the rows that are distinct images (p)", 1.0, above=0, at_most=1)
-    aug_arm: str = knob("what the other rows are, and whether rows are transformed anew", "copies", choices=ARMS)
+    augmentation: str = knob(
+        "what the other rows are, and whether rows are transformed anew", "copies", choices=ARMS, was="aug_arm"
+    )
     transform: str = knob("how rows are transformed, and answers compared", "crop2", choices=TRANSFORMS)
     border: str = knob(
         "what a transform shows beyond an image: black, or each channel's mean", "black", choices=BORDERS
@@ -75,9 +77,9 @@ class AugmentationKnobs(RoundsKnobs):
     data: DataKnobs = _DATA
 
     def __post_init__(self) -> None:
-        if self.ratio == 1 and self.aug_arm in ("fixed_aug", "subset"):
-            object.__setattr__(self, "aug_arm", "copies")
-        if self.aug_arm in ("copies", "subset"):
+        if self.ratio == 1 and self.augmentation in ("fixed_aug", "subset"):
+            object.__setattr__(self, "augmentation", "copies")
+        if self.augmentation in ("copies", "subset"):
             object.__setattr__(self, "exclude_identity", False)
         super().__post_init__()
         parts, normalised = NETWORKS[self.network]
@@ -93,7 +95,7 @@ class AugmentationKnobs(RoundsKnobs):
             raise ValueError(
                 f"transform={self.transform!r} computes with bytes, whose border is black; take border=black"
             )
-        if self.mixing != "none" and self.aug_arm != "fresh_aug":
-            raise ValueError(f"mixing={self.mixing!r} is drawn anew in each batch: it needs aug_arm=fresh_aug")
+        if self.mixing != "none" and self.augmentation != "fresh_aug":
+            raise ValueError(f"mixing={self.mixing!r} is drawn anew in each batch: it needs augmentation=fresh_aug")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must be below 1, got {self.momentum:g}")

@@ -40,7 +40,7 @@ def prepared(knobs: AugmentationKnobs, context: TrialContext) -> tuple[LayerGrou
     transform = TRANSFORMS[knobs.transform]
     train = augmented(
         images,
-        ARMS[knobs.aug_arm],
+        ARMS[knobs.augmentation],
         on_grey(transform, images.grey) if knobs.border == "grey" else transform,
         ratio=knobs.ratio,
         seed=knobs.seed,

@@ -5,7 +5,7 @@ or transforms of the images that are drawn once, before training. If augmentatio
 transforms could not do much.
 
 Source: Shen, Bubeck and Gunasekar, arXiv 2203.01572, and the slides to it, for the construction and the transform; what
-they leave open (networks, optimiser, subsets by seed and not by class, epochs that do not depend on the ratio) is
+they leave open (networks, optimizer, subsets by seed and not by class, epochs that do not depend on the ratio) is
 chosen here.
 """
 

@@ -1,1 +1,1 @@
-"""The training core that recipes share: pure parts that need torch and numpy alone."""
+"""The training core: pure parts that two recipes or more use. They need torch and numpy alone, and know no study."""

@@ -23,8 +23,3 @@ def stacked(points: Sequence[Parameters]) -> Parameters:
 def difference(parameters: Parameters, origin: Parameters) -> Parameters:
     """Return the displacement `parameters - origin`."""
     return {name: value - origin[name] for name, value in parameters.items()}
-
-
-def squared_norm(parameters: Parameters) -> Tensor:
-    """Return the sum of the squares of all entries, a scalar left on its device."""
-    return torch.stack([value.square().sum() for value in parameters.values()]).sum()

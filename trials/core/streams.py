@@ -9,14 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import torch
-
-if TYPE_CHECKING:
-    from jaxtyping import Int64
-    from torch import Tensor
 
 
 def generator(seed: int, stream: str, index: int = 0) -> torch.Generator:
@@ -52,38 +46,6 @@ def batches_an_epoch(samples: int, batch_size: int, *, whole: bool = True) -> in
     return samples // batch_size if whole else -(-samples // batch_size)
 
 
-def batch_indices(
-    seed: int,
-    step: int,
-    samples: int,
-    batch_size: int,
-    device: torch.device | None = None,
-    *,
-    stream: str = "batches",
-    whole: bool = True,
-) -> Int64[Tensor, " batch"]:
-    """Return the samples of the batch at `step`: a function of (seed, stream, step) alone.
-
-    Every epoch is a fresh permutation, cut into batches; unless told otherwise, what does not fill a batch waits for
-    another epoch.
-
-    Raises:
-        ValueError: The batch is larger than the data set.
-    """
-    epoch, batch = divmod(step, batches_an_epoch(samples, batch_size, whole=whole))
-    order = _epoch_order(seed, stream, epoch, samples, device or torch.device("cpu"))
-    return order[batch * batch_size : (batch + 1) * batch_size]
-
-
 def _start(seed: int, stream: str, index: int) -> int:
     digest = hashlib.sha256(f"{seed}/{stream}/{index}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
-
-
-@lru_cache(maxsize=64)
-def _epoch_order(seed: int, stream: str, epoch: int, samples: int, device: torch.device) -> Int64[Tensor, " samples"]:
-    order = torch.randperm(samples, generator=generator(seed, stream, epoch))
-    if device.type == "cuda":
-        # Only a copy from pinned memory leaves the host free to queue the next steps.
-        order = order.pin_memory()
-    return order.to(device, non_blocking=True)

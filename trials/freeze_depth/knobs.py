@@ -18,7 +18,7 @@ from trials.freeze_depth.networks.known import known
 if TYPE_CHECKING:
     from trials.core.data.arrays import Arrays
 
-OPTIMISERS: Mapping[str, tuple[str, float]] = MappingProxyType(
+OPTIMIZERS: Mapping[str, tuple[str, float]] = MappingProxyType(
     {"sgd": ("sgd", 0.9), "sgd_no_momentum": ("sgd", 0.0), "adamw": ("adamw", 0.9)}
 )
 """Name -> rule and momentum."""
@@ -44,12 +44,14 @@ class FreezeDepthKnobs(RoundsKnobs):
     weights: str = knob("path, URL or name of the weights", "")
     weights_sha256: str = knob("SHA-256 that the file of the weights must have, empty = any", "")
     pretrain: BirdPretrainKnobs = _PRETRAIN
-    optimiser: str = knob("rule of a step; sgd has momentum 0.9", "sgd", choices=tuple(OPTIMISERS))
+    optimizer: str = knob("rule of a step; sgd has momentum 0.9", "sgd", choices=tuple(OPTIMIZERS), was="optimiser")
     learning_rate: float = knob("first learning rate of fine-tuning (lr_ft); falls on a cosine", 0.01, above=0)
     weight_decay: float = knob("weight decay of fine-tuning", 0.0, at_least=0)
     batch_size: int = knob("images a step", 64, unit="images", at_least=1)
     epochs: int = knob("epochs of fine-tuning", 8, unit="epochs", at_least=1)
-    statistics_fixed: bool = knob("whether batch normalisation keeps its statistics in trained parts as well", False)
+    keep_statistics: bool = knob(
+        "whether batch normalisation keeps its statistics in trained parts as well", False, was="statistics_fixed"
+    )
     augmentation: str = knob("what is done to training images", NONE, choices=(NONE, "flip+resized_crop"))
     precision: str = knob("numbers of a forward pass; parameters are float32", "float32", choices=PRECISIONS)
     rows: FixedSetKnobs = _ROWS
@@ -73,8 +75,8 @@ class FreezeDepthKnobs(RoundsKnobs):
         Raises:
             ValueError: The network is to be linearised while its statistics move.
         """
-        moves = normalised and not self.statistics_fixed
-        self.refuse_rounds(statistics_move=moves, keep="statistics_fixed=true")
+        moves = normalised and not self.keep_statistics
+        self.refuse_rounds(statistics_move=moves, keep="keep_statistics=true")
 
     def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:
         """Compare these knobs with the network and the weights that they name.

@@ -36,7 +36,7 @@ def prepared(knobs: FreezeDepthKnobs, context: TrialContext) -> tuple[LayerGroup
     backbone, pretrain_acc = initial_network(knobs, context)
     groups = backbone.groups
     spared = backbone.embeddings if knobs.freeze_scope == PUBLISHED else ()
-    frozen = freeze(groups, knobs.freeze_depth, statistics=knobs.statistics_fixed, spared=spared)
+    frozen = freeze(groups, knobs.freeze_depth, statistics=knobs.keep_statistics, spared=spared)
     with rounded(knobs, context.device):
         splits = splits_of(
             birds,

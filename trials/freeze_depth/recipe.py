@@ -24,7 +24,7 @@ from trials.core.training.descent import Descent, within
 from trials.core.training.schedules import cosine
 from trials.freeze_depth.fine_tuning.augmentations import AUGMENTATIONS
 from trials.freeze_depth.fine_tuning.course import NONE_SELECTED, measured, seen_in_epochs
-from trials.freeze_depth.knobs import OPTIMISERS, FreezeDepthKnobs
+from trials.freeze_depth.knobs import OPTIMIZERS, FreezeDepthKnobs
 from trials.freeze_depth.part_norms import gradients_squared, part_rows
 from trials.freeze_depth.preparation import prepared, rounded
 
@@ -73,7 +73,7 @@ def run(knobs: FreezeDepthKnobs, context: TrialContext) -> Iterator[Row]:
 
 def _descent(knobs: FreezeDepthKnobs, epoch_steps: int) -> Descent:
     """Return how parameters move; the rate falls from epoch to epoch."""
-    rule, momentum = OPTIMISERS[knobs.optimiser]
+    rule, momentum = OPTIMIZERS[knobs.optimizer]
     falling = cosine(knobs.epochs)
     return descent(
         rule,

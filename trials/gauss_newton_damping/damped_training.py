@@ -11,11 +11,10 @@ from torch.linalg import vector_norm
 
 from trials.core.networks.precision import PRECISIONS
 from trials.core.streams import generator
-from trials.gauss_newton_damping.chosen import chosen
 from trials.gauss_newton_damping.flat import flattened
-from trials.gauss_newton_damping.kernel_probe import KernelProbe, kernel_probe
+from trials.gauss_newton_damping.kernel_probe import KernelProbe
 from trials.gauss_newton_damping.measurements import STEP_MEASUREMENTS
-from trials.gauss_newton_damping.objective import CODINGS, CodedExamples, Objective
+from trials.gauss_newton_damping.objective import CODINGS, CodedExamples, chosen
 from trials.gauss_newton_damping.solvers import InnerSettings
 from trials.gauss_newton_damping.step import GaussNewton
 from trials.gauss_newton_damping.step_rules import STEP_RULES, logarithmic_dampings
@@ -57,11 +56,6 @@ class DampedTraining:
     step: GaussNewton
 
     @property
-    def objective(self) -> Objective:
-        """What is minimised."""
-        return self.step.objective
-
-    @property
     def method(self) -> dict[str, Value]:
         """The columns that name the solver."""
         return {"method": self.choice.solver, "method_reason": self.choice.reason}
@@ -69,7 +63,7 @@ class DampedTraining:
     def noted(self, told: Told) -> Float[Tensor, " columns"]:
         """Return the numbers of `STEP_MEASUREMENTS` of a step; the test examples are looked at here alone."""
         columns = told.notes["columns"].clone()
-        linear = self.objective.linearised_fit(told.notes["anchor"], told.notes["tried"], self.test)
+        linear = self.step.objective.linearised_fit(told.notes["anchor"], told.notes["tried"], self.test)
         columns[_LINEAR : _LINEAR + 2] = torch.tensor(linear, dtype=columns.dtype)
         return columns
 
@@ -132,7 +126,7 @@ def damped_training(knobs: DampingKnobs, context: TrialContext) -> DampedTrainin
         train=train,
         test=test,
         initial=initial,
-        probe=kernel_probe(objective, initial, train.at(probed.to(initial.device))) if knobs.probe_size else None,
+        probe=KernelProbe(objective, train.at(probed.to(initial.device)), initial) if knobs.probe_size else None,
         choice=choice,
         step=GaussNewton(objective, settings, rule, floor=knobs.damping_floor, forgets=forgets),
     )

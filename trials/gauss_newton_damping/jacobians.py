@@ -40,11 +40,13 @@ class Jacobian(Protocol):
     def transposed_times(self, cotangents: Float[Tensor, "n c"]) -> Float[Tensor, " p"]:
         """Return J^T u."""
 
+    @property
     def kernel(self) -> Float[Tensor, "nc nc"]:
-        """Return J J^T, the neural tangent kernel; it must not be changed in place."""
+        """J J^T, the neural tangent kernel; it must not be changed in place."""
 
+    @property
     def matrix(self) -> Float[Tensor, "nc p"]:
-        """Return J itself; it must not be changed in place."""
+        """J itself; it must not be changed in place."""
 
     def curvature(self, hessian: Callable[[Tensor], Tensor]) -> Float[Tensor, "p p"]:
         """Return J^T H J, for H as what it makes of vectors (..., samples, outputs)."""
@@ -55,26 +57,20 @@ class DenseJacobian:
     """J as a matrix, from one reverse-mode pass for each sample and output, vectorised over samples."""
 
     outputs: Float[Tensor, "n c"]
-    dense: Float[Tensor, "nc p"]
+    matrix: Float[Tensor, "nc p"]
 
     def times(self, displacement: Float[Tensor, " p"]) -> Float[Tensor, "n c"]:
-        return (self.dense @ displacement).view_as(self.outputs)
+        return (self.matrix @ displacement).view_as(self.outputs)
 
     def transposed_times(self, cotangents: Float[Tensor, "n c"]) -> Float[Tensor, " p"]:
-        return cotangents.flatten() @ self.dense
-
-    def kernel(self) -> Float[Tensor, "nc nc"]:
-        return self._kernel
-
-    def matrix(self) -> Float[Tensor, "nc p"]:
-        return self.dense
-
-    def curvature(self, hessian: Callable[[Tensor], Tensor]) -> Float[Tensor, "p p"]:
-        return dense_curvature(self.dense, self.outputs.shape, hessian)
+        return cotangents.flatten() @ self.matrix
 
     @cached_property
-    def _kernel(self) -> Float[Tensor, "nc nc"]:
-        return self.dense @ self.dense.T
+    def kernel(self) -> Float[Tensor, "nc nc"]:
+        return self.matrix @ self.matrix.T
+
+    def curvature(self, hessian: Callable[[Tensor], Tensor]) -> Float[Tensor, "p p"]:
+        return dense_curvature(self.matrix, self.outputs.shape, hessian)
 
 
 def dense_jacobian(network: Network, theta: Float[Tensor, " p"], inputs: Float[Tensor, "n ..."]) -> DenseJacobian:
@@ -116,17 +112,15 @@ class MatrixFreeJacobian:
         (gradient,) = torch.autograd.grad(self.tracked, self.theta, cotangents, retain_graph=True)
         return gradient
 
+    @property
     def kernel(self) -> Float[Tensor, "nc nc"]:
-        return self.matrix() @ self.matrix().T
-
-    def matrix(self) -> Float[Tensor, "nc p"]:
-        return self._matrix
+        return self.matrix @ self.matrix.T
 
     def curvature(self, hessian: Callable[[Tensor], Tensor]) -> Float[Tensor, "p p"]:
-        return dense_curvature(self._matrix, self.tracked.shape, hessian)
+        return dense_curvature(self.matrix, self.tracked.shape, hessian)
 
     @cached_property
-    def _matrix(self) -> Float[Tensor, "nc p"]:
+    def matrix(self) -> Float[Tensor, "nc p"]:
         basis = torch.eye(self.tracked.numel(), dtype=self.tracked.dtype, device=self.tracked.device)
         return torch.stack([self.transposed_times(row.view_as(self.tracked)) for row in basis])
 

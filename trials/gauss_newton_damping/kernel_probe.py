@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from trials.core.probes.tangent_kernel import centred_alignment, kernel_distance, trace_kernel
@@ -16,27 +17,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class KernelProbe:
-    """The inputs that a kernel is measured on, and their kernel at initialisation."""
+    """The inputs that a kernel is measured on, and the parameters from which its movement is measured."""
 
     objective: Objective
     examples: CodedExamples
-    initial: Float[Tensor, "mc mc"]
+    initial: Float[Tensor, " p"]
 
     def measured(self, theta: Float[Tensor, " p"]) -> dict[str, float]:
         """Return `ntk_distance` and `ntk_cka_target` at a point."""
-        kernel = _kernel(self.objective, theta, self.examples)
-        targets = self.examples.targets
+        kernel, targets = self._kernel(theta), self.examples.targets
         by_sample = trace_kernel(kernel, targets.shape[1])
         return {
-            "ntk_distance": float(kernel_distance(kernel, self.initial)),
+            "ntk_distance": float(kernel_distance(kernel, self._first)),
             "ntk_cka_target": float(centred_alignment(by_sample, targets @ targets.T)),
         }
 
+    @cached_property
+    def _first(self) -> Float[Tensor, "mc mc"]:
+        return self._kernel(self.initial)
 
-def kernel_probe(objective: Objective, initial: Float[Tensor, " p"], examples: CodedExamples) -> KernelProbe:
-    """Return the probe that measures movement from `initial`."""
-    return KernelProbe(objective, examples, _kernel(objective, initial, examples))
-
-
-def _kernel(objective: Objective, theta: Tensor, examples: CodedExamples) -> Float[Tensor, "mc mc"]:
-    return objective.probed(theta, examples.inputs).kernel()
+    def _kernel(self, theta: Float[Tensor, " p"]) -> Float[Tensor, "mc mc"]:
+        return self.objective.probed(theta, self.examples.inputs).kernel

@@ -61,7 +61,7 @@ class DampingKnobs(TrialKnobs):
     def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:
         """Compare the sizes of the data and of the network with the memory that the solver and the probe may take."""
         # Networks need PyTorch, which knobs do without.
-        from trials.gauss_newton_damping.chosen import refuse_large
+        from trials.gauss_newton_damping.objective import refuse_large
 
         refuse_large(self, arrays[self.data.name])
 

@@ -67,12 +67,6 @@ class PerceptronJacobian:
             parts += [(backward.T @ inputs).flatten(), backward.sum(0)]
         return torch.cat(parts)
 
-    def kernel(self) -> Float[Tensor, "nc nc"]:
-        return self._kernel
-
-    def matrix(self) -> Float[Tensor, "nc p"]:
-        return self._matrix
-
     def curvature(self, hessian: Callable[[Tensor], Tensor]) -> Float[Tensor, "p p"]:
         total = self.outputs.new_empty(sum(sizes := [_size(layer) for layer in self.layers]), sum(sizes))
         starts = list(itertools.accumulate(sizes, initial=0))
@@ -86,7 +80,7 @@ class PerceptronJacobian:
         return total
 
     @cached_property
-    def _kernel(self) -> Float[Tensor, "nc nc"]:
+    def kernel(self) -> Float[Tensor, "nc nc"]:
         samples, outputs = self.outputs.shape
         total = self.outputs.new_zeros(samples * outputs, samples * outputs)
         for inputs, derivatives in self.layers:
@@ -96,7 +90,7 @@ class PerceptronJacobian:
         return total
 
     @cached_property
-    def _matrix(self) -> Float[Tensor, "nc p"]:
+    def matrix(self) -> Float[Tensor, "nc p"]:
         rows = self.outputs.numel()
         parts = []
         for inputs, derivatives in self.layers:

@@ -103,23 +103,9 @@ def prox_linear_solve(
     return solve
 
 
-def gauss_newton_prediction(
-    model: QuadraticModel, targets: Float[Tensor, "n c"], moved: Float[Tensor, "n c"]
-) -> Float[Tensor, ""]:
-    """Return what the quadratic model says that the loss is where the linearised outputs have moved."""
-    return model.loss.mean(model.point, targets) + model.change(moved)
-
-
-def prox_linear_prediction(
-    model: QuadraticModel, targets: Float[Tensor, "n c"], moved: Float[Tensor, "n c"]
-) -> Float[Tensor, ""]:
-    """Return the loss of the linearised outputs where they have moved."""
-    return model.loss.mean(model.point + moved, targets)
-
-
 @dataclass(frozen=True)
 class StepKind:
-    """A model of the loss around a point, as what minimises it and what it predicts."""
+    """A model of the loss around a point: what minimises it, and what it says that the loss is where outputs moved."""
 
     solve: Callable[[QuadraticModel, Tensor, str, InnerSettings], Solve]
     prediction: Callable[[QuadraticModel, Tensor, Tensor], Tensor]
@@ -127,8 +113,13 @@ class StepKind:
 
 STEP_KINDS: Mapping[str, StepKind] = MappingProxyType(
     {
-        "ggn": StepKind(gauss_newton_solve, gauss_newton_prediction),
-        "prox_linear": StepKind(prox_linear_solve, prox_linear_prediction),
+        "ggn": StepKind(
+            gauss_newton_solve,
+            lambda model, targets, moved: model.loss.mean(model.point, targets) + model.change(moved),
+        ),
+        "prox_linear": StepKind(
+            prox_linear_solve, lambda model, targets, moved: model.loss.mean(model.point + moved, targets)
+        ),
     }
 )
 

@@ -55,7 +55,7 @@ class QuadraticModel:
 
     def kernel(self) -> Float[Tensor, "nc nc"]:
         """Return A A^T = S^T J J^T S, which must not be changed in place."""
-        kernel = self.jacobian.kernel()
+        kernel = self.jacobian.kernel
         # A row times S is S^T times that row; the transpose in between turns the second product to the other side.
         half = self.loss.curved.root_transposed(self.point, kernel.view(-1, *self.point.shape)).flatten(1)
         return self.loss.curved.root_transposed(self.point, half.T.reshape(-1, *self.point.shape)).flatten(1)

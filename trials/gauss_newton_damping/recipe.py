@@ -18,9 +18,9 @@ from trials.core.training.batches import epochs, everything, seen
 from trials.core.training.course import Moment, course
 from trials.core.training.plain import Plain
 from trials.gauss_newton_damping.damped_training import DampedTraining, damped_training
-from trials.gauss_newton_damping.first_steps import first_steps
 from trials.gauss_newton_damping.flat import flattened
 from trials.gauss_newton_damping.standing import DIVERGED, RUNNING, Reached, counted
+from trials.gauss_newton_damping.step_rules import full_step
 
 if TYPE_CHECKING:
     from trials.core.context import TrialContext
@@ -48,9 +48,9 @@ def run(knobs: DampingKnobs, context: TrialContext) -> Iterator[Row]:
     """
     training = damped_training(knobs, context)
     if knobs.first_steps:
-        yield from first_steps(training)
+        yield from _first_steps(training)
         return
-    objective, step = training.objective, training.step
+    step, objective = training.step, training.step.objective
     initial_loss = objective.value(training.initial, training.train)
     measured_steps = logarithmic_steps(knobs.steps, knobs.measurements_per_decade)
 
@@ -86,6 +86,18 @@ def run(knobs: DampingKnobs, context: TrialContext) -> Iterator[Row]:
             tested = objective.fit(theta, training.test)
             now.past = now.past.tested(now.step, tested.accuracy, crossed)
             yield {**where, **training.columns(theta, (fitted, tested), now.past, now.seen, now.noted())}
+
+
+def _first_steps(training: DampedTraining) -> Iterator[Row]:
+    """Yield a row for the first step of each searched damping, all of them from one eigendecomposition."""
+    step, initial = training.step, training.initial
+    around = step.around(initial, training.train, {})
+    for damping in step.settings.dampings:
+        taken = full_step(around, damping)
+        told, theta = step.told(around, taken, initial), initial + taken.displacement
+        train, test = (step.objective.fit(theta, examples) for examples in (training.train, training.test))
+        columns = training.columns(theta, (train, test), Reached(), told.notes["sums"], training.noted(told))
+        yield {**counted(1, RUNNING), **columns}
 
 
 def _sees(knobs: DampingKnobs, training: DampedTraining) -> Sees:

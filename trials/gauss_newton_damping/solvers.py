@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from trials.gauss_newton_damping.quadratic import QuadraticModel
 
 InnerMemory = Mapping[str, "Tensor"]
-"""What an optimiser remembers from one inner step to the next, by name."""
+"""What an optimizer remembers from one inner step to the next, by name."""
 
 NOTHING: InnerMemory = MappingProxyType({})
 
@@ -96,7 +96,7 @@ def solve_in_samples(model: QuadraticModel, settings: InnerSettings) -> Solve:
 
 def solve_in_samples_unwhitened(model: QuadraticModel, settings: InnerSettings) -> Solve:
     """Factorise the nC x nC matrix H J J^T + n damping, which is not symmetric but needs r alone."""
-    kernel = model.jacobian.kernel()
+    kernel = model.jacobian.kernel
     curved = model.loss.curved.hessian(model.point, kernel.view(-1, *model.point.shape)).flatten(1).T
     identity = torch.eye(len(curved), dtype=curved.dtype, device=curved.device)
 

@@ -33,14 +33,14 @@ _NEXT = "next"
 
 @dataclass(frozen=True, eq=False)
 class GaussNewton:
-    """A damped step on what a batch shows; its memory is the next step's damping, and what the inner optimiser knows.
+    """A damped step on what a batch shows; its memory is the next step's damping, and what the inner optimizer knows.
 
     Attributes:
         objective: The network and the loss of its outputs.
         settings: How steps are solved.
         rule: How far a step goes, and the next damping.
         floor: Least damping, as a part of the largest curvature.
-        forgets: Whether each step begins without what the inner optimiser knew.
+        forgets: Whether each step begins without what the inner optimizer knew.
 
     Raises:
         TypeError: The loss is not smooth and convex in a sample's outputs.
@@ -99,7 +99,7 @@ class GaussNewton:
             "anchor": theta,
             "tried": theta + tried,
         }
-        gradient = unflattened(around.gradient, self.objective.network.shapes)
+        gradient = unflattened(around.model.gradient, self.objective.network.shapes)
         return Told(gradient, around.model.point, theta.new_tensor(around.loss), notes)
 
     def _place(self, theta: Float[Tensor, " p"], damping: float, inner: InnerMemory) -> Place:

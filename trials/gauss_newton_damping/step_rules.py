@@ -58,7 +58,7 @@ def line_search(around: Surroundings, damping: float) -> Taken:
     Source: Nocedal and Wright, Numerical Optimization, 2nd edition, section 3.1, equation 3.4 and algorithm 3.1.
     """
     solution = around.solve(damping)
-    promised = float(around.gradient @ solution.displacement)
+    promised = float(around.model.gradient @ solution.displacement)
     alpha = around.settings.learning_rate
     while not around.loss_after(alpha * solution.displacement) <= around.loss + _ARMIJO * alpha * promised:
         alpha /= 2

@@ -59,11 +59,6 @@ class Surroundings:
     model_after: Callable[[Tensor], float]
     settings: StepSettings
 
-    @property
-    def gradient(self) -> Float[Tensor, " p"]:
-        """Of L at the point."""
-        return self.model.gradient
-
 
 def surroundings(
     objective: Objective,

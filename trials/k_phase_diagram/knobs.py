@@ -47,10 +47,10 @@ class KPhaseKnobs(TrialKnobs):
     warm_steps: int = knob("plain steps before the first interval, re-linearised at each", 0, unit="steps", at_least=0)
     round_tolerance: float = knob("norm of the training gradient that ends a round, 0 = none does", 0.0, at_least=0)
     learning_rate: float = knob("step length along the gradient", 0.1, above=0)
-    inner_optimizer: str = knob("how a step follows from the gradient", "sgd", choices=OPTIMIZERS)
+    optimizer: str = knob("how a step follows from the gradient", "sgd", choices=OPTIMIZERS, was="inner_optimizer")
     momentum: float = knob("share of the last step kept; momentum only", 0.9, at_least=0, at_most=1)
     weight_decay: float = knob("multiple of the parameters added to the gradient", 0.0, at_least=0)
-    reset_optimizer_on_relinearisation: bool = knob("forget the optimiser's state at each re-linearisation", False)
+    reset_optimizer_on_relinearisation: bool = knob("forget the optimizer's state at each re-linearisation", False)
     batch_size: int = knob("samples a step", 32, unit="samples", at_least=1)
     loss: str = knob("what is minimised", "cross_entropy", choices=LOSSES)
     network: str = knob("architecture", "mlp", choices=NETWORKS)
@@ -86,14 +86,14 @@ class KPhaseKnobs(TrialKnobs):
         perceptron = tuple(f"hidden{number}" for number in range(1, self.depth + 1))
         refuse_depth(self.freeze_depth, PARTS.get(self.network, (*perceptron, "readout")))
         self.rows.refuse_data(self.data.name)
-        refuse_method(self.round_method, self.inner_optimizer, self.network, self.precision)
+        refuse_method(self.round_method, self.optimizer, self.network, self.precision)
         if self.compiled:
             refuse_no_chain(self.network, "compiled=true")
 
     def unread(self) -> Collection[str]:
-        """Return the knobs of other optimisers and networks than its own."""
-        optimizer = () if self.inner_optimizer == "momentum" else ("momentum",)
-        memory = ("reset_optimizer_on_relinearisation",) if self.inner_optimizer == "sgd" else ()
+        """Return the knobs of other optimizers and networks than its own."""
+        optimizer = () if self.optimizer == "momentum" else ("momentum",)
+        memory = ("reset_optimizer_on_relinearisation",) if self.optimizer == "sgd" else ()
         return (*optimizer, *memory, *(() if self.network == "mlp" else ("width", "depth")))
 
     def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,17 +14,13 @@ from trials.core.augmentation.fixed_set import abreast
 from trials.core.divergence import refuse_divergence
 from trials.core.parameters import stacked
 from trials.k_phase_diagram.feature_history import FeatureHistory
-from trials.k_phase_diagram.features import FeatureProbe, probes_abreast
+from trials.k_phase_diagram.features import probes_abreast
 from trials.k_phase_diagram.reading import Gauges, Reading
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from trials.core.data.examples import TrainingSet
-    from trials.core.parameters import Parameters
     from trials.core.rounds.choice import Switch
     from trials.core.rounds.in_rounds import InRounds
-    from trials.core.rounds.round import Problem
     from trials.core.rows import Row
     from trials.core.training.course import Moment
 
@@ -78,16 +73,10 @@ class Stand:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Instruments:
-    """All that a trial's rows are measured with.
+class Instruments(Gauges):
+    """What the rows of one training are read with, and which of its moments have a row.
 
     Attributes:
-        problem: What is trained on what.
-        test: The test examples.
-        initial: The parameters at initialisation.
-        probe: On what features are compared; None if they are not.
-        directions: Orthonormal basis of the inputs' directions that decide the labels, where it is known.
-        learning_rate: Length of a step.
         reach: How far a gradient moves the parameters in the end, over itself: the rate, by momentum over what it does
             not keep; None where that depends on other gradients.
         measured_steps: Steps that have a row, whatever the rounds.
@@ -95,29 +84,13 @@ class Instruments:
         damping: What draws the parameters to the anchor.
     """
 
-    problem: Problem
+    train: TrainingSet
     test: TrainingSet
-    initial: Parameters
-    probe: FeatureProbe | None
-    directions: Tensor | None
     learning_rate: float
     reach: float | None
     measured_steps: AbstractSet[int]
     measured_rounds: int = 0
     damping: float = 0.0
-
-    @cached_property
-    def gauges(self) -> Gauges:
-        """What reads this trial by itself."""
-        return Gauges(
-            train=self.problem.rows,
-            test=self.test,
-            loss=self.problem.loss,
-            initial=self.initial,
-            probe=self.probe,
-            directions=self.directions,
-            learning_rate=self.learning_rate,
-        )
 
     def is_measured(self, now: Moment[InRounds, Past]) -> bool:
         """Return whether a moment has a row: by its step, or as the end of one of the first rounds."""
@@ -143,8 +116,8 @@ class Instruments:
             last=now.last,
         )
         model = trained.round.model
-        (reading,) = self.gauges.read(model, now.parameters, trained.path, begins=stand.begins)
-        stability = self.gauges.stability(model.anchor)[0] if self.lacks_stability(stand, now.past) else None
+        (reading,) = self.read(model, now.parameters, trained.path, begins=stand.begins)
+        stability = self.stability(model.anchor)[0] if self.lacks_stability(stand, now.past) else None
         return self.told(stand, now.past, reading, stability)
 
     def lacks_stability(self, moment: Stand, past: Past) -> bool:
@@ -210,9 +183,9 @@ def gauges_abreast(instruments: Sequence[Instruments]) -> Gauges:
     probes = [each.probe for each in instruments if each.probe is not None]
     rates = [each.learning_rate for each in instruments]
     return Gauges(
-        train=abreast([each.problem.rows for each in instruments]),
+        train=abreast([each.train for each in instruments]),
         test=abreast([each.test for each in instruments]),
-        loss=first.problem.loss,
+        loss=first.loss,
         initial=stacked([each.initial for each in instruments]),
         probe=probes_abreast(probes) if probes else None,
         directions=first.directions,

@@ -57,15 +57,16 @@ def lane_of(knobs: KPhaseKnobs, context: TrialContext) -> Lane:
     trained = compiled_network(in_precision(network, knobs.precision), wanted=knobs.compiled)
     problem = Problem(network=trained, train=rows, loss=LOSSES[knobs.loss])
     known = knobs.data.name in LAWS and not knobs.freeze_depth
-    rule = RULES[knobs.inner_optimizer](knobs.momentum)
+    rule = RULES[knobs.optimizer](knobs.momentum)
     instruments = Instruments(
-        problem=problem,
+        train=rows,
         test=passed(test, before),
+        loss=problem.loss,
         initial=initial,
         probe=feature_probe(network, initial, rows, knobs.loss, size=knobs.probe_size, seed=knobs.seed),
         directions=torch.from_numpy(relevant_directions(knobs.data.name)).to(context.device) if known else None,
         learning_rate=knobs.learning_rate,
-        reach=REACHES[knobs.inner_optimizer](knobs.learning_rate, knobs.momentum),
+        reach=REACHES[knobs.optimizer](knobs.learning_rate, knobs.momentum),
         measured_steps=logarithmic_steps(knobs.steps, knobs.measurements_per_decade),
         measured_rounds=knobs.measured_rounds,
         damping=knobs.damping,

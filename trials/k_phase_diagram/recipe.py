@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # they last long enough to need checkpoints.
 MAY_DIFFER = frozenset(
     {"seed", "learning_rate", "feature_update_interval", "warm_steps", "steps", "measurements_per_decade"}
-    | {"measured_rounds", "rows_ratio", "rows_aug_arm", "damping"}
+    | {"measured_rounds", "rows_ratio", "rows_augmentation", "damping"}
 )
 WIDEST_TOGETHER, LONGEST_TOGETHER = 256, 20_000
 
@@ -53,7 +53,7 @@ def _rows(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[Row]:
     lane = lane_of(knobs, context)
     instruments, descent = lane.instruments, lane.descent
     begun = in_rounds(lane.rounds, Place(instruments.initial, descent.rule.beginning(instruments.initial)))
-    sees = seen(formed(instruments.problem.rows), lane.draw)
+    sees = seen(formed(instruments.train), lane.draw)
     for now in course(
         begun, descent, sees, steps=knobs.steps, rows_at=instruments.is_measured, context=context, past=Past()
     ):

@@ -65,15 +65,15 @@ _KERNEL_NUMBERS = 2**19
 def trained_together(lanes: Sequence[Lane]) -> Iterator[tuple[int, Row | Diverged]]:
     """Train all lanes and yield (place among them, row) as rows arise; with Diverged a lane ends and no other.
 
-    The lanes have the same network, data, loss, batch size, optimiser and size of probe; rows of the data may be others
+    The lanes have the same network, data, loss, batch size, optimizer and size of probe; rows of the data may be others
     in each.
 
     Raises:
         ValueError: The network has layers that take no first axis over trials.
     """
     first = lanes[0]
-    chain = _of_several(linearised(first.instruments.problem.network.forward, {}))
-    train = abreast([lane.instruments.problem.rows for lane in lanes])
+    chain = _of_several(linearised(first.rounds.problem.network.forward, {}))
+    train = abreast([lane.instruments.train for lane in lanes])
     initial = stacked([lane.instruments.initial for lane in lanes])
     rates = next(iter(initial.values())).new_tensor([lane.descent.rate(0) for lane in lanes])
 
@@ -122,7 +122,7 @@ def _rows(now: Moments[Stack, Past], all_lanes: Sequence[Lane]) -> Iterator[tupl
     if lacking:
         lack = gauges_abreast([instruments[place] for place in lacking])
         known = dict(zip(lacking, lack.stability(now.only(lacking).trained.anchor), strict=True))
-    model, begins = linearised(instruments[0].problem.network.forward, now.trained.anchor), any(now.standing)
+    model, begins = linearised(lanes[0].rounds.problem.network.forward, now.trained.anchor), any(now.standing)
     readings = gauges_abreast(instruments).read(model, now.place.point, now.trained.path, begins=begins)
     for place, number in enumerate(now.lanes):
         told: Row | Diverged

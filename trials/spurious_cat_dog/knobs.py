@@ -95,7 +95,7 @@ class CatDogKnobs(RoundsKnobs):
         "B",
         choices=("A", "B"),
     )
-    augmentation_arm: str = knob("what training sees; part A only", "baseline", choices=tuple(ARMS))
+    augmentation: str = knob("what training sees; part A only", "baseline", choices=tuple(ARMS), was="augmentation_arm")
     freeze_depth: int = knob("parts frozen: 1 = conv, 2 to 4 = and blocks 1 to 3; part B only", 0, at_least=0)
     head_init: str = knob("the head in part B: drawn anew or as pretrained", "reinit", choices=("reinit", "keep"))
     keep_statistics: bool = knob("the trainable parts' batch normalisation keeps its running statistics", False)
@@ -128,20 +128,18 @@ class CatDogKnobs(RoundsKnobs):
         self.rows.refuse_data(self.data.name)
         if self.part == "A" and self.freeze_depth:
             raise ValueError(f"part=A trains from scratch: freeze_depth must be 0, got {self.freeze_depth}")
-        if self.part == "B" and self.augmentation_arm != "baseline":
-            raise ValueError(
-                f"augmentation_arm={self.augmentation_arm!r} is an arm of part=A; part=B has baseline only"
-            )
+        if self.part == "B" and self.augmentation != "baseline":
+            raise ValueError(f"augmentation={self.augmentation!r} is an arm of part=A; part=B has baseline only")
         if self.changes_by_visit:
             self.rows.refuse_ratio(
-                f"augmentation_arm={self.augmentation_arm} with feature_position={self.feature.position} "
+                f"augmentation={self.augmentation} with feature_position={self.feature.position} "
                 "shows others at each visit"
             )
 
     @property
     def training_feature(self) -> FeatureKnobs:
         """The feature as training sees it."""
-        arm = ARMS[self.augmentation_arm]
+        arm = ARMS[self.augmentation]
         amplitude = self.feature.amplitude if arm.feature else 0.0
         position = "random_each_visit" if arm.moves else self.feature.position
         return replace(self.feature, amplitude=amplitude, position=position)
@@ -149,7 +147,7 @@ class CatDogKnobs(RoundsKnobs):
     @property
     def changes_by_visit(self) -> bool:
         """Whether training sees an image differently at each visit."""
-        return bool(ARMS[self.augmentation_arm].transform) or self.training_feature.position == "random_each_visit"
+        return bool(ARMS[self.augmentation].transform) or self.training_feature.position == "random_each_visit"
 
     @property
     def pretraining(self) -> PretrainingKnobs:

@@ -197,7 +197,7 @@ def test_figures_are_drawn_of_what_there_is(tmp_path: Path) -> None:
 
 def test_worth_is_drawn_over_the_interval_between_feature_updates(tmp_path: Path) -> None:
     study = k_phase_diagram.STUDY
-    rows = ["axes.rows_ratio=[0.2,1]", "axes.rows_aug_arm=[copies,fixed_aug]"]
+    rows = ["axes.rows_ratio=[0.2,1]", "axes.rows_augmentation=[copies,fixed_aug]"]
     settings = ["data=jittered_digits", "data.train_size=200", "steps=60", "width=32", "probe_size=0"]
     trials = smallest_sweep(study, *settings, *rows)
     assert len(trials) == 3 * 3 * 2, "with all rows distinct, arms are one trial"

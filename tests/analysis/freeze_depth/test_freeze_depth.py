@@ -120,7 +120,7 @@ def test_figures_are_drawn_of_what_there_is(tmp_path: Path) -> None:
     assert _names(tmp_path / "task", "task=foreground") == {""}
     rates = _names(tmp_path / "rates", "axes.learning_rate=[0.01,0.1]", "axes.pretrain_task=[none,fg]")
     assert rates == {"", "signature", "learning_rates", "by_rate", "poles"}
-    assert _names(tmp_path / "rules", "axes.optimiser=[sgd,adamw]") == {"", "signature", "methods"}
+    assert _names(tmp_path / "rules", "axes.optimizer=[sgd,adamw]") == {"", "signature", "methods"}
     assert "confounder" in _names(tmp_path / "confounder", "axes.data_confounder_strength=[0.5,0.9]")
 
 

@@ -63,18 +63,18 @@ def test_a_pair_has_panels_by_the_other_axes() -> None:
 
 
 def test_all_samples_distinct_stand_in_every_arm() -> None:
-    cells = [{"rows_ratio": 1.0, "rows_aug_arm": "copies"}] + [
-        {"rows_ratio": 0.1, "rows_aug_arm": arm} for arm in ("copies", "fixed_aug")
+    cells = [{"rows_ratio": 1.0, "rows_augmentation": "copies"}] + [
+        {"rows_ratio": 0.1, "rows_augmentation": arm} for arm in ("copies", "fixed_aug")
     ]
     rows = [{INTERVAL: k, "seed": seed, **cell} for k in (1, 10, 100) for seed in (0, 1) for cell in cells]
     diagram, _ = crossings(*trained(rows, MOVED))
-    assert diagram.numbers.groupby("rows_aug_arm")["rows_ratio"].unique().map(list).to_dict() == {
+    assert diagram.numbers.groupby("rows_augmentation")["rows_ratio"].unique().map(list).to_dict() == {
         "copies": [0.1, 1.0],
         "fixed_aug": [0.1, 1.0],
     }
-    few = [row for row in rows if row["rows_ratio"] == 1.0 or row["rows_aug_arm"] == "fixed_aug"]
+    few = [row for row in rows if row["rows_ratio"] == 1.0 or row["rows_augmentation"] == "fixed_aug"]
     diagram, _ = crossings(*trained(few, MOVED))
-    assert "rows_aug_arm" not in diagram.numbers
+    assert "rows_augmentation" not in diagram.numbers
     assert diagram.numbers.loc[diagram.numbers["reading"].str.startswith("at the end"), "seeds"].eq(2).all()
 
 

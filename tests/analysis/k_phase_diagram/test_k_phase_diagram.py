@@ -99,7 +99,7 @@ def test_what_only_one_interval_measured_has_no_panel() -> None:
 
 def test_rounds_that_are_solved_stand_beside_plain_training() -> None:
     def of(optimizer: str, **setting: Any) -> list[dict[str, Any]]:
-        return [{"inner_optimizer": optimizer, "seed": seed, **setting} for seed in range(2)]
+        return [{"optimizer": optimizer, "seed": seed, **setting} for seed in range(2)]
 
     plain = [*of("sgd", round_tolerance=0.0), *of("adam", round_tolerance=0.0)]
     assert "converged" not in drawn(plain)

@@ -18,7 +18,7 @@ from analysis.spurious_cat_dog.frozen_parts import PUBLISHED
 KNOBS: dict[str, Any] = {
     "seed": 0,
     "part": "B",
-    "augmentation_arm": "baseline",
+    "augmentation": "baseline",
     "freeze_depth": 0,
     "head_init": "reinit",
     "epochs": 2,
@@ -166,7 +166,7 @@ def test_a_random_network_stands_beside_the_pretrained_one() -> None:
 def test_arms_are_bars_and_features_groups_of_them() -> None:
     arms = ["baseline", "random_crop"]
     kinds = ["class_patch", "instance_noise"]
-    drawing = augmentation(*frames(*combined(part=["A"], augmentation_arm=arms, feature_kind=kinds, seed=[0, 1])))
+    drawing = augmentation(*frames(*combined(part=["A"], augmentation=arms, feature_kind=kinds, seed=[0, 1])))
     assert drawing is not None
     assert len(drawing.numbers) == 4
     assert augmentation(*frames(*combined(freeze_depth=[0, 4]))) is None

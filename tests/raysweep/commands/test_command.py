@@ -106,7 +106,7 @@ def test_the_plan_tells_of_combinations_that_are_one_training(
 
 def test_the_plan_tells_of_knobs_that_no_trial_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     axes = ["axes.momentum=[0.5,0.9]", "axes.width=[4,8]", "--dry-run", f"results={tmp_path}"]
-    for chosen, unread in (([], ["momentum"]), (["network=cnn_s", "inner_optimizer=momentum"], ["width"])):
+    for chosen, unread in (([], ["momentum"]), (["network=cnn_s", "optimizer=momentum"], ["width"])):
         assert main(STUDY, [*SERIAL, *axes, *chosen]) == 0
         told = [line for line in capsys.readouterr().out.splitlines() if "do not read" in line]
         assert told == [f"{name} has several values among trials that do not read it" for name in unread]
@@ -130,7 +130,7 @@ def test_help_explains_the_study(capsys: pytest.CaptureFixture[str]) -> None:
         (["space=nope"], "space=nope is unknown"),
         (["data=cifar10", "data.path=/nonexistent"], "/nonexistent"),
         (["data.train_size=100000"], "data_train_size=100000 exceeds the 1000 train images of digits"),
-        (["round_method=function_space", "inner_optimizer=adam"], "needs inner_optimizer to be one of sgd, momentum"),
+        (["round_method=function_space", "optimizer=adam"], "needs optimizer to be one of sgd, momentum"),
         (["network=resnet18_bn"], "with batch normalisation the Jacobian of a sample depends on its batch"),
         (
             ["round_method=function_space", "data=sparse_parity", "data.train_size=0"],

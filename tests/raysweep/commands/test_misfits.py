@@ -61,14 +61,14 @@ def test_a_damped_step_that_takes_too_much_memory_is_refused(
     ("study", "overrides", "message"),
     [
         (CAT_DOG, ["feature_update_interval=8"], "needs keep_statistics=true: by batches, a sample's linearisation"),
-        (STUDY, ["feature_update_interval=8"], "needs statistics_fixed=true: by batches, a sample's linearisation"),
-        (STUDY, ["network=timm/resnet18", "feature_update_interval=8"], "needs statistics_fixed=true: by batches"),
+        (STUDY, ["feature_update_interval=8"], "needs keep_statistics=true: by batches, a sample's linearisation"),
+        (STUDY, ["network=timm/resnet18", "feature_update_interval=8"], "needs keep_statistics=true: by batches"),
         (RATIO, ["network=cnn3", "feature_update_interval=8"], "needs keep_statistics=true: by batches"),
         (RATIO, ["precision=bfloat16", "feature_update_interval=8"], "needs precision=float32: bfloat16 would round"),
         (RATIO, ["freeze_depth=2"], "freeze_depth=2 is not one of 0 = nothing, 1 = up to hidden; head always trains"),
         (
             CAT_DOG,
-            ["rows.ratio=0.5", "rows.aug_arm=fixed_aug", "rows.transform=flip"],
+            ["rows.ratio=0.5", "rows.augmentation=fixed_aug", "rows.transform=flip"],
             "makes other signs of digit_pair",
         ),
         (STUDY, ["rows.ratio=0.5", "augmentation=flip+resized_crop"], "needs training images that stay as they are"),

@@ -26,6 +26,7 @@ from trials.core.data.knobs import DataKnobs
 from trials.core.knobs import Knobs, TrialKnobs, knob
 from trials.core.rows import Row
 from trials.core.stages import Stage, stage
+from trials.freeze_depth.birds import knobs as bird_knobs
 from trials.freeze_depth.birds import pretraining as birds
 from trials.spurious_cat_dog import knobs as cat_dog
 from trials.spurious_cat_dog import pretraining as spurious
@@ -67,7 +68,7 @@ PINNED = {
 
 @pytest.mark.parametrize(
     ("of_study", "pretrained", "knobs"),
-    [(FREEZE_DEPTH, birds.pretrained, birds.StageKnobs), (STUDY, spurious.pretrained, cat_dog.PretrainingKnobs)],
+    [(FREEZE_DEPTH, birds.pretrained, bird_knobs.StageKnobs), (STUDY, spurious.pretrained, cat_dog.PretrainingKnobs)],
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_stored_stages_are_found_wherever_their_code_lies(of_study, pretrained: Stage, knobs: type[Knobs]) -> None:

@@ -19,7 +19,7 @@ def knobs_of(space: str) -> list[AugmentationKnobs]:
 
 def test_levels_are_the_published_table() -> None:
     cells = knobs_of("levels")
-    levels = Counter((each.network, level_of(each.aug_arm, each.transform, each.mixing)) for each in cells)
+    levels = Counter((each.network, level_of(each.augmentation, each.transform, each.mixing)) for each in cells)
     networks = ("resnet18_cifar", "cait_xxs36", "vit_tiny")
     assert levels == dict.fromkeys([(name, level) for name in networks for level in ("none", "basic", "advanced")], 1)
     for each in cells:
@@ -46,7 +46,7 @@ def test_networks_of_the_levels_are_as_large_as_the_published_ones(network: str,
 
 def test_small_levels_are_three_and_share_their_first_two_with_the_ratios() -> None:
     cells = knobs_of("levels_small")
-    assert [level_of(each.aug_arm, each.transform, each.mixing) for each in cells] == ["none", "basic", "advanced"]
+    assert [level_of(each.augmentation, each.transform, each.mixing) for each in cells] == ["none", "basic", "advanced"]
     of_ratios = [each for each in knobs_of("cifar10_subset") if each.ratio == 1]
     assert [each for each in cells if each in of_ratios] == cells[:2], "trained once for both"
     differing = {name for name, value in vars(cells[2]).items() if value != vars(cells[1])[name]}
@@ -56,6 +56,6 @@ def test_small_levels_are_three_and_share_their_first_two_with_the_ratios() -> N
 def test_copies_are_trained_at_one_transform_and_all_images_once() -> None:
     for space in ("transforms", "cifar10_transforms"):
         cells = knobs_of(space)
-        assert len({each.transform for each in cells if each.aug_arm == "copies"}) == 1
+        assert len({each.transform for each in cells if each.augmentation == "copies"}) == 1
         assert sum(each.ratio == 1 for each in cells) == 1
     assert sum(each.ratio == 1 for each in knobs_of("laptop")) == 2, "copies and fresh transforms"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.trials.test_checkpoints import BrokenOff, Memory
+from tests.trials.core.test_checkpoints import BrokenOff, Memory
 from trials.augmentation_ratio.invariance import invariance_rate
 from trials.augmentation_ratio.knobs import AugmentationKnobs
 from trials.augmentation_ratio.measurements import MEASUREMENTS
@@ -24,7 +24,7 @@ from trials.core.data.images import Images
 from trials.core.data.knobs import DataKnobs
 from trials.core.layer_groups.groups import LayerGroups
 from trials.core.rows import Diverged, checked
-from trials.core.streams import batch_indices
+from trials.core.training.batches import epochs
 
 SMALL = DataKnobs(name="jittered_digits", train_size=100, test_size=60)
 
@@ -40,7 +40,7 @@ def told(knobs: AugmentationKnobs, context: TrialContext | None = None) -> list[
 @cache
 def accuracies(arm: str, ratio: float, seeds: int, **changes: Any) -> float:
     """Return the mean test accuracy over seeds in per cent."""
-    knobs = [AugmentationKnobs(aug_arm=arm, ratio=ratio, seed=seed, **changes) for seed in range(seeds)]
+    knobs = [AugmentationKnobs(augmentation=arm, ratio=ratio, seed=seed, **changes) for seed in range(seeds)]
     return 100 * float(np.mean([told(each)[-1]["test_acc"] for each in knobs]))
 
 
@@ -57,23 +57,25 @@ def colours() -> TrialContext:
 
 def test_with_all_images_arms_that_are_one_training_are_one_trial() -> None:
     for arm in ("fixed_aug", "subset"):
-        assert small(aug_arm=arm) == small(aug_arm="copies")
-        assert small(aug_arm=arm, ratio=0.5) != small(aug_arm="copies", ratio=0.5)
+        assert small(augmentation=arm) == small(augmentation="copies")
+        assert small(augmentation=arm, ratio=0.5) != small(augmentation="copies", ratio=0.5)
     assert small(exclude_identity=True) == small()
-    assert small(aug_arm="fresh_aug") != small()
+    assert small(augmentation="fresh_aug") != small()
     assert AugmentationKnobs(ratio=1).non_default() == {}
 
 
 def test_arms_and_ratios_share_weights_order_and_subsets() -> None:
     """Common random numbers: curves are paired by their seed."""
-    settings = [small(aug_arm=arm, ratio=ratio) for arm in ("copies", "fixed_aug", "fresh_aug") for ratio in (0.3, 0.7)]
+    settings = [
+        small(augmentation=arm, ratio=ratio) for arm in ("copies", "fixed_aug", "fresh_aug") for ratio in (0.3, 0.7)
+    ]
     networks, sets, _ = zip(*(prepared(knobs, TrialContext()) for knobs in settings), strict=True)
     weights = [groups.state_dict() for groups in networks]
     assert all(torch.equal(value, other[name]) for other in weights for name, value in weights[0].items())
     rows = [train.rows for train in sets]
     assert torch.equal(rows[0].sources, rows[2].sources)
     assert torch.equal(rows[0].originals, rows[1].originals[:30])
-    chosen = batch_indices(0, 4, 100, 20)
+    chosen = epochs(0, 100, 20)(4)
     labels = [train.batch(chosen, visit=0)[1] for train in sets]
     assert torch.equal(labels[0], labels[2])
     assert torch.equal(labels[0], labels[4])
@@ -82,7 +84,7 @@ def test_arms_and_ratios_share_weights_order_and_subsets() -> None:
 def test_a_subset_takes_as_many_steps() -> None:
     lengths, steps = [], []
     for arm in ("subset", "copies"):
-        knobs = small(aug_arm=arm, ratio=0.3)
+        knobs = small(augmentation=arm, ratio=0.3)
         lengths.append(len(prepared(knobs, TrialContext())[1]))
         rows = told(knobs)
         steps.append((rows[-1]["steps"], [row["epoch"] for row in rows]))
@@ -102,7 +104,7 @@ def test_knobs_can_be_chosen_by_images_of_which_none_is_trained_on() -> None:
 
 
 def test_the_last_row_tells_what_the_rows_were() -> None:
-    rows = told(small(aug_arm="fixed_aug", ratio=0.3))
+    rows = told(small(augmentation="fixed_aug", ratio=0.3))
     assert [row["step"] for row in rows] == [5, 10, 15]
     last = rows[-1]
     assert (last["num_distinct"], last["num_rows"]) == (30, 100)
@@ -110,15 +112,15 @@ def test_the_last_row_tells_what_the_rows_were() -> None:
     assert last["invariance_rate_train_untransformed"] is None
     assert rows[0]["num_rows"] is None
     assert last["test_acc_best"] == max(row["test_acc"] for row in rows)
-    half = told(small(aug_arm="fixed_aug", ratio=0.7))[-1]
+    half = told(small(augmentation="fixed_aug", ratio=0.7))[-1]
     assert 0 <= half["invariance_rate_train_untransformed"] <= 1
-    assert told(small(aug_arm="fresh_aug", ratio=0.7))[-1]["invariance_rate_train_untransformed"] is None
+    assert told(small(augmentation="fresh_aug", ratio=0.7))[-1]["invariance_rate_train_untransformed"] is None
 
 
 def test_fewer_rows_tell_the_same() -> None:
     """Of each epoch that has one; the best test accuracy is the best of theirs."""
-    every = told(small(aug_arm="fixed_aug", ratio=0.3))
-    some = told(small(aug_arm="fixed_aug", ratio=0.3, row_interval=2))
+    every = told(small(augmentation="fixed_aug", ratio=0.3))
+    some = told(small(augmentation="fixed_aug", ratio=0.3, row_interval=2))
     assert [row["epoch"] for row in some] == [2, 3]
     for row, whole in zip(some, every[1:], strict=True):
         assert {**row, "test_acc_best": 0} == {**whole, "test_acc_best": 0}
@@ -128,7 +130,7 @@ def test_fewer_rows_tell_the_same() -> None:
 @pytest.mark.parametrize("break_at", [2, 5, 11])
 def test_a_training_that_is_broken_off_tells_what_an_undisturbed_one_tells(break_at: int) -> None:
     """In the middle of an epoch as well: its row is a mean over all of its batches."""
-    knobs = small(aug_arm="fresh_aug", ratio=0.5)
+    knobs = small(augmentation="fresh_aug", ratio=0.5)
     memory = Memory(break_at=break_at)
     rows = []
     for _ in range(2):
@@ -144,7 +146,7 @@ def test_networks_train_on_colours_with_every_part_of_advanced_augmentation(
 ) -> None:
     knobs = small(
         network=network,
-        aug_arm="fresh_aug",
+        augmentation="fresh_aug",
         transform="advanced",
         mixing="mixup_or_cutmix",
         label_smoothing=0.1,
@@ -192,14 +194,14 @@ def test_invariance_is_the_share_of_answers_that_stay() -> None:
     [
         ({"ratio": 0.0}, "ratio must be above 0"),
         ({"ratio": 1.2}, "ratio must be at most 1, got 1.2"),
-        ({"aug_arm": "online"}, "aug_arm='online' is not one of copies, fixed_aug, fresh_aug"),
+        ({"augmentation": "online"}, "augmentation='online' is not one of copies, fixed_aug, fresh_aug"),
         ({"network": "resnet19"}, "network='resnet19' is not one of mlp, cnn3"),
         (
             {"transform": "flip"},
             "transform='flip' mirrors images, which makes other signs of jittered_digits; take one",
         ),
         ({"transform": "advanced"}, "mirrors images"),
-        ({"mixing": "mixup_or_cutmix"}, "it needs aug_arm=fresh_aug"),
+        ({"mixing": "mixup_or_cutmix"}, "it needs augmentation=fresh_aug"),
         ({"momentum": 1.0}, "momentum must be below 1"),
     ],
 )
@@ -213,7 +215,7 @@ def test_impossible_knobs_are_refused(changes: dict[str, Any], message: str) -> 
     [
         ({"ratio": 0.001}, "ratio=0.001 keeps 0 of 100 samples"),
         ({"batch_size": 101}, "batch_size=101 exceeds the 100 rows"),
-        ({"batch_size": 40, "ratio": 0.3, "aug_arm": "subset"}, "batch_size=40 exceeds the 30 rows"),
+        ({"batch_size": 40, "ratio": 0.3, "augmentation": "subset"}, "batch_size=40 exceeds the 30 rows"),
         ({"data": DataKnobs(name="jittered_digits", train_size=2000)}, "data_train_size=2000 exceeds the 1000 train"),
         ({"data": DataKnobs(name="digits", average_pool=2)}, "data_average_pool must be 1"),
         ({"data": DataKnobs(name="sparse_parity")}, "data_name='sparse_parity' has no images; take one of digits"),

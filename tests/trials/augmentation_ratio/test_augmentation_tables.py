@@ -45,9 +45,9 @@ def accuracies(space: str, *overrides: str, arrays: Arrays | None = None) -> pd.
     cells = []
     for trial in sweep_of(STUDY, space, "row_interval=1000", "invariance_size=1", *overrides):
         *_, last = checked(run(trial.knobs, context), MEASUREMENTS)
-        told = {name: getattr(trial.knobs, name) for name in ("seed", "aug_arm", "ratio")}
+        told = {name: getattr(trial.knobs, name) for name in ("seed", "augmentation", "ratio")}
         cells.append({**told, "accuracy": 100 * last["test_acc"]})
-    table = pd.DataFrame(cells).pivot(index="seed", columns=["aug_arm", "ratio"], values="accuracy")
+    table = pd.DataFrame(cells).pivot(index="seed", columns=["augmentation", "ratio"], values="accuracy")
     assert table.notna().all().all()
     return table.sort_index(axis=1)
 
@@ -117,7 +117,9 @@ def noise(seeds: int) -> float:
 @pytest.mark.parametrize("ratio", CIFAR10)
 def test_on_cifar10_a_fixed_transform_is_worth_part_of_a_new_image(ratio: float, cifar10: Arrays) -> None:
     (*plain, _), seeds = CIFAR10[ratio]
-    means = accuracies("cifar10_subset", f"ratio={ratio}", "axes.aug_arm=[copies,fixed_aug]", arrays=cifar10).mean()
+    means = accuracies(
+        "cifar10_subset", f"ratio={ratio}", "axes.augmentation=[copies,fixed_aug]", arrays=cifar10
+    ).mean()
     assert means[:, ratio].tolist() == pytest.approx(plain[: len(means)], abs=noise(seeds))
     assert len(means) == 1 or means["fixed_aug", ratio] > means["copies", ratio] + 1
 
@@ -128,5 +130,5 @@ def test_on_cifar10_a_fixed_transform_is_worth_part_of_a_new_image(ratio: float,
 @pytest.mark.parametrize("ratio", CIFAR10)
 def test_on_cifar10_fresh_transforms_within_a_grey_border_come_out_as_before(ratio: float, cifar10: Arrays) -> None:
     (*_, fresh), seeds = CIFAR10[ratio]
-    means = accuracies("cifar10_grey", f"ratio={ratio}", "aug_arm=fresh_aug", arrays=cifar10).mean()
+    means = accuracies("cifar10_grey", f"ratio={ratio}", "augmentation=fresh_aug", arrays=cifar10).mean()
     assert means.tolist() == pytest.approx([fresh], abs=noise(seeds))

@@ -19,7 +19,7 @@ from trials.core.rows import Diverged
 from trials.freeze_depth import recipe
 from trials.freeze_depth.birds.knobs import BirdData
 from trials.freeze_depth.birds.networks import initial_network
-from trials.freeze_depth.knobs import OPTIMISERS, PRECISIONS
+from trials.freeze_depth.knobs import OPTIMIZERS, PRECISIONS
 from trials.freeze_depth.networks.known import NETWORKS
 
 CROPS = "flip+resized_crop"
@@ -27,7 +27,7 @@ CROPS = "flip+resized_crop"
 
 def test_published_freezing_trains_embeddings_below_frozen_blocks_and_caches_nothing():
     changes = {"network": "vit_tiny", "freeze_depth": 6, "data": BirdData(scale=0.02, test_per_group=10, side=32)}
-    knobs = knobs_of(**changes, freeze_scope="published", epochs=1, optimiser="adamw", learning_rate=1e-3)
+    knobs = knobs_of(**changes, freeze_scope="published", epochs=1, optimizer="adamw", learning_rate=1e-3)
     assert knobs.cached_parts == 0
     assert replace(knobs, freeze_scope="strict").cached_parts == 6
     rows = {row["part"]: row for row in rows_of(knobs) if row["step"]}
@@ -40,11 +40,11 @@ def test_published_freezing_trains_embeddings_below_frozen_blocks_and_caches_not
     assert rows["all"]["num_trainable"] - strict["num_trainable"] == embeddings
 
 
-@pytest.mark.parametrize("optimiser", list(OPTIMISERS))
-def test_frozen_tensors_stay_to_the_bit_and_no_optimiser_knows_them(monkeypatch, optimiser):
+@pytest.mark.parametrize("optimizer", list(OPTIMIZERS))
+def test_frozen_tensors_stay_to_the_bit_and_no_optimizer_knows_them(monkeypatch, optimizer):
     begun = []
     monkeypatch.setattr(recipe, "of_groups", lambda *of, **how: begun.append(of_groups(*of, **how)) or begun[0])
-    knobs = knobs_of(freeze_depth=2, optimiser=optimiser, weight_decay=0.1)
+    knobs = knobs_of(freeze_depth=2, optimizer=optimizer, weight_decay=0.1)
     rows_of(knobs)
     ((trained, place),) = begun
     before = initial_network(knobs, TrialContext()).backbone.groups
@@ -115,9 +115,9 @@ class _BrokenOff:
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 2])
-@pytest.mark.parametrize(("optimiser", "augmentation"), [("sgd", "none"), ("adamw", "none"), ("sgd", CROPS)])
-def test_a_trial_that_is_broken_off_goes_on_with_the_samerows_of(epoch, optimiser, augmentation):
-    knobs = knobs_of(freeze_depth=2, epochs=3, optimiser=optimiser, pretrain=PRETRAIN, augmentation=augmentation)
+@pytest.mark.parametrize(("optimizer", "augmentation"), [("sgd", "none"), ("adamw", "none"), ("sgd", CROPS)])
+def test_a_trial_that_is_broken_off_goes_on_with_the_samerows_of(epoch, optimizer, augmentation):
+    knobs = knobs_of(freeze_depth=2, epochs=3, optimizer=optimizer, pretrain=PRETRAIN, augmentation=augmentation)
     steps = -(-96 // 16)
     kept = _BrokenOff(epoch * steps)
     whole = rows_of(knobs, TrialContext(checkpoints=kept))

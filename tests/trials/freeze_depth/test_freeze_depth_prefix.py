@@ -44,7 +44,7 @@ def test_activations_of_one_precision_serve_no_trial_of_another(order):
 
 def test_lite0_trains_on_cached_activations_as_on_images(monkeypatch):
     for depth in (1, 9, 18):
-        _assert_cached_as_uncached(monkeypatch, network="lite0", statistics_fixed=True, freeze_depth=depth)
+        _assert_cached_as_uncached(monkeypatch, network="lite0", keep_statistics=True, freeze_depth=depth)
 
 
 @pytest.mark.parametrize("library", list(NAMES))

@@ -17,11 +17,10 @@ from trials.core.context import TrialContext
 from trials.core.data import cat_dog, cifar10
 from trials.core.losses.classification import LOSSES
 from trials.core.streams import generator
-from trials.gauss_newton_damping import chosen, solver_choice
-from trials.gauss_newton_damping.chosen import NETWORKS
+from trials.gauss_newton_damping import objective, solver_choice
 from trials.gauss_newton_damping.flat import flattened
 from trials.gauss_newton_damping.mlp_jacobian import perceptron_jacobian
-from trials.gauss_newton_damping.objective import CODINGS
+from trials.gauss_newton_damping.objective import CODINGS, NETWORKS
 from trials.gauss_newton_damping.quadratic import gauss_newton_model
 from trials.gauss_newton_damping.recipe import run
 from trials.gauss_newton_damping.solver_choice import SystemSize, choose_solver
@@ -128,7 +127,7 @@ def test_sign_coding_wants_two_classes(context):
 
 
 def test_a_probe_that_does_not_fit_is_refused(monkeypatch):
-    monkeypatch.setattr(chosen, "MEMORY_LIMIT_GIB", 1e-5)
+    monkeypatch.setattr(objective, "MEMORY_LIMIT_GIB", 1e-5)
     with pytest.raises(ValueError, match=r"probe_size=8 would take .* GiB for .* parameters, the limit is 1e-05"):
         next(run(knobs(network="cnn_xs", solver="cg"), two_classes()))
 

@@ -24,8 +24,8 @@ EACH_LOSS = pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
 def test_the_closed_form_of_a_perceptron_is_what_autograd_computes(depth):
     network, theta, inputs, _ = problem(depth=depth)
     by_hand, by_vmap = (build(network, theta, inputs) for build in (perceptron_jacobian, dense_jacobian))
-    torch.testing.assert_close(by_hand.matrix(), by_vmap.matrix(), rtol=0, atol=1e-13)
-    torch.testing.assert_close(by_hand.kernel(), by_vmap.matrix() @ by_vmap.matrix().T, rtol=0, atol=1e-12)
+    torch.testing.assert_close(by_hand.matrix, by_vmap.matrix, rtol=0, atol=1e-13)
+    torch.testing.assert_close(by_hand.kernel, by_vmap.matrix @ by_vmap.matrix.T, rtol=0, atol=1e-12)
     torch.testing.assert_close(by_hand.outputs, by_vmap.outputs, rtol=0, atol=1e-14)
 
 
@@ -53,15 +53,15 @@ def test_products_with_the_jacobian_need_no_matrix(network):
         [perceptron_jacobian(network, theta, inputs)] if "hidden1.weight" in network.shapes else []
     )
     for jacobian in jacobians:
-        expected = dense.matrix() @ vector
+        expected = dense.matrix @ vector
         torch.testing.assert_close(jacobian.times(vector).flatten(), expected, rtol=1e-12, atol=1e-12)
-        expected = dense.matrix().T @ cotangents.flatten()
+        expected = dense.matrix.T @ cotangents.flatten()
         torch.testing.assert_close(jacobian.transposed_times(cotangents), expected, rtol=1e-12, atol=1e-12)
-        torch.testing.assert_close(jacobian.kernel(), dense.kernel(), rtol=1e-11, atol=1e-12)
+        torch.testing.assert_close(jacobian.kernel, dense.kernel, rtol=1e-11, atol=1e-12)
 
 
 def test_the_kernel_of_samples_is_the_mean_over_outputs():
     model = model_of("mse")
-    jacobian = model.jacobian.matrix().view(*model.point.shape, -1)
+    jacobian = model.jacobian.matrix.view(*model.point.shape, -1)
     expected = torch.einsum("icp,jcp->ij", jacobian, jacobian) / model.point.shape[1]
-    torch.testing.assert_close(trace_kernel(model.jacobian.kernel(), model.point.shape[1]), expected)
+    torch.testing.assert_close(trace_kernel(model.jacobian.kernel, model.point.shape[1]), expected)

@@ -12,8 +12,8 @@ from torch.func import jacrev
 from tests.trials.gauss_newton_damping.damped import knobs, rows_of, two_classes
 from trials.core.rows import Diverged, checked
 from trials.core.streams import generator
-from trials.gauss_newton_damping.chosen import NETWORKS
 from trials.gauss_newton_damping.measurements import MEASUREMENTS
+from trials.gauss_newton_damping.objective import NETWORKS
 from trials.gauss_newton_damping.recipe import run
 
 
@@ -79,7 +79,7 @@ def test_training_the_linearised_network_by_adam_is_gauss_newton(context):
 
 
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
-def test_rounds_of_one_step_that_keep_the_optimiser_are_plain_adam(context, loss):
+def test_rounds_of_one_step_that_keep_the_optimizer_are_plain_adam(context, loss):
     changes = {"damping": 0, "solver": "adam", "step_kind": "prox_linear", "inner_steps": 1, "loss": loss}
     kept, reset = (
         rows_of(context, **changes, inner_learning_rate=0.01, reset_optimizer_on_relinearisation=forgets)
@@ -97,16 +97,16 @@ def plain_adam_losses(context, chosen):
     start = network.initial(generator(chosen.seed, "initialisation"))
     theta = {name: value.double().requires_grad_() for name, value in start.items()}
     targets = torch.nn.functional.one_hot(train.labels, train.classes).double()
-    optimiser = torch.optim.Adam(theta.values(), lr=chosen.inner_learning_rate)
+    optimizer = torch.optim.Adam(theta.values(), lr=chosen.inner_learning_rate)
     losses = []
     for _ in range(chosen.steps + 1):
         outputs = network.forward(theta, train.inputs)
         squared = (outputs - targets).square().sum(1) / 2
         loss = (squared if chosen.loss == "mse" else -(targets * outputs.log_softmax(1)).sum(1)).mean()
         losses.append(loss.item())
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     return losses
 
 

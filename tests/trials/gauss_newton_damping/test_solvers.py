@@ -32,7 +32,7 @@ def dense_step(model, damping):
     samples, outputs = model.point.shape
     basis = torch.eye(outputs, dtype=torch.float64)
     blocks = [model.loss.curved.hessian(point[None], basis[:, None])[:, 0] for point in model.point]
-    jacobian, hessian = model.jacobian.matrix(), torch.block_diag(*blocks)
+    jacobian, hessian = model.jacobian.matrix, torch.block_diag(*blocks)
     matrix = jacobian.T @ hessian @ jacobian / samples + damping * torch.eye(jacobian.shape[1], dtype=torch.float64)
     return -torch.linalg.solve(matrix, jacobian.T @ model.residual.flatten() / samples)
 
@@ -81,7 +81,7 @@ def test_a_large_damping_is_a_gradient_step(loss):
 def test_without_damping_the_spectrum_gives_the_shortest_solution():
     model = model_of("mse")
     step = QUADRATIC_SOLVERS["spectral"](model, TIGHT)(0.0).displacement
-    shortest = -torch.linalg.lstsq(model.jacobian.matrix(), model.residual.flatten(), driver="gelsd").solution
+    shortest = -torch.linalg.lstsq(model.jacobian.matrix, model.residual.flatten(), driver="gelsd").solution
     assert difference(step, shortest) < 1e-7
 
 

@@ -18,8 +18,8 @@ from trials.core.rounds.calendar import Calendar
 from trials.core.rounds.choice import chosen_methods
 from trials.core.rounds.in_rounds import Rounds, in_rounds
 from trials.core.rounds.round import Problem
-from trials.core.streams import batch_indices, generator
-from trials.core.training.batches import everything, formed, seen
+from trials.core.streams import generator
+from trials.core.training.batches import epochs, everything, formed, seen
 from trials.core.training.course import course
 from trials.core.training.descent import Descent
 from trials.core.training.parts import behind, passed
@@ -54,15 +54,15 @@ def test_losses_are_to_the_bit_those_of_steps_taken_by_hand(context, changes):
     training = damped_training(chosen, context)
     theta, damping, memory, losses = training.initial, chosen.damping, {}, []
     for step in range(chosen.steps + 1):
-        losses.append(training.objective.fit(theta, training.train).loss)
+        losses.append(training.step.objective.fit(theta, training.train).loss)
         batch = training.train
         if chosen.batch_size:
-            batch = batch.at(batch_indices(chosen.seed, step, 30, chosen.batch_size))
+            batch = batch.at(epochs(chosen.seed, 30, chosen.batch_size)(step))
         inner = training.step.settings.inner
         if not chosen.reset_optimizer_on_relinearisation:
             inner = dataclasses.replace(inner, memory=memory)
         settings = dataclasses.replace(training.step.settings, inner=inner)
-        around = surroundings(training.objective, theta, batch, settings)
+        around = surroundings(training.step.objective, theta, batch, settings)
         taken = STEP_RULES[chosen.step_rule](around, max(damping, chosen.damping_floor * around.largest_curvature))
         theta, damping, memory = theta + taken.displacement, taken.next_damping, taken.solution.memory
     rows = rows_of(context, **{"damping": 0.1, "steps": 9, "measurements_per_decade": 100, **changes})
@@ -111,8 +111,7 @@ def test_a_loss_without_curvature_is_refused_before_any_step():
 def test_knobs_name_what_there_is():
     """Knobs are read without PyTorch, so that they spell the names of what the recipe knows."""
     from trials.gauss_newton_damping import knobs as named
-    from trials.gauss_newton_damping.chosen import NETWORKS
-    from trials.gauss_newton_damping.objective import CODINGS
+    from trials.gauss_newton_damping.objective import CODINGS, NETWORKS
     from trials.gauss_newton_damping.proximal import MOVES, STEP_KINDS
     from trials.gauss_newton_damping.solver_choice import DESCENTS, SOLVERS
 

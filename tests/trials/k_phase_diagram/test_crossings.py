@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from tests.trials.conftest import small_arrays
-from tests.trials.test_checkpoints import BrokenOff, Memory
-from tests.trials.training.problems import largest_difference, small_problem, trained_in_rounds
+from tests.trials.core.test_checkpoints import BrokenOff, Memory
+from tests.trials.core.training.problems import largest_difference, small_problem, trained_in_rounds
 from trials.core.augmentation.knobs import FixedSetKnobs
 from trials.core.context import TrialContext
 from trials.core.data.knobs import DataKnobs
@@ -25,7 +25,7 @@ ARRAYS = small_arrays()
 CONTEXT = TrialContext(arrays=lambda name: ARRAYS)
 SMALL = {"steps": 40, "width": 8, "depth": 2, "batch_size": 8, "probe_size": 6, "learning_rate": 0.2}
 TOLD = ("train_loss_lin", "test_loss_net", "param_dist", "ntk_distance", "rep_change")
-RATIO = FixedSetKnobs(ratio=0.5, aug_arm="fixed_aug")
+RATIO = FixedSetKnobs(ratio=0.5, augmentation="fixed_aug")
 AXES = {
     "freeze_depth": {"freeze_depth": 1},
     "damping": {"damping": 0.3},
@@ -76,7 +76,7 @@ CROSSINGS = list(itertools.product((0, 1), (0.0, 0.3), (1, 9), (1.0, 0.5)))
 @pytest.mark.parametrize(("freeze_depth", "damping", "interval", "ratio"), CROSSINGS)
 def test_every_way_of_computing_agrees_at_every_crossing(freeze_depth, damping, interval, ratio):
     changes = {"freeze_depth": freeze_depth, "damping": damping, "feature_update_interval": interval}
-    changes |= {"rows": dataclasses.replace(RATIO, ratio=ratio), "inner_optimizer": "momentum", "learning_rate": 0.02}
+    changes |= {"rows": dataclasses.replace(RATIO, ratio=ratio), "optimizer": "momentum", "learning_rate": 0.02}
     told = {method: _rows(round_method=method, **changes) for method in METHODS}
     pair = [_knobs(**changes), _knobs(**changes, seed=1)]
     assert TOGETHER.key(pair[0]) is not None
@@ -140,7 +140,7 @@ def test_a_damped_round_ends_when_its_damped_gradient_is_small():
     [
         {"freeze_depth": 1, "damping": 0.2, "rows": RATIO},
         {"damping": 0.2, "round_tolerance": 0.3},
-        {"freeze_depth": 2, "damping": 0.2, "inner_optimizer": "momentum", "warm_steps": 3},
+        {"freeze_depth": 2, "damping": 0.2, "optimizer": "momentum", "warm_steps": 3},
     ],
 )
 @pytest.mark.parametrize("method", ["cached", "function_space"])
@@ -164,7 +164,7 @@ def test_broken_off_anywhere_crossings_go_on_as_if_they_had_not_been(changes, me
         ({"freeze_depth": 6, "network": "resnet18"}, "1 = up to stem, .*, 5 = up to stage4; readout always trains"),
         ({"freeze_depth": 3, "network": "cnn_s"}, "1 = up to conv1, 2 = up to conv2; readout always trains"),
         ({"damping": -1.0}, "damping must be at least 0, got -1"),
-        ({"rows": FixedSetKnobs(ratio=0.5, aug_arm="fixed_aug", transform="flip")}, "mirrors images"),
+        ({"rows": FixedSetKnobs(ratio=0.5, augmentation="fixed_aug", transform="flip")}, "mirrors images"),
         (
             {"rows": RATIO, "data": DataKnobs(name="sparse_parity", train_size=40)},
             "needs images, and sparse_parity has vectors",

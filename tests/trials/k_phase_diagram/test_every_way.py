@@ -25,10 +25,10 @@ from trials.k_phase_diagram.recipe import run, run_many
 
 TOGETHER = "together"
 SMALL = {"steps": 300, "width": 16, "depth": 2, "batch_size": 8, "probe_size": 8, "data": DataKnobs(train_size=40)}
-OPTIMISERS = {
+OPTIMIZERS = {
     "sgd": {"learning_rate": 0.05},
-    "momentum": {"inner_optimizer": "momentum", "weight_decay": 0.01, "learning_rate": 0.01},
-    "adam": {"inner_optimizer": "adam", "loss": "mse", "learning_rate": 0.002},
+    "momentum": {"optimizer": "momentum", "weight_decay": 0.01, "learning_rate": 0.01},
+    "adam": {"optimizer": "adam", "loss": "mse", "learning_rate": 0.002},
 }
 ROUNDS = {
     "every step": {"feature_update_interval": 1},
@@ -41,23 +41,23 @@ TOLERANCES = {"float64": 1e-10, "float32": 1e-4}
 CONTEXT = TrialContext(arrays=lambda name: small_arrays())
 
 
-def _knobs(optimiser, rounds, precision, **changes):
-    return KPhaseKnobs(**{**SMALL, **OPTIMISERS[optimiser], **ROUNDS[rounds], "precision": precision, **changes})
+def _knobs(optimizer, rounds, precision, **changes):
+    return KPhaseKnobs(**{**SMALL, **OPTIMIZERS[optimizer], **ROUNDS[rounds], "precision": precision, **changes})
 
 
 @cache
-def _by(way, optimiser, rounds, precision):
+def _by(way, optimizer, rounds, precision):
     """Return the rows of a training computed in one way."""
     if way == TOGETHER:
-        return _together(optimiser, precision)[rounds]
-    return list(checked(run(_knobs(optimiser, rounds, precision, round_method=way), CONTEXT), MEASUREMENTS))
+        return _together(optimizer, precision)[rounds]
+    return list(checked(run(_knobs(optimizer, rounds, precision, round_method=way), CONTEXT), MEASUREMENTS))
 
 
 @cache
-def _together(optimiser, precision):
+def _together(optimizer, precision):
     """Return the rows of all kinds of rounds, trained at once."""
     rows = {rounds: [] for rounds in ROUNDS}
-    listed = [_knobs(optimiser, rounds, precision) for rounds in ROUNDS]
+    listed = [_knobs(optimizer, rounds, precision) for rounds in ROUNDS]
     for index, told in run_many(listed, CONTEXT):
         assert not isinstance(told, Diverged)
         rows[list(ROUNDS)[index]] += checked([told], MEASUREMENTS)
@@ -78,17 +78,17 @@ def _worst(rows, others, names=MEASUREMENTS):
     return max(worst)
 
 
-def _pairs(optimiser):
-    ways = [way for way in ("auto", *METHODS, TOGETHER) if optimiser in LINEAR or way != "function_space"]
+def _pairs(optimizer):
+    ways = [way for way in ("auto", *METHODS, TOGETHER) if optimizer in LINEAR or way != "function_space"]
     return itertools.combinations(ways, 2)
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
-@pytest.mark.parametrize("optimiser", OPTIMISERS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("precision", TOLERANCES)
-def test_every_two_ways_tell_the_same(precision, optimiser, rounds):
-    for way, other in _pairs(optimiser):
-        rows, others = (_by(each, optimiser, rounds, precision) for each in (way, other))
+def test_every_two_ways_tell_the_same(precision, optimizer, rounds):
+    for way, other in _pairs(optimizer):
+        rows, others = (_by(each, optimizer, rounds, precision) for each in (way, other))
         assert [row["step"] for row in rows] == [row["step"] for row in others]
         apart, column = _worst(rows, others)
         assert apart < TOLERANCES[precision], f"{way} and {other}: {column}"

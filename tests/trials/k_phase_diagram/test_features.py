@@ -163,7 +163,7 @@ def test_a_network_that_is_no_chain_has_a_representation_and_no_kernel():
 def test_what_the_store_keeps_of_a_trial_names_its_probe(context, changes):
     knobs = KPhaseKnobs(**{"width": 4, "batch_size": 8, "probe_size": 7, "data": DataKnobs(train_size=40), **changes})
     instruments = lane_of(knobs, context).instruments
-    train, named = instruments.problem.train, probe_indices(40, size=knobs.probe_size, seed=knobs.seed)
+    train, named = instruments.train, probe_indices(40, size=knobs.probe_size, seed=knobs.seed)
     assert named.unique().tolist() == named.tolist(), "each once, in ascending order"
     assert len(named) == min(knobs.probe_size, 40)
     assert torch.equal(instruments.probe.examples.inputs, train.at(named).inputs)

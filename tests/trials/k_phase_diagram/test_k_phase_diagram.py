@@ -12,7 +12,8 @@ from torch.func import jacrev
 from trials.core.context import TrialContext
 from trials.core.data.knobs import DataKnobs
 from trials.core.rows import Diverged, checked
-from trials.core.streams import batch_indices, generator
+from trials.core.streams import generator
+from trials.core.training.batches import epochs
 from trials.k_phase_diagram.knobs import KPhaseKnobs
 from trials.k_phase_diagram.measurements import MEASUREMENTS
 from trials.k_phase_diagram.preparation import NETWORKS
@@ -75,7 +76,7 @@ def test_training_agrees_with_dense_jacobians(context, loss, interval):
 
 def test_the_effective_damping_counts_what_momentum_adds_and_is_unknown_with_adam(context):
     of = {
-        rule: _rows(context, inner_optimizer=rule, momentum=0.9, learning_rate=0.01, feature_update_interval=20)[-1]
+        rule: _rows(context, optimizer=rule, momentum=0.9, learning_rate=0.01, feature_update_interval=20)[-1]
         for rule in ("sgd", "momentum", "adam")
     }
     assert of["sgd"]["effective_damping"] == pytest.approx(1 / (0.01 * 20))
@@ -124,7 +125,7 @@ def _dense_rows(context, knobs):
         if step % knobs.feature_update_interval == 0:
             anchor, outputs, jacobian = theta, outputs_at(theta), jacrev(outputs_at)(theta)
             linear = outputs
-        batch = batch_indices(knobs.seed, step, len(train), knobs.batch_size)
+        batch = epochs(knobs.seed, len(train), knobs.batch_size)(step)
         predicted = linear.softmax(1) if knobs.loss == "cross_entropy" else linear
         residuals = (predicted - targets)[batch]
         theta = theta - knobs.learning_rate * torch.einsum("ncp,nc->p", jacobian[batch], residuals) / len(batch)

@@ -1,4 +1,4 @@
-"""Updating features at every step is the plain optimiser: parameters at every step, against PyTorch's own modules."""
+"""Updating features at every step is the plain optimizer: parameters at every step, against PyTorch's own modules."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import torch
 from trials.core.checkpoints import State
 from trials.core.context import TrialContext
 from trials.core.data.knobs import DataKnobs
-from trials.core.streams import batch_indices, generator
+from trials.core.streams import generator
+from trials.core.training.batches import epochs
 from trials.k_phase_diagram.knobs import KPhaseKnobs
 from trials.k_phase_diagram.preparation import NETWORKS
 from trials.k_phase_diagram.recipe import run
 
 STEPS = 200
-OPTIMISERS = {
+OPTIMIZERS = {
     "sgd": ({"learning_rate": 0.3}, torch.optim.SGD, {}),
     "momentum": ({"learning_rate": 0.02, "weight_decay": 0.01}, torch.optim.SGD, {"momentum": 0.9}),
     "adam": ({"learning_rate": 0.003, "weight_decay": 0.01}, torch.optim.Adam, {}),
@@ -37,10 +38,10 @@ class EveryStep:
         self.parameters.append(torch.cat([value.flatten() for value in told["training"]["now"]["point"].values()]))
 
 
-def _knobs(optimiser, **changes):
+def _knobs(optimizer, **changes):
     small = {"steps": STEPS, "width": 16, "batch_size": 8, "probe_size": 0, "precision": "float64"}
-    own, _, _ = OPTIMISERS[optimiser]
-    return KPhaseKnobs(**{**small, "inner_optimizer": optimiser, "data": DataKnobs(train_size=40), **own, **changes})
+    own, _, _ = OPTIMIZERS[optimizer]
+    return KPhaseKnobs(**{**small, "optimizer": optimizer, "data": DataKnobs(train_size=40), **own, **changes})
 
 
 def _trajectory(context, knobs):
@@ -60,14 +61,14 @@ def _plain_trajectory(context, knobs):
     network = NETWORKS["mlp"](tuple(train.inputs.shape[1:]), train.classes, knobs)
     initial = network.initial(generator(knobs.seed, "initialisation"))
     module.load_state_dict(dict(zip(module.state_dict(), initial.values(), strict=True)))
-    _, theirs, settings = OPTIMISERS[knobs.inner_optimizer]
-    optimiser = theirs(module.parameters(), lr=knobs.learning_rate, weight_decay=knobs.weight_decay, **settings)
+    _, theirs, settings = OPTIMIZERS[knobs.optimizer]
+    optimizer = theirs(module.parameters(), lr=knobs.learning_rate, weight_decay=knobs.weight_decay, **settings)
     trajectory = [torch.nn.utils.parameters_to_vector(module.parameters()).detach().clone()]
     for step in range(knobs.steps):
-        batch = batch_indices(knobs.seed, step, len(train), knobs.batch_size)
-        optimiser.zero_grad()
+        batch = epochs(knobs.seed, len(train), knobs.batch_size)(step)
+        optimizer.zero_grad()
         torch.nn.functional.cross_entropy(module(train.inputs[batch]), train.labels[batch]).backward()
-        optimiser.step()
+        optimizer.step()
         trajectory.append(torch.nn.utils.parameters_to_vector(module.parameters()).detach().clone())
     return torch.stack(trajectory)
 
@@ -78,23 +79,23 @@ def _apart(trajectory, expected):
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-4), ("float64", 1e-12)])
-@pytest.mark.parametrize("optimiser", OPTIMISERS)
-def test_an_update_at_every_step_is_the_optimiser_itself(context, optimiser, precision, tolerance):
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_an_update_at_every_step_is_the_optimizer_itself(context, optimizer, precision, tolerance):
     """At every step, which includes those of rows; K = 7 differs, or the test had no power."""
-    knobs = _knobs(optimiser, precision=precision)
+    knobs = _knobs(optimizer, precision=precision)
     expected = _plain_trajectory(context, knobs)
     trajectory, measured = _trajectory(context, knobs)
     assert len(trajectory) == len(expected) == measured[-1] + 1
     assert _apart(trajectory, expected) < tolerance
     # Not to the end: at the rate of SGD here, K = 7 blows up.
-    seldom, _ = _trajectory(context, _knobs(optimiser, precision=precision, feature_update_interval=7, steps=60))
+    seldom, _ = _trajectory(context, _knobs(optimizer, precision=precision, feature_update_interval=7, steps=60))
     assert _apart(seldom, expected[:61]) > 1e-3
 
 
-@pytest.mark.parametrize("optimiser", OPTIMISERS)
-def test_forgetting_the_optimisers_state_at_every_step_is_another_training_but_for_sgd(context, optimiser):
-    kept, _ = _trajectory(context, _knobs(optimiser, steps=40))
-    forgotten, _ = _trajectory(context, _knobs(optimiser, steps=40, reset_optimizer_on_relinearisation=True))
-    assert (_apart(forgotten, kept) > 1e-2) == (optimiser != "sgd")
-    if optimiser == "sgd":
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_forgetting_the_optimizers_state_at_every_step_is_another_training_but_for_sgd(context, optimizer):
+    kept, _ = _trajectory(context, _knobs(optimizer, steps=40))
+    forgotten, _ = _trajectory(context, _knobs(optimizer, steps=40, reset_optimizer_on_relinearisation=True))
+    assert (_apart(forgotten, kept) > 1e-2) == (optimizer != "sgd")
+    if optimizer == "sgd":
         assert torch.equal(forgotten, kept)

@@ -64,14 +64,14 @@ def test_trainings_that_are_read_at_once_read_as_each_by_itself(case):
     ratios = [None] * len(points) if case == "no probe" else abreast.stability(stacked(anchors))
     assert len(found) == len(points)
     for place, each in enumerate(instruments):
-        (alone,) = each.gauges.read(linearised(forward, anchors[place]), points[place], path[place], begins=True)
+        (alone,) = each.read(linearised(forward, anchors[place]), points[place], path[place], begins=True)
         assert _numbers(found[place]) == pytest.approx(_numbers(alone), rel=1e-11)
         assert len(_numbers(alone)) >= 8 + 2 * len(present_parts(each.initial))
         if each.probe is None:
             assert found[place].kernel is alone.kernel is None
             continue
         torch.testing.assert_close(found[place].kernel, alone.kernel, rtol=1e-12, atol=1e-12)
-        assert ratios[place] == pytest.approx(each.gauges.stability(anchors[place])[0], rel=1e-11)
+        assert ratios[place] == pytest.approx(each.stability(anchors[place])[0], rel=1e-11)
         at_point = each.probe.stability_ratio(points[place], each.learning_rate)
         assert alone.next_stability == pytest.approx(float(at_point), rel=1e-11), "of a round that would begin here"
     assert len({reading.fits["test_loss_net"] for reading in found}) == len(found), "no training is read twice"
@@ -79,8 +79,9 @@ def test_trainings_that_are_read_at_once_read_as_each_by_itself(case):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_kernel_and_passes_tell_one_stability(loss):
-    instruments = lane_of(KPhaseKnobs(**SMALL, data=DataKnobs(train_size=40), loss=loss), CONTEXT).instruments
-    probe, forward, curvature = instruments.probe, instruments.problem.network.forward, LOSSES[loss].hessians
+    lane = lane_of(KPhaseKnobs(**SMALL, data=DataKnobs(train_size=40), loss=loss), CONTEXT)
+    instruments = lane.instruments
+    probe, forward, curvature = instruments.probe, lane.rounds.problem.network.forward, LOSSES[loss].hessians
     there = probe.features(_moved(instruments.initial, 0))
     by_passes = largest_gauss_newton_eigenvalue(
         forward, _moved(instruments.initial, 0), probe.examples.inputs, curvature

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.trials.slopes import gradient_of
+from tests.trials.core.slopes import gradient_of
 from trials.core.context import TrialContext
 from trials.core.data.knobs import DataKnobs
 from trials.core.linearisation import linearised

@@ -27,7 +27,7 @@ def test_the_stability_ratio_is_of_the_linearisation_of_the_rows_round(context, 
     assert len(set.union(*by_round.values())) == 3
     (first,) = by_round[0]
     instruments = lane_of(knobs, context).instruments
-    assert [first] == instruments.gauges.stability(instruments.initial)
+    assert [first] == instruments.stability(instruments.initial)
     twice = KPhaseKnobs(**changes, learning_rate=0.2, probe_size=40, data=DataKnobs(train_size=40))
     assert next(run(twice, context))["lr_stability_ratio"] == pytest.approx(2 * first)
 

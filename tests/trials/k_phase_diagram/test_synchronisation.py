@@ -50,7 +50,7 @@ def reads_by_row(**changes: Any) -> list[tuple[int, int]]:
     [
         {},
         {"feature_update_interval": 10},
-        {"feature_update_interval": 100, "inner_optimizer": "adam", "weight_decay": 0.01},
+        {"feature_update_interval": 100, "optimizer": "adam", "weight_decay": 0.01},
         *({"feature_update_interval": 1000, "round_method": method} for method in ("jvp", "cached", "function_space")),
         {"feature_update_interval": 1000, "precision": "bfloat16"},
     ],

@@ -40,7 +40,7 @@ def _assert_alike(rows, others, tolerance):
 @pytest.mark.parametrize(("precision", "tolerance"), [("float64", 1e-10), ("float32", 1e-4)])
 @pytest.mark.parametrize(
     "optimizer",
-    [{}, {"inner_optimizer": "momentum", "weight_decay": 0.01}, {"inner_optimizer": "adam", "loss": "mse"}],
+    [{}, {"optimizer": "momentum", "weight_decay": 0.01}, {"optimizer": "adam", "loss": "mse"}],
     ids=["sgd", "momentum", "adam"],
 )
 def test_trials_that_differ_in_everything_they_may_give_their_own_rows(context, optimizer, precision, tolerance):

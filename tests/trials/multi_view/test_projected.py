@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from tests.trials.core.test_checkpoints import BrokenOff, Memory
 from tests.trials.multi_view.multi_view_trials import small
 from tests.trials.multi_view.patch_oracles import training
-from tests.trials.test_checkpoints import BrokenOff, Memory
 from trials.core.context import TrialContext
 from trials.core.losses.margins import MARGIN_LOSSES
 from trials.core.training.batches import Batch

@@ -30,7 +30,7 @@ PUBLISHED = {0: 52.87, 2: 54.63, 3: 68.37, 4: 84.9}
 SENSITIVITIES = [f"sens_depth_{depth}" for depth in range(5)]
 CLEAN_APART = 2 * (2 * 0.25 / 1000) ** 0.5
 """Two standard errors of a difference of accuracies on 1,000 test images."""
-AUGMENTATIONS = "axes.augmentation_arm=[baseline,random_noise_position,random_crop]"
+AUGMENTATIONS = "axes.augmentation=[baseline,random_noise_position,random_crop]"
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_both_augmentations_help_against_noise_that_is_memorised(context: TrialC
     trials = _trials("part_a", AUGMENTATIONS, rows_an_epoch=0.1)  # the last is of the last ten epochs
     _, after = _told(context, [trial for trial in trials if trial.knobs.columns()["feature_size"] == 16])
     assert after["seed"].nunique() == 3
-    means = after.groupby("augmentation_arm")[["acc_clean", "train_acc"]].mean()
+    means = after.groupby("augmentation")[["acc_clean", "train_acc"]].mean()
     clean, seen = means["acc_clean"], means["train_acc"]
     assert seen["baseline"] >= 0.99
     assert seen.drop("baseline").max() <= 0.9
@@ -118,7 +118,7 @@ def test_little_is_gained_where_noise_is_smaller_or_a_patch_tells_the_class(cont
     """In the first seed a moving noise helps, crops have yet to; a moving patch does not, crops stay below .6."""
     trials = _trials("part_a", AUGMENTATIONS, "seed=0", rows_an_epoch=0.25)  # the last is of the last four epochs
     _, after = _told(context, [trial for trial in trials if trial.knobs.columns()["feature_size"] == 8])
-    rows = after.set_index(["feature_kind", "augmentation_arm"])
+    rows = after.set_index(["feature_kind", "augmentation"])
     noise, patch = rows.loc["instance_noise"], rows.loc["class_patch"]
     base, moved, cropped = "baseline", "random_noise_position", "random_crop"
     assert noise["train_acc"][base] > noise["train_acc"][moved] + 0.05

@@ -10,7 +10,7 @@ import torch
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from tests.trials.test_checkpoints import BrokenOff, Memory
+from tests.trials.core.test_checkpoints import BrokenOff, Memory
 from trials.core.checkpoints import as_arrays
 from trials.core.context import TrialContext
 from trials.core.data.arrays import Arrays
@@ -129,7 +129,7 @@ def test_s3_training_the_head_alone_is_logistic_regression():
 def test_s4_a_feature_that_is_switched_off_leaves_the_clean_images(context, kind, off):
     images = []
     for arm, feature in (("clean", FeatureKnobs(size=3)), ("baseline", FeatureKnobs(size=3, kind=kind, **off))):
-        _, sees, _ = prepared(_knobs(part="A", augmentation_arm=arm, feature=feature), context)
+        _, sees, _ = prepared(_knobs(part="A", augmentation=arm, feature=feature), context)
         images.append(torch.cat([sees(step).shown[0] for step in range(8)]))
     assert torch.equal(*images)
 
@@ -148,7 +148,7 @@ def test_s5_a_network_that_does_not_see_the_window_is_as_good_with_any_patch(con
     assert len({fit.loss for fit in seen}) == 3
 
 
-@pytest.mark.parametrize("changes", [{"freeze_depth": 2}, {"part": "A", "augmentation_arm": "random_crop"}])
+@pytest.mark.parametrize("changes", [{"freeze_depth": 2}, {"part": "A", "augmentation": "random_crop"}])
 def test_broken_off_anywhere_the_rows_are_those_of_an_undisturbed_run(context, changes):
     knobs = _knobs(**changes, measurements_per_epoch=2)
     undisturbed = list(run(knobs, context))
@@ -184,7 +184,7 @@ def test_all_depths_rates_and_features_share_one_pretraining():
 def test_arms_and_depths_share_their_random_numbers(context):
     """Initialisation, order, patches and the head do not depend on the arm, the depth or how much has the feature."""
     feature = FeatureKnobs(size=3, prevalence=0.5, agreement=0.5)
-    changes = [{"part": "A", "augmentation_arm": arm} for arm in ARMS] + [{"part": "A", "feature": feature}]
+    changes = [{"part": "A", "augmentation": arm} for arm in ARMS] + [{"part": "A", "feature": feature}]
     changed = [prepared(_knobs(**change), context) for change in changes]
     weights = [as_arrays(dict(instruments.groups.named_parameters())) for instruments, *_ in changed]
     assert all(np.array_equal(weights[0][name], other[name]) for other in weights[1:] for name in weights[0])
@@ -238,8 +238,8 @@ def test_when_clean_images_are_lost_is_kept(context):
     [
         ({"freeze_depth": 5}, "freeze_depth=5 is not one of 0 = nothing, 1 = up to conv, .*, 4 = up to block 3; head"),
         ({"freeze_depth": 1, "part": "A"}, "part=A trains from scratch: freeze_depth must be 0, got 1"),
-        ({"augmentation_arm": "clean"}, "augmentation_arm='clean' is an arm of part=A"),
-        ({"augmentation_arm": "noise"}, "augmentation_arm='noise' is not one of baseline, random_noise_position"),
+        ({"augmentation": "clean"}, "augmentation='clean' is an arm of part=A"),
+        ({"augmentation": "noise"}, "augmentation='noise' is not one of baseline, random_noise_position"),
         ({"head_init": "new"}, "head_init='new' is not one of reinit, keep"),
     ],
 )

@@ -99,9 +99,9 @@ def fixed_set(
         return train
     size, device = len(train), train.labels.device
     rows = filled_rows(size, distinct_count(size, knobs.ratio), seed)
-    transforms = knobs.aug_arm == "fixed_aug"
+    transforms = knobs.augmentation == "fixed_aug"
     if transforms and train.inputs.ndim != 4:
-        raise ValueError(f"aug_arm={knobs.aug_arm!r} needs images, and {data.name} has vectors")
+        raise ValueError(f"augmentation={knobs.augmentation!r} needs images, and {data.name} has vectors")
     transform, around = TRANSFORMS[knobs.transform], DATA_SETS[data.name].black if border is None else border
     return FilledSet(
         samples=train,

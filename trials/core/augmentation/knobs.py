@@ -16,16 +16,16 @@ class FixedSetKnobs(Knobs):
     """What fills the rows of a training set; with all samples distinct, `fixed_aug` is recorded as `copies`."""
 
     ratio: float = knob("share of the training rows that are distinct samples", 1.0, above=0, at_most=1)
-    aug_arm: str = knob("what the other rows are", "copies", choices=("copies", "fixed_aug"))
+    augmentation: str = knob("what the other rows are", "copies", choices=("copies", "fixed_aug"), was="aug_arm")
     transform: str = knob(
         "how fixed_aug transforms them", _USUAL, choices=tuple(name for name in TRANSFORMS if name not in OF_BYTES)
     )
 
     def __post_init__(self) -> None:
         if self.ratio == 1:
-            object.__setattr__(self, "aug_arm", "copies")
+            object.__setattr__(self, "augmentation", "copies")
         super().__post_init__()
-        if self.aug_arm == "copies":
+        if self.augmentation == "copies":
             object.__setattr__(self, "transform", _USUAL)  # the same training, one id
 
     def refuse_ratio(self, reason: str) -> None:
@@ -43,9 +43,9 @@ class FixedSetKnobs(Knobs):
         Raises:
             ValueError: What would be transformed is no image, or transforms would make other signs of its images.
         """
-        if self.aug_arm != "copies":
+        if self.augmentation != "copies":
             if not DATA_SETS[name].has_images:
-                raise ValueError(f"aug_arm={self.aug_arm!r} needs images, and {name} has vectors")
+                raise ValueError(f"augmentation={self.augmentation!r} needs images, and {name} has vectors")
             refuse_mirrored_signs(self.transform, name)
 
 

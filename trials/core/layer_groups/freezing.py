@@ -46,7 +46,7 @@ def freeze(groups: LayerGroups, depth: int, *, statistics: bool = False, spared:
         ValueError: The network has no such depth.
     """
     refuse_depth(depth, groups.names)
-    groups.frozen_depth, groups.statistics_fixed = depth, statistics
+    groups.frozen_depth, groups.keep_statistics = depth, statistics
     for number, name in enumerate(groups.names):
         groups.get_submodule(name).requires_grad_(number >= depth)
     for name in spared:

@@ -19,7 +19,7 @@ class LayerGroups(nn.Module):
     Attributes:
         names: Names of the parts in their order; the last one is the head.
         frozen_depth: How many parts, the first ones, stay in eval mode whatever mode the network is put in.
-        statistics_fixed: Whether batch normalisation stays in eval mode in all parts.
+        keep_statistics: Whether batch normalisation stays in eval mode in all parts.
 
     Args:
         parts: Name -> module.
@@ -38,7 +38,7 @@ class LayerGroups(nn.Module):
             self.add_module(name, part)
         self.names = tuple(parts)
         self.frozen_depth = 0
-        self.statistics_fixed = False
+        self.keep_statistics = False
 
     def __len__(self) -> int:
         return len(self.names)
@@ -78,7 +78,7 @@ class LayerGroups(nn.Module):
         # Without gradients a part's batch normalisation still moves its running statistics, unless it is in eval mode.
         for name in self.names[: self.frozen_depth]:
             self.get_submodule(name).eval()
-        if self.statistics_fixed:
+        if self.keep_statistics:
             for module in self.modules():
                 if isinstance(module, _BatchNorm):
                     module.eval()

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from trials.core.training.slopes import Told
 
 
-# `torch.optim` is not taken: building its first optimiser imports a compiler, four seconds in every process.
-OPTIMISERS: Mapping[str, Callable[[float, bool], Rule]] = MappingProxyType(
+# `torch.optim` is not taken: building its first optimizer imports a compiler, four seconds in every process.
+OPTIMIZERS: Mapping[str, Callable[[float, bool], Rule]] = MappingProxyType(
     {
         "sgd": lambda momentum, nesterov: (look_ahead if nesterov else heavy_ball)(momentum),
         "adamw": lambda momentum, nesterov: adam(momentum),
@@ -35,11 +35,11 @@ OPTIMISERS: Mapping[str, Callable[[float, bool], Rule]] = MappingProxyType(
 )
 """Name -> (momentum, whether the gradient looks ahead along it) -> rule."""
 DECOUPLED = ("adamw",)
-"""Optimisers whose weight decay shrinks the parameters beside the step. Source: arXiv 1711.05101, algorithm 2."""
+"""Optimizers whose weight decay shrinks the parameters beside the step. Source: arXiv 1711.05101, algorithm 2."""
 
 
 def descent(
-    optimiser: str = "sgd",
+    optimizer: str = "sgd",
     *,
     learning_rate: float,
     schedule: Schedule = lambda step: 1.0,
@@ -47,12 +47,12 @@ def descent(
     nesterov: bool = False,
     weight_decay: float = 0.0,
 ) -> Descent:
-    """Return how parameters move by one of `OPTIMISERS`, its learning rate times the schedule's factor."""
+    """Return how parameters move by one of `OPTIMIZERS`, its learning rate times the schedule's factor."""
     return Descent(
-        rule=OPTIMISERS[optimiser](momentum, nesterov),
+        rule=OPTIMIZERS[optimizer](momentum, nesterov),
         rate=lambda step: learning_rate * schedule(step),
         weight_decay=weight_decay,
-        decoupled=optimiser in DECOUPLED,
+        decoupled=optimizer in DECOUPLED,
     )
 
 

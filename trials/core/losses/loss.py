@@ -109,7 +109,11 @@ class Loss:
         Raises:
             TypeError: The loss couples its samples.
         """
-        return self.mean(outputs, targets) if weights is None else (weights * self._apart(outputs, targets)).sum()
+        if weights is None:
+            return self.mean(outputs, targets)
+        if self.each is None:
+            raise TypeError("this loss couples its samples: none of them has a weight or a gradient of its own")
+        return (weights * self.each(outputs, targets)).sum()
 
     def derivative(self, weights: Float[Tensor, " batch"] | None = None) -> Form:
         """Return (outputs, targets) -> the derivative in the outputs of `weighted`, written out if it can be."""
@@ -129,8 +133,3 @@ class Loss:
         with torch.enable_grad():
             leaf = outputs.detach().requires_grad_()
             return torch.autograd.grad(self.weighted(leaf, targets, weights), leaf)[0]
-
-    def _apart(self, outputs: Tensor, targets: Tensor) -> Float[Tensor, " batch"]:
-        if self.each is None:
-            raise TypeError("this loss couples its samples: none of them has a weight or a gradient of its own")
-        return self.each(outputs, targets)

@@ -10,17 +10,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from trials.core.parameters import Parameters, difference, squared_norm
+from trials.core.parameters import Parameters, difference
 from trials.core.probes.columns import LAYERS, PARTS
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
-
-
-def relative_distance(parameters: Parameters, initial: Parameters) -> float:
-    """Return ||theta - theta_0|| / ||theta_0||, Euclidean over all parameters."""
-    return float(torch.sqrt(squared_norm(difference(parameters, initial)) / squared_norm(initial)))
 
 
 def lengths(displacement: Parameters) -> Float[Tensor, " parts"]:

@@ -19,7 +19,7 @@ def unified_lengths(interval: float, steps: float, warm_steps: float) -> tuple[f
 
 
 def refuse_method(asked: str, rule: str, network: str, precision: str) -> None:
-    """Compare the method asked for with the optimiser's rule, the network and the precision, each by its name.
+    """Compare the method asked for with the optimizer's rule, the network and the precision, each by its name.
 
     Raises:
         ValueError: The network is no chain of layers, the rule leaves the coordinates of the method, or products are
@@ -29,7 +29,7 @@ def refuse_method(asked: str, rule: str, network: str, precision: str) -> None:
         refuse_no_chain(network, f"round_method={asked}")
     if asked == "function_space" and rule not in LINEAR:
         raise ValueError(
-            f"round_method='function_space' needs inner_optimizer to be one of {', '.join(LINEAR)}, "
+            f"round_method='function_space' needs optimizer to be one of {', '.join(LINEAR)}, "
             f"got {rule!r}, which scales each parameter by itself"
         )
     if asked == "function_space" and precision == HALF:

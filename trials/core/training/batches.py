@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
 
-from trials.core.streams import batch_indices, generator
+from trials.core.streams import batches_an_epoch, generator
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
@@ -88,8 +89,20 @@ def epochs(
     whole: bool = True,
     stream: str = "batches",
 ) -> Draw:
-    """Return batches of permutations, one an epoch."""
-    return lambda step: batch_indices(seed, step, samples, batch_size, device, whole=whole, stream=stream)
+    """Return batches of permutations, a fresh one an epoch: functions of (seed, stream, step) alone.
+
+    Unless told otherwise, what does not fill a batch waits for another epoch.
+
+    Raises:
+        ValueError: The batch is larger than the data set.
+    """
+    of_an_epoch, on = batches_an_epoch(samples, batch_size, whole=whole), device or torch.device("cpu")
+
+    def draw(step: int) -> Tensor:
+        epoch, batch = divmod(step, of_an_epoch)
+        return _order(seed, stream, epoch, samples, on)[batch * batch_size : (batch + 1) * batch_size]
+
+    return draw
 
 
 def everything(samples: int, device: torch.device | None = None) -> Draw:
@@ -122,3 +135,12 @@ def balanced(seed: int, groups: Int64[Tensor, " rows"], batch_size: int) -> Draw
 def poisson(seed: int, samples: int, rate: float) -> Draw:
     """Return each row with probability `rate`, whatever the others: batches of any size, none included."""
     return lambda step: (torch.rand(samples, generator=generator(seed, "poisson rows", step)) < rate).nonzero()[:, 0]
+
+
+@lru_cache(maxsize=64)
+def _order(seed: int, stream: str, epoch: int, samples: int, device: torch.device) -> Int64[Tensor, " samples"]:
+    order = torch.randperm(samples, generator=generator(seed, stream, epoch))
+    if device.type == "cuda":
+        # Only a copy from pinned memory leaves the host free to queue the next steps.
+        order = order.pin_memory()
+    return order.to(device, non_blocking=True)

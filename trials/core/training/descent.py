@@ -28,7 +28,7 @@ class Descent:
     """How a step follows from the loss of its batch.
 
     Attributes:
-        rule: What the optimiser makes of directions.
+        rule: What the optimizer makes of directions.
         rate: Step -> its length over the rule's direction, a float; of several trainings a tensor of them.
         direction: What is made of the slope of the loss.
         weight_decay: Multiple of the parameters added to the direction, or taken off beside the step.

@@ -1,4 +1,4 @@
-"""Directions: what a step goes against, made of the slope of its batch's loss. The optimiser's rule comes after."""
+"""Directions: what a step goes against, made of the slope of its batch's loss. The optimizer's rule comes after."""
 
 from __future__ import annotations
 

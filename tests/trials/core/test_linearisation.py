@@ -9,7 +9,7 @@ import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.func import functional_call, jacrev
 
-from tests.trials.slopes import gradient_of
+from tests.trials.core.slopes import gradient_of
 from trials.core.choices import HALF
 from trials.core.linearisation import linearised
 from trials.core.losses.classification import LOSSES, cross_entropy, mean_squared_error

@@ -33,7 +33,7 @@ NUMBERS = [name for name, measurement in MEASUREMENTS.items() if measurement.typ
 
 
 def trial(damping: float, interval: int, ratio: float, **changes: Any) -> KPhaseKnobs:
-    rows = FixedSetKnobs(ratio=ratio, aug_arm="fixed_aug")
+    rows = FixedSetKnobs(ratio=ratio, augmentation="fixed_aug")
     return KPhaseKnobs(**{**SMALL, "rows": rows, **changes}, damping=damping, feature_update_interval=interval)
 
 
@@ -57,7 +57,7 @@ def apart(rows: Sequence[Any], others: Sequence[Any]) -> float:
 @pytest.mark.parametrize("freeze_depth", [0, 1])
 def test_at_every_crossing_lanes_take_the_course_that_each_takes_by_itself(freeze_depth: int, optimizer: str) -> None:
     """All crossings of damping, K and ratio in one group, with other arms, rates, seeds and lengths beside them."""
-    shared = {"freeze_depth": freeze_depth, "inner_optimizer": optimizer}
+    shared = {"freeze_depth": freeze_depth, "optimizer": optimizer}
     trials = [trial(*axes, **shared) for axes in itertools.product((0.0, 0.3), (1, 9), (1.0, 0.5))]
     trials += [
         trial(0.1, 40, 0.25, **shared, learning_rate=0.01, seed=1),

@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from tests.trials.training.problems import (
+from tests.trials.core.training.problems import (
     batch_of,
     largest_difference,
     renewed,
@@ -19,12 +19,11 @@ from tests.trials.training.problems import (
 )
 from trials.core.networks.cnn import cnn_small
 from trials.core.networks.precision import HALF, in_precision
-from trials.core.parameters import squared_norm
 from trials.core.rounds.choice import METHODS, chosen_methods
 from trials.core.rounds.in_rounds import in_rounds, renewed_every
 from trials.core.training.directions import Private, SharpnessAware
 from trials.core.training.parts import masked
-from trials.core.training.places import Place
+from trials.core.training.places import Place, norm
 from trials.core.training.plain import Plain
 
 IMAGE = (2, 8, 8)
@@ -45,7 +44,7 @@ def test_sam_is_the_gradient_up_the_slope():
     problem, start = small_problem()
     loss = _plain(problem).on(batch_of(problem, range(8)))
     told, here = SharpnessAware(0.3)(loss, start, 0), loss.slope(start)
-    length = float(squared_norm(here.gradient).sqrt())
+    length = float(norm(here.gradient))
     uphill = {name: start[name] + 0.3 * here.gradient[name] / length for name in start}
     assert largest_difference(told.gradient, loss.slope(uphill).gradient) < 1e-12
     assert torch.equal(told.value, here.value), "what a row adds up is told where the step begins"
@@ -104,9 +103,9 @@ def test_norms_of_samples_are_those_of_their_gradients_and_clipping_keeps_them_b
     norms = trained.on(batch_of(problem, range(8))).norms(point)
     for row in range(8):
         alone = trained.on(batch_of(problem, [row])).slope(point).gradient
-        torch.testing.assert_close(norms[row], squared_norm(alone).sqrt(), rtol=1e-10, atol=0)
+        torch.testing.assert_close(norms[row], norm(alone), rtol=1e-10, atol=0)
     clipped = Private(clip=0.01, noise=0.0, expected=1, seed=0)(trained.on(batch_of(problem, range(8))), point, 0)
-    assert float(squared_norm(clipped.gradient).sqrt()) <= 8 * 0.01 * (1 + 1e-6)
+    assert float(norm(clipped.gradient)) <= 8 * 0.01 * (1 + 1e-6)
     assert int(clipped.notes["clipped"]) == 8
 
 

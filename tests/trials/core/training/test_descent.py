@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from tests.trials.training.problems import end_of, largest_difference, on_all, small_problem, steps_by
+from tests.trials.core.training.problems import end_of, largest_difference, on_all, small_problem, steps_by
 from trials.core.choices import LINEAR
 from trials.core.rounds.in_rounds import renewed_every
 from trials.core.streams import generator

@@ -45,12 +45,12 @@ class TensorsMade(TorchDispatchMode):
 
 
 def knobs(ratio: float = 0.3, arm: str = "fixed_aug", data: DataKnobs = DIGITS, **changes: Any) -> KPhaseKnobs:
-    rows = FixedSetKnobs(ratio=ratio, aug_arm=arm)
+    rows = FixedSetKnobs(ratio=ratio, augmentation=arm)
     return KPhaseKnobs(**{"steps": 20, "width": 8, "probe_size": 0, "rows": rows, "data": data, **changes})
 
 
 def inputs(trial: KPhaseKnobs) -> torch.Tensor:
-    return realised(lane_of(trial, TrialContext()).instruments.problem.train)
+    return realised(lane_of(trial, TrialContext()).instruments.train)
 
 
 def realised(train: TrainingSet) -> torch.Tensor:
@@ -59,18 +59,18 @@ def realised(train: TrainingSet) -> torch.Tensor:
 
 @pytest.mark.parametrize("arm", ["copies", "fixed_aug"])
 def test_rows_are_those_of_the_augmentation_ratio(arm: str) -> None:
-    ratio = AugmentationKnobs(ratio=0.3, aug_arm=arm, seed=2, batch_size=20, data=DIGITS)
+    ratio = AugmentationKnobs(ratio=0.3, augmentation=arm, seed=2, batch_size=20, data=DIGITS)
     train = prepared_ratio(ratio, TrialContext())[1]
     expected, labels = train.batch(torch.arange(100), visit=0)
-    own = lane_of(knobs(arm=arm, seed=2), TrialContext()).instruments.problem.train
+    own = lane_of(knobs(arm=arm, seed=2), TrialContext()).instruments.train
     assert torch.allclose(realised(own), expected, atol=1e-6)
     assert torch.equal(own.labels, labels)
 
 
 @pytest.mark.parametrize("transform", ["crop2", "cutout8", "rotation10"])
 def test_a_row_is_formed_alike_in_any_batch_and_none_is_stored(transform: str) -> None:
-    trial = knobs(rows=FixedSetKnobs(ratio=0.3, aug_arm="fixed_aug", transform=transform))
-    train = lane_of(trial, TrialContext()).instruments.problem.train
+    trial = knobs(rows=FixedSetKnobs(ratio=0.3, augmentation="fixed_aug", transform=transform))
+    train = lane_of(trial, TrialContext()).instruments.train
     assert isinstance(train, FilledSet)
     assert max(value.numel() for value in vars(train).values() if isinstance(value, torch.Tensor)) <= 4 * len(train)
     whole, order = realised(train), torch.randperm(100, generator=torch.Generator().manual_seed(0))
@@ -84,7 +84,7 @@ def test_a_row_is_formed_alike_in_any_batch_and_none_is_stored(transform: str) -
 def test_every_method_trains_on_rows_formed_by_index_as_on_stored_ones(method: str) -> None:
     trial = knobs(round_method=method, feature_update_interval=5)
     lane = lane_of(trial, TrialContext())
-    formed = lane.instruments.problem
+    formed = lane.rounds.problem
     stored = Examples(inputs=realised(formed.train), labels=formed.train.labels, classes=10)
     ends = []
     for problem in (formed, replace(formed, train=stored)):
@@ -102,7 +102,7 @@ def test_borders_are_black_where_black_is_not_zero() -> None:
     arrays = Arrays(train_inputs=white, train_labels=labels, test_inputs=white, test_labels=labels)
     context = TrialContext(arrays=lambda name: arrays)
     data = DataKnobs(name="mnist", train_size=20, test_size=10)
-    shifted = realised(lane_of(knobs(ratio=0.1, data=data, batch_size=4), context).instruments.problem.train)
+    shifted = realised(lane_of(knobs(ratio=0.1, data=data, batch_size=4), context).instruments.train)
     assert float(shifted.min()) == pytest.approx(-0.13 / 0.31)
     assert float(shifted.max()) == pytest.approx(0.87 / 0.31)
 
@@ -130,21 +130,21 @@ def test_trials_that_train_together_see_their_own_rows(arms: tuple[str, ...]) ->
 
 
 def test_other_transforms_train_by_themselves() -> None:
-    rows = [FixedSetKnobs(ratio=0.3, aug_arm="fixed_aug", transform=name) for name in ("crop1", "crop2")]
+    rows = [FixedSetKnobs(ratio=0.3, augmentation="fixed_aug", transform=name) for name in ("crop1", "crop2")]
     assert len({together_key(knobs(rows=each)) for each in rows}) == 2
 
 
 def test_vectors_have_copies_and_no_transforms() -> None:
     data = DataKnobs(name="sparse_parity", train_size=100, test_size=60)
     assert len(inputs(knobs(0.5, "copies", data)).unique(dim=0)) == 50
-    with pytest.raises(ValueError, match="aug_arm='fixed_aug' needs images, and sparse_parity has vectors"):
+    with pytest.raises(ValueError, match="augmentation='fixed_aug' needs images, and sparse_parity has vectors"):
         lane_of(knobs(0.5, "fixed_aug", data), TrialContext())
 
 
 @pytest.mark.parametrize("ratio", [0.5, 1.0])
 def test_one_chunk_costs_what_one_chunk_holds(ratio: float) -> None:
     """A look at one sample of many cuts the others into no views."""
-    train = lane_of(knobs(ratio, data=DataKnobs(name="jittered_digits")), TrialContext()).instruments.problem.train
+    train = lane_of(knobs(ratio, data=DataKnobs(name="jittered_digits")), TrialContext()).instruments.train
     with TensorsMade() as made:
         assert len(next(train.chunks(1))) == 1
     assert made.count < 100
@@ -160,9 +160,9 @@ def test_no_set_of_digits_is_mirrored(name: str) -> None:
 
 
 def test_transforms_that_do_not_suit_the_data_are_refused() -> None:
-    mirrored = FixedSetKnobs(ratio=0.3, aug_arm="fixed_aug", transform="flip+crop4")
+    mirrored = FixedSetKnobs(ratio=0.3, augmentation="fixed_aug", transform="flip+crop4")
     with pytest.raises(ValueError, match=r"transform='flip\+crop4' mirrors images, which makes other signs of"):
         knobs(rows=mirrored)
     knobs(rows=mirrored, data=DataKnobs(name="cifar10"))
     with pytest.raises(ValueError, match="transform='advanced' is not one of flip"):
-        FixedSetKnobs(ratio=0.3, aug_arm="fixed_aug", transform="advanced")
+        FixedSetKnobs(ratio=0.3, augmentation="fixed_aug", transform="advanced")

@@ -17,8 +17,8 @@ from trials.core.layer_groups.residual import residual_groups
 from trials.core.layer_groups.training import descent, fitted, measured, seen_fit
 from trials.core.losses.classification import cross_entropy, label_smoothed
 from trials.core.losses.loss import Loss
-from trials.core.streams import batch_indices, batches_an_epoch, drawn_from
-from trials.core.training.batches import Batch
+from trials.core.streams import batches_an_epoch, drawn_from
+from trials.core.training.batches import Batch, epochs
 from trials.core.training.descent import Descent
 from trials.core.training.schedules import SCHEDULES, constant, cosine
 
@@ -51,7 +51,7 @@ def _trained(groups: LayerGroups, by: Descent, steps: range) -> None:
     images, labels = _images()
     trainer = Trainer(groups, by)
     for step in steps:
-        batch = batch_indices(0, step, len(images), 4)
+        batch = epochs(0, len(images), 4)(step)
         trainer.step(step, images[batch], labels[batch])
 
 
@@ -121,13 +121,13 @@ def test_initial_weights_are_a_function_of_the_seed_and_leave_the_global_generat
 
 
 @pytest.mark.parametrize("depth", range(5))
-@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
-def test_frozen_parts_stay_bit_by_bit_and_all_others_move(depth, optimiser):
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_frozen_parts_stay_bit_by_bit_and_all_others_move(depth, optimizer):
     """S1: parameters and running statistics; weight decay must not move what has no gradient."""
     groups = _network()
     freezing = freeze(groups, depth)
     before = {name: value.clone() for name, value in groups.state_dict().items()}
-    _trained(groups, descent(optimiser, learning_rate=0.1, momentum=0.9, weight_decay=0.1), range(6))
+    _trained(groups, descent(optimizer, learning_rate=0.1, momentum=0.9, weight_decay=0.1), range(6))
     frozen = set(groups.names[:depth])
     for name, value in groups.state_dict().items():
         assert torch.equal(value, before[name]) == (name.split(".")[0] in frozen), name
@@ -191,16 +191,16 @@ def test_a_step_is_that_of_a_dense_float64_oracle():
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
-@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
-def test_steps_are_those_of_torch(optimiser, nesterov):
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_steps_are_those_of_torch(optimizer, nesterov):
     groups, others = _network().double(), _network().double()
     images, labels = _images()
-    own = Trainer(groups, descent(optimiser, learning_rate=0.05, momentum=0.9, nesterov=nesterov, weight_decay=0.1))
+    own = Trainer(groups, descent(optimizer, learning_rate=0.05, momentum=0.9, nesterov=nesterov, weight_decay=0.1))
     arguments = {"lr": 0.05, "weight_decay": 0.1}
     theirs = {
         "sgd": lambda tensors: torch.optim.SGD(tensors, momentum=0.9, nesterov=nesterov, **arguments),
         "adamw": lambda tensors: torch.optim.AdamW(tensors, **arguments),
-    }[optimiser](others.train().parameters())
+    }[optimizer](others.train().parameters())
     for step in range(5):
         own.step(step, images.double(), labels)
         theirs.zero_grad()
@@ -215,7 +215,7 @@ def test_what_is_seen_is_the_mean_over_samples():
     freeze(groups, 4)
     images, labels = _images()
     trainer = Trainer(groups, descent(learning_rate=0.0))
-    groups.statistics_fixed = True
+    groups.keep_statistics = True
     seen = sum(trainer.step(0, images[samples], labels[samples]) for samples in (slice(0, 5), slice(5, 12)))
     expected = measured(groups, Examples(inputs=images, labels=labels, classes=2))
     assert seen_fit(seen).loss == pytest.approx(expected.loss, abs=1e-6)
@@ -232,10 +232,10 @@ def test_distributions_as_labels_are_smoothed_labels():
     assert torch.allclose(one, other)
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 @pytest.mark.parametrize("depth", [0, 2])
-def test_a_training_that_is_broken_off_goes_on_bit_by_bit(optimiser, depth):
-    by = descent(optimiser, learning_rate=0.05, momentum=0.9, weight_decay=1e-3)
+def test_a_training_that_is_broken_off_goes_on_bit_by_bit(optimizer, depth):
+    by = descent(optimizer, learning_rate=0.05, momentum=0.9, weight_decay=1e-3)
     images, labels = _images()
 
     def trained(groups, steps, state=None):
@@ -244,7 +244,7 @@ def test_a_training_that_is_broken_off_goes_on_bit_by_bit(optimiser, depth):
         if state is not None:
             own.trained, own.place = own.trained.restored(own.place, state, 0)
         for step in steps:
-            batch = batch_indices(0, step, len(images), 4)
+            batch = epochs(0, len(images), 4)(step)
             own.step(step, images[batch], labels[batch])
         return own.trained.state(own.place)
 
@@ -268,9 +268,9 @@ def test_schedules_at_their_ends():
 def test_the_last_smaller_batch_of_an_epoch_is_dropped_or_kept():
     assert batches_an_epoch(10, 4) == 2
     assert batches_an_epoch(10, 4, whole=False) == 3
-    kept = [batch_indices(0, step, 10, 4, whole=False) for step in range(6)]
+    kept = [epochs(0, 10, 4, whole=False)(step) for step in range(6)]
     assert [len(batch) for batch in kept] == [4, 4, 2, 4, 4, 2]
     for epoch in (kept[:3], kept[3:]):
         assert torch.cat(epoch).sort().values.tolist() == list(range(10))
-    assert torch.equal(batch_indices(0, 0, 10, 4), kept[0])
-    assert not torch.equal(batch_indices(0, 0, 10, 4, stream="pretraining"), kept[0])
+    assert torch.equal(epochs(0, 10, 4)(0), kept[0])
+    assert not torch.equal(epochs(0, 10, 4, stream="pretraining")(0), kept[0])

@@ -11,7 +11,7 @@ from trials.augmentation_ratio.image_networks import IMAGE_NETWORKS
 from trials.augmentation_ratio.mixing import MIXINGS
 from trials.core import choices
 from trials.core.augmentation.transforms import TRANSFORMS
-from trials.core.layer_groups.training import OPTIMISERS
+from trials.core.layer_groups.training import OPTIMIZERS
 from trials.core.losses.classification import LOSSES
 from trials.core.networks.precision import PRECISIONS
 from trials.core.rounds import settings
@@ -45,7 +45,7 @@ def _column(knobs, name):
         (choices.LOSSES, LOSSES),
         (choices.OPTIMIZERS, RULES),
         (choices.OPTIMIZERS, REACHES),
-        (choices.GROUP_OPTIMIZERS, OPTIMISERS),
+        (choices.GROUP_OPTIMIZERS, OPTIMIZERS),
         (choices.PRECISIONS, PRECISIONS),
         (choices.TRANSFORMS, TRANSFORMS),
         (settings.METHODS, METHODS),

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from tests.trials.test_checkpoints import BrokenOff, Memory
-from tests.trials.training.problems import on_all, rounds_of, small_problem, steps_by
+from tests.trials.core.test_checkpoints import BrokenOff, Memory
+from tests.trials.core.training.problems import on_all, rounds_of, small_problem, steps_by
 from trials.core.context import TrialContext
 from trials.core.rounds.in_rounds import in_rounds, renewed_every
 from trials.core.training.batches import epochs, formed, seen

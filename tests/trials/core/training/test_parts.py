@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 
-from tests.trials.training.problems import examples, initial, largest_difference, small_problem, trained_in_rounds
+from tests.trials.core.training.problems import examples, initial, largest_difference, small_problem, trained_in_rounds
 from trials.core.losses.classification import cross_entropy
 from trials.core.networks.cnn import cnn_large, cnn_small
 from trials.core.networks.mlp import mlp

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from tests.trials.conftest import small_arrays
-from tests.trials.slopes import gradient_of
-from tests.trials.test_checkpoints import Memory, rows_until_broken
+from tests.trials.core.slopes import gradient_of
+from tests.trials.core.test_checkpoints import Memory, rows_until_broken
 from trials.core.context import TrialContext
 from trials.core.data.examples import Examples
 from trials.core.data.knobs import DataKnobs
@@ -25,8 +25,8 @@ from trials.core.rounds.calendar import Calendar
 from trials.core.rounds.choice import METHODS, chosen_methods
 from trials.core.rounds.round import Problem, RoundLoss, gradient_norm
 from trials.core.rows import checked
-from trials.core.streams import batch_indices, generator
-from trials.core.training.batches import Batch, formed
+from trials.core.streams import generator
+from trials.core.training.batches import Batch, epochs, formed
 from trials.core.training.descent import Descent
 from trials.core.training.places import Place
 from trials.core.training.plain import PlainLoss
@@ -66,7 +66,7 @@ def _trained(method, problem, anchor, descent, memory, steps=30):
     round_ = METHODS[method](problem, linearised(problem.network.forward, anchor), Place(anchor, memory))
     place = round_.start
     for step in range(steps):
-        batch = Batch(batch_indices(0, step, SAMPLES, 8), formed(problem.train))
+        batch = Batch(epochs(0, SAMPLES, 8)(step), formed(problem.train))
         place, _ = descent(RoundLoss(round_, batch), place, step)
     return place.each(round_.parameters)
 
@@ -120,7 +120,7 @@ def test_rules_are_those_of_pytorch(rule, theirs, weight_decay):
     start = {"a": torch.randn(3, 2, generator=generator(0, "a"), dtype=torch.float64)}
     settings = {"momentum": 0.8} if rule == "momentum" else {}
     leaf = start["a"].clone().requires_grad_()
-    optimiser = theirs([leaf], lr=0.1, weight_decay=weight_decay, **settings)
+    optimizer = theirs([leaf], lr=0.1, weight_decay=weight_decay, **settings)
     slope = {}
     descent = Descent(
         rule=RULES[rule](0.8),
@@ -133,7 +133,7 @@ def test_rules_are_those_of_pytorch(rule, theirs, weight_decay):
         leaf.grad = torch.randn(3, 2, generator=generator(step, "g"), dtype=torch.float64)
         slope["a"] = leaf.grad.clone()
         place, _ = descent(PlainLoss(None, None, None), place, step)
-        optimiser.step()
+        optimizer.step()
     torch.testing.assert_close(place.point["a"], leaf.detach(), rtol=0, atol=1e-10)
 
 
@@ -191,9 +191,9 @@ def test_a_round_that_does_not_converge_ends_at_its_last_step(context):
 
 
 VARIANTS = {
-    "momentum": {"inner_optimizer": "momentum", "weight_decay": 0.01},
-    "adam": {"inner_optimizer": "adam", "learning_rate": 0.01},
-    "adam_reset": {"inner_optimizer": "adam", "learning_rate": 0.01, "reset_optimizer_on_relinearisation": True},
+    "momentum": {"optimizer": "momentum", "weight_decay": 0.01},
+    "adam": {"optimizer": "adam", "learning_rate": 0.01},
+    "adam_reset": {"optimizer": "adam", "learning_rate": 0.01, "reset_optimizer_on_relinearisation": True},
     "one_shot": {"warm_steps": 5, "feature_update_interval": math.inf},
     "converging": {"round_tolerance": 0.3, "measured_rounds": 4},
 }
@@ -202,7 +202,7 @@ VARIANTS = {
 COMBINATIONS = [
     (variant, method)
     for variant, method in itertools.product(VARIANTS, ["auto", *METHODS])
-    if method != "function_space" or VARIANTS[variant].get("inner_optimizer") != "adam"
+    if method != "function_space" or VARIANTS[variant].get("optimizer") != "adam"
 ]
 
 
@@ -257,8 +257,8 @@ def test_a_kernel_that_is_too_large_is_refused_before_training():
     ("changes", "message"),
     [
         (
-            {"round_method": "function_space", "inner_optimizer": "adam"},
-            "needs inner_optimizer to be one of sgd, momentum",
+            {"round_method": "function_space", "optimizer": "adam"},
+            "needs optimizer to be one of sgd, momentum",
         ),
         ({"network": "resnet18", "round_method": "cached"}, "round_method=cached needs a network that is a chain of"),
         ({"network": "resnet18", "compiled": True}, "compiled=true needs a network that is a chain of layers, mlp"),
@@ -268,7 +268,7 @@ def test_a_kernel_that_is_too_large_is_refused_before_training():
         ({"warm_steps": -1}, "warm_steps must be at least 0, got -1"),
         ({"round_tolerance": -0.1}, "round_tolerance must be at least 0"),
         ({"round_method": "magic"}, "is not one of auto, jvp, cached, function_space"),
-        ({"inner_optimizer": "lion"}, "is not one of sgd, momentum, adam"),
+        ({"optimizer": "lion"}, "is not one of sgd, momentum, adam"),
         ({"probe_size": -1}, "probe_size must be at least 0"),
         ({"momentum": 1.5}, "momentum must be at most 1"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.trials.training.problems import (
+from tests.trials.core.training.problems import (
     batch_of,
     largest_difference,
     small_problem,

@@ -11,7 +11,6 @@ from trials.core.data.examples import Examples
 from trials.core.losses.classification import LOSSES, accuracy, cross_entropy, mean_squared_error
 from trials.core.probes import fit as fit_probe
 from trials.core.probes.fit import fit
-from trials.core.probes.movement import relative_distance
 from trials.core.schedule import logarithmic_steps
 from trials.core.training.places import moved
 
@@ -54,12 +53,6 @@ def test_fit_does_not_depend_on_how_the_data_are_cut(monkeypatch):
     monkeypatch.setattr(fit_probe, "_samples_a_pass", lambda inputs: 3)
     assert fit(torch.sin, examples, cross_entropy) == whole
     assert whole.loss == pytest.approx(float(cross_entropy(torch.sin(examples.inputs), examples.labels)))
-
-
-def test_relative_distance_spans_all_parameters():
-    initial = {"a": torch.tensor([3.0]), "b": torch.tensor([[4.0]])}
-    moved = {"a": torch.tensor([3.0]), "b": torch.tensor([[5.0]])}
-    assert relative_distance(moved, initial) == pytest.approx(1 / 5)
 
 
 def test_a_step_of_gradient_descent_leaves_its_arguments_alone():

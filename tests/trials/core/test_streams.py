@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from trials.core.streams import batch_indices, generator
+from trials.core.streams import generator
+from trials.core.training.batches import epochs
 
 
 def _draw(*key):
@@ -21,7 +22,7 @@ def test_a_stream_repeats_itself_whatever_was_drawn_before():
 def test_streams_are_pinned_across_versions():
     """Stored trials can be repeated only while these numbers stay."""
     assert torch.randint(1000, (4,), generator=generator(0, "initialisation")).tolist() == [522, 44, 177, 934]
-    assert batch_indices(0, 7, 100, 5).tolist() == [74, 41, 12, 37, 21]
+    assert epochs(0, 100, 5)(7).tolist() == [74, 41, 12, 37, 21]
 
 
 def test_streams_are_uncorrelated():
@@ -35,14 +36,14 @@ def test_names_and_indices_do_not_run_into_each_other():
 
 
 def test_an_epoch_visits_every_sample_once_in_whole_batches():
-    batches = [batch_indices(0, step, 12, 4) for step in range(6)]
+    batches = [epochs(0, 12, 4)(step) for step in range(6)]
     for epoch in (batches[:3], batches[3:]):
         assert torch.cat(epoch).sort().values.tolist() == list(range(12))
     assert not torch.equal(torch.cat(batches[:3]), torch.cat(batches[3:]))
 
 
 def test_samples_that_fill_no_batch_wait_for_another_epoch():
-    batches = [batch_indices(0, step, 10, 4) for step in range(20)]
+    batches = [epochs(0, 10, 4)(step) for step in range(20)]
     assert {len(batch) for batch in batches} == {4}
     assert all(len(set(torch.cat(batches[epoch : epoch + 2]).tolist())) == 8 for epoch in range(0, 20, 2))
     assert set(torch.cat(batches).tolist()) == set(range(10))
@@ -50,8 +51,8 @@ def test_samples_that_fill_no_batch_wait_for_another_epoch():
 
 def test_a_resumed_trial_continues_its_batches():
     """Starting at step 13 gives the batches that a run from 0 has there, in any order of asking."""
-    forward = {step: batch_indices(5, step, 32, 8).tolist() for step in range(20)}
-    assert {step: batch_indices(5, step, 32, 8).tolist() for step in reversed(range(13, 20))} == {
+    forward = {step: epochs(5, 32, 8)(step).tolist() for step in range(20)}
+    assert {step: epochs(5, 32, 8)(step).tolist() for step in reversed(range(13, 20))} == {
         step: forward[step] for step in range(13, 20)
     }
-    assert forward[13] != batch_indices(6, 13, 32, 8).tolist()
+    assert forward[13] != epochs(6, 32, 8)(13).tolist()
