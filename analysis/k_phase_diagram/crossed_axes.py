@@ -9,10 +9,17 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from analysis.core.crossing_figures import CrossedAxis, Reading, draw_crossing, draw_effects
-from analysis.core.crossings import Pair, everywhere, filled_share, matched_ends, matched_level, varying_pairs
 from analysis.core.figures import Drawing
 from analysis.core.panels import panels, subject
+from analysis.k_phase_diagram.crossing_figures import CrossedAxis, Reading, draw_crossing, draw_effects
+from analysis.k_phase_diagram.crossings import (
+    Pair,
+    everywhere,
+    filled_share,
+    matched_ends,
+    matched_level,
+    varying_pairs,
+)
 from analysis.k_phase_diagram.fits import loss_unit
 from analysis.k_phase_diagram.interval_axes import interval_names
 from analysis.k_phase_diagram.intervals import INTERVAL, at_the_end, shared_steps

@@ -30,6 +30,7 @@ from trials.core.networks.mlp import mlp
 from trials.core.networks.network import Network
 from trials.core.parameters import Parameters, difference, moved_to
 from trials.core.streams import generator
+from trials.core.training.places import moved
 
 REPEATS = 15
 SECONDS_PER_REPEAT = 0.1
@@ -74,8 +75,9 @@ def _step(network: Network, shape: tuple[int, ...], batch: int) -> Callable[[], 
     labels = torch.randint(10, (batch,), generator=generator(0, "labels")).to(DEVICE)
 
     def step() -> Parameters:
+        away = difference(point, anchor)
         return moved(
-            point, linearised_gradient(chain, anchor, difference(point, anchor), inputs, labels, cross_entropy), 0.1
+            point, linearised_gradient(chain, anchor, away, inputs, labels, cross_entropy.derivative(None)), 0.1
         )
 
     return step

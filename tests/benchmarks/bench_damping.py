@@ -22,7 +22,7 @@ import torch
 from trials.core.losses.classification import LOSSES
 from trials.core.networks.mlp import mlp
 from trials.core.streams import generator
-from trials.gauss_newton_damping.flat import flattened
+from trials.gauss_newton_damping.jacobians import flattened
 from trials.gauss_newton_damping.mlp_jacobian import perceptron_jacobian
 from trials.gauss_newton_damping.objective import one_hot
 from trials.gauss_newton_damping.quadratic import QuadraticModel, gauss_newton_model

@@ -25,7 +25,7 @@ import torch
 
 from tests.benchmarks.turns import times_in_turns
 from trials.core.data.examples import Examples
-from trials.core.linearisation import linearised
+from trials.core.linearisation import Linearised, linearised
 from trials.core.losses.classification import cross_entropy
 from trials.core.networks.cnn import cnn_large, cnn_small
 from trials.core.networks.mlp import mlp
@@ -34,7 +34,8 @@ from trials.core.parameters import Parameters
 from trials.core.rounds.choice import METHODS
 from trials.core.rounds.round import Problem
 from trials.core.streams import generator
-from trials.core.training.batches import epochs
+from trials.core.training.batches import Batch, epochs, formed
+from trials.core.training.places import Place, moved
 
 REPEATS = 15
 SECONDS_PER_REPEAT = 0.1
@@ -79,16 +80,16 @@ def _arms(
     train = Examples(inputs=torch.randn(samples, *shape, generator=random), labels=labels, classes=classes)
     problem = Problem(network=network, train=train, loss=cross_entropy)
     anchor = network.initial(generator(0, "initialisation"))
-    moved = {name: value * 1.01 for name, value in anchor.items()}
-    batch = epochs(0, samples, batch_size)(0)
+    away = {name: value * 1.01 for name, value in anchor.items()}
+    batch, form = epochs(0, samples, batch_size)(0), formed(train)
     model = linearised(network.forward, anchor)
     by_dual_numbers = linearised(lambda parameters, inputs: network.forward(parameters, inputs), anchor)
 
     def step(point: Parameters, gradient: Callable[[Parameters], Parameters]) -> Parameters:
         return moved(point, gradient(point), LEARNING_RATE)
 
-    def direct(linear: object) -> Callable[[Parameters], Parameters]:
-        return lambda point: linear.gradient(point, train.inputs[batch], labels[batch], cross_entropy)  # type: ignore[attr-defined]
+    def direct(linear: Linearised) -> Callable[[Parameters], Parameters]:
+        return lambda point: linear.slope(point, Batch(batch, form), cross_entropy).gradient
 
     def by_tape(point: Parameters) -> Parameters:
         leaves = {name: value.detach().requires_grad_() for name, value in point.items()}
@@ -99,18 +100,20 @@ def _arms(
     arms: dict[str, Callable[[], object]] = {
         "plain": lambda: step(anchor, by_tape),
         "first": lambda: step(anchor, direct(model)),
-        "forward AD": lambda: step(moved, direct(by_dual_numbers)),
+        "forward AD": lambda: step(away, direct(by_dual_numbers)),
     }
     built: dict[str, float] = {}
     for method, begin in METHODS.items():
         if method == "function_space" and samples > SMALL_ENOUGH_FOR_A_KERNEL and classes > 2:
             continue
-        round_ = begin(problem, model, Place(anchor, {}))
-        point = moved if method != "function_space" else _displaced(round_.start.point)
+        round_ = begin(problem, model, Place(anchor, {}), 0.0)
+        point = away if method != "function_space" else _displaced(round_.start.point)
         start = time.process_time()
-        round_.gradient(point, batch)
+        round_.slope(point, Batch(batch, form))
         built[method] = time.process_time() - start
-        arms[method] = lambda round_=round_, point=point: step(point, lambda here: round_.gradient(here, batch))
+        arms[method] = lambda round_=round_, point=point: step(
+            point, lambda here: round_.slope(here, Batch(batch, form)).gradient
+        )
     del built["jvp"]
     return arms, built
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from trials.core.augmentation.knobs import refuse_mirrored_signs
+from trials.core.augmentation.knobs import distinct_count, refuse_mirrored_signs
 from trials.core.choices import GROUP_OPTIMIZERS, OF_BYTES, TRANSFORMS, refuse_depth
-from trials.core.data.knobs import DataKnobs, refuse_no_pixels
+from trials.core.data.knobs import DataKnobs, refuse_no_pixels, training_extent
 from trials.core.knobs import knob
 from trials.core.layer_groups.knobs import RoundsKnobs
 from trials.core.training.schedules import SCHEDULES
+
+if TYPE_CHECKING:
+    from trials.core.data.arrays import Arrays
 
 ARMS = ("copies", "fixed_aug", "fresh_aug", "fixed_aug_all", "subset")
 MIXINGS = ("none", "mixup_or_cutmix")
@@ -87,7 +91,7 @@ class AugmentationKnobs(RoundsKnobs):
         if not normalised or self.freeze_depth == len(parts) - 1:
             object.__setattr__(self, "keep_statistics", False)  # nothing that trains has any
         else:
-            self.refuse_rounds(statistics_move=not self.keep_statistics, keep="keep_statistics=true")
+            self.refuse_rounds(statistics_move=not self.keep_statistics)
         self.refuse_rounds(precision=self.precision)
         refuse_no_pixels(self.data)
         refuse_mirrored_signs(self.transform, self.data.name)
@@ -99,3 +103,14 @@ class AugmentationKnobs(RoundsKnobs):
             raise ValueError(f"mixing={self.mixing!r} is drawn anew in each batch: it needs augmentation=fresh_aug")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must be below 1, got {self.momentum:g}")
+
+    def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:
+        """Compare what is held out, the share of distinct images and a batch with the images that there are."""
+        images = training_extent(arrays[self.data.name], self.data).samples
+        if self.validation_size >= images:
+            raise ValueError(f"validation_size={self.validation_size} leaves none of the {images} training images")
+        rows = images - self.validation_size
+        distinct = distinct_count(rows, self.ratio)
+        rows = distinct if self.augmentation == "subset" else rows
+        if self.batch_size > rows:
+            raise ValueError(f"batch_size={self.batch_size} exceeds the {rows} rows of the training set")

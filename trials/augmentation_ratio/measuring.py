@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from trials.augmentation_ratio.invariance import invariance_rate
 from trials.core.augmentation.draws import draws
 from trials.core.layer_groups.training import measured
 
 if TYPE_CHECKING:
-    from jaxtyping import Int64
+    from jaxtyping import Float32, Int64
     from torch import Tensor
 
     from trials.augmentation_ratio.arms import AugmentedImages
+    from trials.core.augmentation.transforms import Transform
     from trials.core.data.images import Images
     from trials.core.layer_groups.groups import LayerGroups
     from trials.core.probes.fit import Fit
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from trials.core.training.course import Moment
 
 _TRAINING, _TEST = 0, 1
+_AT_ONCE = 512  # images
 
 
 @dataclass(frozen=True)
@@ -91,3 +92,29 @@ def outcome(groups: LayerGroups, train: AugmentedImages, test: Images, *, seed: 
         "padding_pixel": train.transform.padding_pixel,
         "params": sum(value.numel() for value in groups.parameters()),
     }
+
+
+def invariance_rate(
+    groups: LayerGroups, images: Images, transform: Transform, numbers: Float32[Tensor, "samples 4"]
+) -> float | None:
+    """Return the share of images whose most likely class is that of their transform; None of no images.
+
+    Args:
+        groups: The network, left in eval mode.
+        images: The images.
+        transform: The transform.
+        numbers: What each image is transformed by.
+    """
+    if not len(images):
+        return None
+    groups.eval()
+    with torch.no_grad():
+        kept = [
+            _answers(groups, images, pixels) == _answers(groups, images, transform.apply(pixels, part))
+            for pixels, part in zip(images.pixels.split(_AT_ONCE), numbers.split(_AT_ONCE), strict=True)
+        ]
+    return float(torch.cat(kept).float().mean())
+
+
+def _answers(groups: LayerGroups, images: Images, pixels: Tensor) -> Tensor:
+    return groups(images.normalised(pixels)).argmax(1)

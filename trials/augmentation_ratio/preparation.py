@@ -34,7 +34,9 @@ def prepared(knobs: AugmentationKnobs, context: TrialContext) -> tuple[LayerGrou
     Raises:
         ValueError: The data do not suit the knobs.
     """
-    images, test = prepared_images(context.arrays(knobs.data.name), knobs.data, context.device)
+    arrays = context.arrays(knobs.data.name)
+    images, test = prepared_images(arrays, knobs.data, context.device)
+    knobs.refuse_unfit({knobs.data.name: arrays})
     if knobs.validation_size:
         images, test = images.held_out(knobs.validation_size)
     transform = TRANSFORMS[knobs.transform]
@@ -46,8 +48,6 @@ def prepared(knobs: AugmentationKnobs, context: TrialContext) -> tuple[LayerGrou
         seed=knobs.seed,
         exclude_identity=knobs.exclude_identity,
     )
-    if knobs.batch_size > len(train):
-        raise ValueError(f"batch_size={knobs.batch_size} exceeds the {len(train)} rows of the training set")
     with drawn_from(knobs.seed, "initialisation"):
         groups = _network(knobs)(tuple(images.pixels.shape[1:]), images.classes).to(context.device)
     groups.to(memory_format=torch.channels_last)  # a quarter less time for convolutions and pooling on a CPU

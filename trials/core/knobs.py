@@ -17,6 +17,7 @@ NONE = "none"
 
 _SCALARS: tuple[type, ...] = (bool, int, float, str)
 _RESOLVED: dict[type, Mapping[str, Any]] = {}
+_COLUMNS: dict[type, tuple[KnobField, ...]] = {}
 
 
 def knob(
@@ -101,7 +102,9 @@ class Knobs:
     @classmethod
     def declared(cls) -> tuple[KnobField, ...]:
         """Return the columns of this class in the order of declaration, nested ones flattened."""
-        return tuple(_declared(cls, path=()))
+        if cls not in _COLUMNS:
+            _COLUMNS[cls] = tuple(_declared(cls, path=()))
+        return _COLUMNS[cls]
 
     def columns(self) -> dict[str, Scalar]:
         """Return every knob by its column name."""
@@ -153,11 +156,7 @@ class Knobs:
 
     @classmethod
     def from_stored(cls, columns: Mapping[str, Any]) -> Self:
-        """Build knobs from columns that a store has kept, perhaps from before some were renamed.
-
-        Raises:
-            ValueError: As `from_columns`.
-        """
+        """Build knobs from columns that a store has kept, perhaps from before some were renamed."""
         now = cls.renamed()
         return cls.from_columns({now.get(name, name): value for name, value in columns.items()})
 

@@ -63,20 +63,10 @@ class FreezeDepthKnobs(RoundsKnobs):
         refuse_contradictory_pretraining(self)
         network = known(self.network)
         normalised = network is not None and network.normalises and self.freeze_depth < len(network.parts) - 1
-        self.refuse_statistics(normalised=normalised)
-        self.refuse_rounds(precision=self.precision)
+        self.refuse_rounds(statistics_move=normalised and not self.keep_statistics, precision=self.precision)
         self.rows.refuse_data(self.data.name)
         if self.augmentation != NONE:
             self.rows.refuse_ratio(f"augmentation={self.augmentation} shows others at each visit")
-
-    def refuse_statistics(self, *, normalised: bool) -> None:
-        """Compare the interval with whether a part that trains has batch normalisation.
-
-        Raises:
-            ValueError: The network is to be linearised while its statistics move.
-        """
-        moves = normalised and not self.keep_statistics
-        self.refuse_rounds(statistics_move=moves, keep="keep_statistics=true")
 
     def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:
         """Compare these knobs with the network and the weights that they name.

@@ -11,7 +11,7 @@ from torch.linalg import vector_norm
 
 from trials.core.networks.precision import PRECISIONS
 from trials.core.streams import generator
-from trials.gauss_newton_damping.flat import flattened
+from trials.gauss_newton_damping.jacobians import flattened
 from trials.gauss_newton_damping.kernel_probe import KernelProbe
 from trials.gauss_newton_damping.measurements import STEP_MEASUREMENTS
 from trials.gauss_newton_damping.objective import CODINGS, CodedExamples, chosen

@@ -1,11 +1,13 @@
 """Jacobians of a network's outputs in its parameters, as operators that know three ways to be held.
 
-Rows are ordered by sample, then by output; columns as `flat.flattened` orders parameters.
+Points in parameter space are vectors, in the order of the network's parameters, and so are the columns of J; its rows
+are ordered by sample, then by output.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -15,13 +17,26 @@ from torch.autograd import forward_ad
 from torch.func import jacrev, vmap
 
 from trials.core.linearisation import load_forward_mode
-from trials.gauss_newton_damping.flat import Shapes, unflattened
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
     from trials.core.networks.network import Network
+    from trials.core.parameters import Parameters
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def flattened(parameters: Parameters) -> Float[Tensor, " parameters"]:
+    """Return all parameters as one vector."""
+    return torch.cat([value.flatten() for value in parameters.values()])
+
+
+def unflattened(vector: Float[Tensor, " parameters"], shapes: Shapes) -> Parameters:
+    """Return the parameters that a vector holds, as views of it."""
+    parts = vector.split([math.prod(shape) for shape in shapes.values()])
+    return {name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
 
 
 class Jacobian(Protocol):

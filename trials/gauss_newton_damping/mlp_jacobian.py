@@ -27,7 +27,7 @@ import torch
 from torch.nn import functional
 from torch.nn.functional import linear, relu
 
-from trials.gauss_newton_damping.flat import Shapes, unflattened
+from trials.gauss_newton_damping.jacobians import Shapes, unflattened
 
 if TYPE_CHECKING:
     from jaxtyping import Float

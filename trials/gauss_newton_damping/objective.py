@@ -16,8 +16,7 @@ from trials.core.losses.classification import LOSSES
 from trials.core.networks.cnn import cnn_large, cnn_small
 from trials.core.networks.mlp import mlp
 from trials.core.probes.fit import Fit
-from trials.gauss_newton_damping.flat import unflattened
-from trials.gauss_newton_damping.jacobians import Jacobian, dense_jacobian, matrix_free_jacobian
+from trials.gauss_newton_damping.jacobians import Jacobian, dense_jacobian, matrix_free_jacobian, unflattened
 from trials.gauss_newton_damping.mlp_jacobian import perceptron_jacobian
 from trials.gauss_newton_damping.solver_choice import (
     MATRIX_FREE,

@@ -18,7 +18,7 @@ from trials.core.training.batches import epochs, everything, seen
 from trials.core.training.course import Moment, course
 from trials.core.training.plain import Plain
 from trials.gauss_newton_damping.damped_training import DampedTraining, damped_training
-from trials.gauss_newton_damping.flat import flattened
+from trials.gauss_newton_damping.jacobians import flattened
 from trials.gauss_newton_damping.standing import DIVERGED, RUNNING, Reached, counted
 from trials.gauss_newton_damping.step_rules import full_step
 

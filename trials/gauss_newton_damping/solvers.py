@@ -10,14 +10,14 @@ Searle, "On deriving the inverse of a sum of matrices", SIAM Review 23, 1981 (th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from trials.gauss_newton_damping.conjugate_gradient import conjugate_gradient
 from trials.gauss_newton_damping.spectrum import spectrum
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 InnerMemory = Mapping[str, "Tensor"]
 """What an optimizer remembers from one inner step to the next, by name."""
-
-NOTHING: InnerMemory = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +118,37 @@ def descend_by_spectrum(model: QuadraticModel, settings: InnerSettings) -> Solve
     return lambda damping: Solution(
         decomposed.descended(damping, settings.learning_rate, settings.steps), iterations=settings.steps
     )
+
+
+class Iterated(NamedTuple):
+    """An approximate solution, the iterations it took, and ||b - A x|| / ||b|| as the recursion has it."""
+
+    solution: Float[Tensor, " k"]
+    iterations: int
+    relative_residual: float
+
+
+def conjugate_gradient(
+    operator: Callable[[Tensor], Tensor], right: Float[Tensor, " k"], tolerance: float, most: int
+) -> Iterated:
+    """Return x with A x = b, from x = 0, once the residual is below `tolerance` times b or after `most` iterations.
+
+    Source: Hestenes and Stiefel, "Methods of conjugate gradients for solving linear systems", 1952, section 3.
+    """
+    solution, residual = torch.zeros_like(right), right
+    direction = residual
+    squared = first = residual @ residual
+    iterations = 0
+    # Whether to go on is the one number that the host waits for in an iteration.
+    while iterations < most and bool(squared > tolerance**2 * first):
+        product = operator(direction)
+        length = squared / (direction @ product)
+        solution = solution + length * direction
+        residual = residual - length * product
+        before, squared = squared, residual @ residual
+        direction = residual + (squared / before) * direction
+        iterations += 1
+    return Iterated(solution, iterations, math.sqrt(squared / first) if first else 0.0)
 
 
 def solve_by_conjugate_gradient(model: QuadraticModel, settings: InnerSettings) -> Solve:

@@ -31,11 +31,6 @@ class Spectrum:
     displacement: Callable[[Float[Tensor, " k"]], Float[Tensor, " p"]]
     samples: int
 
-    @property
-    def largest_curvature(self) -> float:
-        """The largest eigenvalue of J^T H J / n."""
-        return float(self.values[-1]) / self.samples
-
     def damped(self, damping: float) -> Float[Tensor, " p"]:
         """Return the damped step; a damping of 0 leaves out the directions whose eigenvalue is rounding."""
         if damping == 0:

@@ -12,7 +12,7 @@ from torch.linalg import LinAlgError, vector_norm  # type: ignore[attr-defined]
 from trials.core.rows import Diverged
 from trials.core.training.places import Place
 from trials.core.training.slopes import Told
-from trials.gauss_newton_damping.flat import flattened, unflattened
+from trials.gauss_newton_damping.jacobians import flattened, unflattened
 from trials.gauss_newton_damping.measurements import STEP_MEASUREMENTS
 from trials.gauss_newton_damping.surroundings import surroundings
 

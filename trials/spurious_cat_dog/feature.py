@@ -64,21 +64,6 @@ class Planted:
         return pixels.index_put(place, blended)
 
 
-def refuse_window(knobs: FeatureKnobs, height: int, width: int) -> None:
-    """Compare the window with the images.
-
-    Raises:
-        ValueError: It does not lie within them.
-    """
-    room = min(height, width)
-    if knobs.size > room:
-        raise ValueError(f"feature_size={knobs.size} exceeds the images of {height}x{width} pixels")
-    if knobs.position == "fixed" and knobs.offset + knobs.size > room:
-        raise ValueError(
-            f"feature_offset={knobs.offset} puts a window of {knobs.size} pixels beyond images of {height}x{width}"
-        )
-
-
 def planted(knobs: FeatureKnobs, seed: int, images: Images, index: Int64[Tensor, " samples"], split: str) -> Planted:
     """Return what is added to the images of a set.
 
@@ -88,12 +73,8 @@ def planted(knobs: FeatureKnobs, seed: int, images: Images, index: Int64[Tensor,
         images: The images.
         index: Their places in the whole data set, on the CPU.
         split: "train", or "test" for images that all have the feature, and all that of their class.
-
-    Raises:
-        ValueError: The window does not lie within the images.
     """
-    _, channels, height, width = images.pixels.shape
-    refuse_window(knobs, height, width)
+    channels = images.pixels.shape[1]
     # Who has what is decided on the CPU, whose numbers every device shares.
     device, labels = images.pixels.device, images.labels.cpu()
     patches = PATCHES[knobs.kind](knobs, seed, channels, index, split) * images.white

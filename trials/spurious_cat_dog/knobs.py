@@ -2,21 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-from trials.core.augmentation.knobs import FixedSetKnobs
+import numpy as np
+
+from trials.core.augmentation.knobs import FixedSetKnobs, distinct_count
 from trials.core.choices import TRANSFORMS, refuse_depth
 from trials.core.data.knobs import DataKnobs, refuse_no_pixels
 from trials.core.data.records import DATA_SETS
 from trials.core.knobs import Knobs, knob
 from trials.core.layer_groups.knobs import RESIDUAL_PARTS, RoundsKnobs
 from trials.core.training.schedules import SCHEDULES
-from trials.spurious_cat_dog.arms import ARMS
+
+if TYPE_CHECKING:
+    from trials.core.data.arrays import Arrays
 
 PATTERNS = ("none", "same", "different")
 KINDS = ("class_patch", "instance_noise", "class_color")
 POSITIONS = ("fixed", "random_once", "random_each_visit")
+
+
+@dataclass(frozen=True)
+class FeatureArm:
+    """What training sees in one arm of part A.
+
+    Attributes:
+        feature: Whether the images have the feature.
+        moves: Whether it is elsewhere at each visit, over an image that stays.
+        transform: What is done to the whole image at each visit, by name; empty for nothing.
+    """
+
+    feature: bool = True
+    moves: bool = False
+    transform: str = ""
+
+
+ARMS: Mapping[str, FeatureArm] = MappingProxyType(
+    {
+        "baseline": FeatureArm(),
+        "random_noise_position": FeatureArm(moves=True),
+        "random_crop": FeatureArm(transform="crop4"),
+        "clean": FeatureArm(feature=False),
+        "crop_only": FeatureArm(feature=False, transform="crop4"),
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +72,21 @@ class FeatureKnobs(Knobs):
     )
     position: str = knob("where the window is", "fixed", choices=POSITIONS)
     offset: int = knob("distance of a fixed window from the upper and the left edge", 0, unit="pixels", at_least=0)
+
+
+def refuse_window(knobs: FeatureKnobs, height: int, width: int) -> None:
+    """Compare the window with the images.
+
+    Raises:
+        ValueError: It does not lie within them.
+    """
+    room = min(height, width)
+    if knobs.size > room:
+        raise ValueError(f"feature_size={knobs.size} exceeds the images of {height}x{width} pixels")
+    if knobs.position == "fixed" and knobs.offset + knobs.size > room:
+        raise ValueError(
+            f"feature_offset={knobs.offset} puts a window of {knobs.size} pixels beyond images of {height}x{width}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +129,12 @@ class PretrainingKnobs(Knobs):
     feature: FeatureKnobs = _NO_FEATURE
     data: DataKnobs = _DATA
 
+    def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:
+        """Compare the images of a class, the feature's window and a batch with the images that there are."""
+        images = _training_images(self, arrays[self.data.name])
+        if self.recipe.batch_size > images:
+            raise ValueError(f"pretrain_batch_size={self.recipe.batch_size} exceeds the {images} training images")
+
 
 @dataclass(frozen=True, kw_only=True)
 class CatDogKnobs(RoundsKnobs):
@@ -121,7 +174,7 @@ class CatDogKnobs(RoundsKnobs):
         super().__post_init__()
         refuse_depth(self.freeze_depth, RESIDUAL_PARTS)
         normalised = self.freeze_depth < len(RESIDUAL_PARTS) - 1
-        self.refuse_rounds(statistics_move=normalised and not self.keep_statistics, keep="keep_statistics=true")
+        self.refuse_rounds(statistics_move=normalised and not self.keep_statistics)
         refuse_no_pixels(self.data)
         if (classes := DATA_SETS[self.data.name].classes) != 2:
             raise ValueError(f"data_name={self.data.name!r} has {classes} classes; a feature that tells them needs 2")
@@ -135,6 +188,15 @@ class CatDogKnobs(RoundsKnobs):
                 f"augmentation={self.augmentation} with feature_position={self.feature.position} "
                 "shows others at each visit"
             )
+
+    def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:
+        """Compare images of a class, the feature's window, the distinct share and batches with what there is."""
+        images = _training_images(self, arrays[self.data.name])
+        distinct_count(images, self.rows.ratio)
+        if self.batch_size > images:
+            raise ValueError(f"batch_size={self.batch_size} exceeds the {images} training images")
+        if self.part == "B":
+            self.pretraining.refuse_unfit(arrays)
 
     @property
     def training_feature(self) -> FeatureKnobs:
@@ -160,3 +222,21 @@ class CatDogKnobs(RoundsKnobs):
 def shared_work(knobs: CatDogKnobs) -> tuple[PretrainingKnobs, ...]:
     """Return what decides the stage of a trial; part A has none."""
     return (knobs.pretraining,) if knobs.part == "B" else ()
+
+
+def _training_images(knobs: CatDogKnobs | PretrainingKnobs, arrays: Arrays) -> int:
+    """Return how many images training has.
+
+    Raises:
+        ValueError: A class has fewer than are asked for, or the feature's window does not lie within them.
+    """
+    refuse_window(knobs.feature, *arrays.train_inputs.shape[2:])
+    chosen = 0
+    for split in ("test", "train"):
+        count, offset = getattr(knobs, f"{split}_per_class"), getattr(knobs.data, f"{split}_offset")
+        size = getattr(knobs.data, f"{split}_size")
+        of_class = np.bincount(getattr(arrays, f"{split}_labels")[offset : offset + size if size else None])
+        if count > of_class.min():
+            raise ValueError(f"{split}_per_class={count} exceeds the {of_class.min()} {split} images of a class")
+        chosen = 2 * count or int(of_class.sum())
+    return chosen

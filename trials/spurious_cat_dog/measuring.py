@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from trials.core.layer_groups.forward import network_at
 from trials.core.layer_groups.training import measured, seen_fit
-from trials.spurious_cat_dog.drift import relative_drifts
+from trials.spurious_cat_dog.changes import relative_drifts, sensitivities
 from trials.spurious_cat_dog.measurements import LOST_BELOW
-from trials.spurious_cat_dog.sensitivity import sensitivities
 
 if TYPE_CHECKING:
     from typing import Any

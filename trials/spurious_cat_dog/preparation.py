@@ -13,8 +13,8 @@ from trials.core.layer_groups.freezing import freeze
 from trials.core.layer_groups.prefix import prefix_activations
 from trials.core.streams import batches_an_epoch
 from trials.core.training.batches import epochs, seen_anew
-from trials.spurious_cat_dog.arms import ARMS
 from trials.spurious_cat_dog.image_sets import chosen_images, seen_in_training, views_of_test
+from trials.spurious_cat_dog.knobs import ARMS
 from trials.spurious_cat_dog.measuring import ViewsMeasured
 from trials.spurious_cat_dog.pretraining import first_network
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 def prepared(knobs: CatDogKnobs, context: TrialContext) -> tuple[ViewsMeasured, Sees, int]:
     """Return the network with what its rows are measured with, what each step sees, and the steps of an epoch."""
+    knobs.refuse_unfit({knobs.data.name: context.arrays(knobs.data.name)})
     train, test = chosen_images(context, knobs.data, knobs.train_per_class, knobs.test_per_class)
     epoch_steps = batches_an_epoch(len(train), knobs.batch_size)
     transform = TRANSFORMS.get(ARMS[knobs.augmentation].transform)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trials.core.augmentation.transforms import TRANSFORMS
-from trials.core.layer_groups.pretraining import ACCURACY, Pretraining, kept, pretrain, weights_of
+from trials.core.layer_groups.pretraining import ACCURACY, kept, pretrain, weights_of
 from trials.core.layer_groups.residual import residual_groups
 from trials.core.layer_groups.training import measured
 from trials.core.stages import stage
@@ -37,15 +37,17 @@ def pretrained(knobs: PretrainingKnobs, context: TrialContext) -> Mapping[str, n
         ValueError: A batch is larger than the training set.
     """
     recipe, device = knobs.recipe, context.device
+    knobs.refuse_unfit({knobs.data.name: context.arrays(knobs.data.name)})
     train, test = chosen_images(context, knobs.data, knobs.train_per_class, knobs.test_per_class)
-    if recipe.batch_size > len(train):
-        raise ValueError(f"pretrain_batch_size={recipe.batch_size} exceeds the {len(train)} training images")
     groups = initial_network(knobs.network, train.images.pixels.shape[1], knobs.seed, device)
     # Seeds of trials are not negative: the complement's patches are those of no trial.
     pattern_seed = knobs.seed if recipe.feature != "different" else ~knobs.seed
     transform, stream = TRANSFORMS[recipe.augmentation], "pretraining augmentation"
     seen = seen_in_training(train, knobs.feature, pattern_seed, transform, stream)
-    how = Pretraining(
+    pretrain(
+        groups,
+        seen,
+        device,
         samples=len(train),
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
@@ -55,7 +57,6 @@ def pretrained(knobs: PretrainingKnobs, context: TrialContext) -> Mapping[str, n
         seed=knobs.seed,
         stream="pretraining batches",
     )
-    pretrain(groups, how, seen, device)
     return kept(groups, measured(groups, test.examples(test.plain())).accuracy)
 
 

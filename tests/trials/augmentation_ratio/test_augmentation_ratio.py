@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from tests.trials.core.test_checkpoints import BrokenOff, Memory
-from trials.augmentation_ratio.invariance import invariance_rate
 from trials.augmentation_ratio.knobs import AugmentationKnobs
 from trials.augmentation_ratio.measurements import MEASUREMENTS
+from trials.augmentation_ratio.measuring import invariance_rate
 from trials.augmentation_ratio.preparation import prepared
 from trials.augmentation_ratio.recipe import run
 from trials.core.augmentation.transforms import TRANSFORMS

@@ -57,6 +57,7 @@ def _column(knobs, name):
         (damping.STEP_KINDS, proximal.STEP_KINDS),
         (damping.STEP_RULES, step_rules.STEP_RULES),
         (damping.CODINGS, objective.CODINGS),
+        (damping.NETWORKS, objective.NETWORKS),
         (damping.SOLVERS[1:], {**solvers.QUADRATIC_SOLVERS, **proximal.MOVES}),
         (multi_view.NOISES, NOISES),
         (KNOWN, _BUILDERS),

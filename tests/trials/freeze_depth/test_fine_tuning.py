@@ -17,9 +17,9 @@ from trials.core.losses.classification import cross_entropy
 from trials.core.rows import checked
 from trials.core.streams import drawn_from
 from trials.core.training.course import course
-from trials.freeze_depth.fine_tuning.answers import predictions
 from trials.freeze_depth.fine_tuning.augmentations import AUGMENTATIONS
 from trials.freeze_depth.fine_tuning.course import NONE_SELECTED, measured, seen_in_epochs
+from trials.freeze_depth.fine_tuning.group_accuracy import predictions
 from trials.freeze_depth.fine_tuning.measurements import Grouping, course_measurements
 from trials.freeze_depth.fine_tuning.splits import splits_of
 from trials.freeze_depth.networks.backbones import Sizes, built, take_bytes

@@ -9,13 +9,13 @@ import torch
 
 from trials.core.training.states import as_state, from_state
 from trials.freeze_depth.birds.groups import GROUPING, TASKS
+from trials.freeze_depth.fine_tuning.course import Selected
 from trials.freeze_depth.fine_tuning.group_accuracy import (
     adjusted_average,
     group_accuracies,
     group_columns,
     worst_group,
 )
-from trials.freeze_depth.fine_tuning.selection import Selected
 
 COUNTS = (3498, 184, 56, 1057)
 

@@ -12,7 +12,7 @@ from trials.core.networks.mlp import mlp
 from trials.core.parameters import moved_to
 from trials.core.rows import checked
 from trials.core.streams import generator
-from trials.gauss_newton_damping.flat import flattened
+from trials.gauss_newton_damping.jacobians import flattened
 from trials.gauss_newton_damping.knobs import DampingKnobs
 from trials.gauss_newton_damping.measurements import MEASUREMENTS
 from trials.gauss_newton_damping.mlp_jacobian import perceptron_jacobian

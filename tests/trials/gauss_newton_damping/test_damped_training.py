@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 
-import numpy as np
 import pytest
 import torch
 
@@ -14,11 +13,10 @@ from tests.studies import sweep_of
 from tests.trials.gauss_newton_damping.damped import knobs, rows_of, two_classes
 from trials.core.checkpoints import Saved, as_arrays, as_state
 from trials.core.context import TrialContext
-from trials.core.data import cat_dog, cifar10
 from trials.core.losses.classification import LOSSES
 from trials.core.streams import generator
 from trials.gauss_newton_damping import objective, solver_choice
-from trials.gauss_newton_damping.flat import flattened
+from trials.gauss_newton_damping.jacobians import flattened
 from trials.gauss_newton_damping.mlp_jacobian import perceptron_jacobian
 from trials.gauss_newton_damping.objective import CODINGS, NETWORKS
 from trials.gauss_newton_damping.quadratic import gauss_newton_model
@@ -130,16 +128,6 @@ def test_a_probe_that_does_not_fit_is_refused(monkeypatch):
     monkeypatch.setattr(objective, "MEMORY_LIMIT_GIB", 1e-5)
     with pytest.raises(ValueError, match=r"probe_size=8 would take .* GiB for .* parameters, the limit is 1e-05"):
         next(run(knobs(network="cnn_xs", solver="cg"), two_classes()))
-
-
-def test_cats_and_dogs_are_two_classes_of_the_ten(monkeypatch):
-    labels = np.array([3, 0, 5, 9, 3])
-    images = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((5, 3, 32, 32), np.uint8)
-    whole = {"train_inputs": images, "train_labels": labels, "test_inputs": images, "test_labels": labels}
-    monkeypatch.setattr(cifar10, "read", lambda path: whole)
-    chosen = cat_dog.read("somewhere")
-    assert chosen["train_labels"].tolist() == [0, 1, 0]
-    assert chosen["test_inputs"][:, 0, 0, 0].tolist() == [0, 2, 4]
 
 
 def test_the_networks_have_the_sizes_of_the_measured_settings():

@@ -12,8 +12,7 @@ from trials.core.networks.mlp import mlp
 from trials.core.probes.tangent_kernel import trace_kernel
 from trials.core.streams import generator
 from trials.gauss_newton_damping import mlp_jacobian
-from trials.gauss_newton_damping.flat import flattened
-from trials.gauss_newton_damping.jacobians import dense_jacobian, matrix_free_jacobian
+from trials.gauss_newton_damping.jacobians import dense_jacobian, flattened, matrix_free_jacobian
 from trials.gauss_newton_damping.mlp_jacobian import perceptron_jacobian
 from trials.gauss_newton_damping.quadratic import gauss_newton_model
 

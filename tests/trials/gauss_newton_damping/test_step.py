@@ -26,7 +26,7 @@ from trials.core.training.parts import behind, passed
 from trials.core.training.places import Place
 from trials.core.training.rules import RULES
 from trials.gauss_newton_damping.damped_training import damped_training
-from trials.gauss_newton_damping.flat import flattened
+from trials.gauss_newton_damping.jacobians import flattened
 from trials.gauss_newton_damping.mlp_jacobian import perceptron_jacobian
 from trials.gauss_newton_damping.objective import Objective, one_hot
 from trials.gauss_newton_damping.quadratic import gauss_newton_model

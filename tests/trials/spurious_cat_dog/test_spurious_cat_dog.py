@@ -20,8 +20,7 @@ from trials.core.rows import checked
 from trials.core.streams import drawn_from
 from trials.core.training.descent import Descent
 from trials.spurious_cat_dog import recipe
-from trials.spurious_cat_dog.arms import ARMS
-from trials.spurious_cat_dog.knobs import CatDogKnobs, FeatureKnobs, PretrainKnobs, ResidualKnobs, shared_work
+from trials.spurious_cat_dog.knobs import ARMS, CatDogKnobs, FeatureKnobs, PretrainKnobs, ResidualKnobs, shared_work
 from trials.spurious_cat_dog.measurements import MEASUREMENTS
 from trials.spurious_cat_dog.preparation import prepared
 from trials.spurious_cat_dog.pretraining import pretrained
@@ -258,7 +257,7 @@ def test_impossible_knobs_are_refused_with_what_is_allowed(changes, message):
         ),
         ({"train_per_class": 16}, "train_per_class=16 exceeds the 15 train images of a class"),
         ({"pretrain": PretrainKnobs()}, "pretrain_batch_size=128 exceeds the 30 training images"),
-        ({"batch_size": 31}, "between 1 and the 30 training samples, got 31"),
+        ({"batch_size": 31}, "batch_size=31 exceeds the 30 training images"),
     ],
 )
 def test_data_that_do_not_suit_are_refused_before_any_training(context, monkeypatch, changes, message):

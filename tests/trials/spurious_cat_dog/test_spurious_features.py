@@ -19,11 +19,10 @@ from trials.core.layer_groups.groups import LayerGroups
 from trials.core.layer_groups.prefix import forget_activations, prefix_activations
 from trials.core.layer_groups.residual import residual_groups
 from trials.core.streams import drawn_from
-from trials.spurious_cat_dog.drift import relative_drifts
+from trials.spurious_cat_dog.changes import relative_drifts, sensitivities
 from trials.spurious_cat_dog.feature import opposite, placed_anew, planted
 from trials.spurious_cat_dog.image_sets import Chosen, chosen_images, seen_in_training, views_of_test
 from trials.spurious_cat_dog.knobs import FeatureKnobs
-from trials.spurious_cat_dog.sensitivity import sensitivities
 
 SEED = 3
 

@@ -15,14 +15,8 @@ if TYPE_CHECKING:
 TRAINING_IMAGES = 1000
 
 
-def read(path: str | None = None) -> Mapping[str, np.ndarray]:
-    """Return 1,000 training and 797 test images.
-
-    Raises:
-        ValueError: A path is given, which this data set does not have.
-    """
-    if path is not None:
-        raise ValueError(f"the data set digits comes with scikit-learn and takes no path, got {path!r}")
+def read() -> Mapping[str, np.ndarray]:
+    """Return 1,000 training and 797 test images."""
     return split(0)
 
 

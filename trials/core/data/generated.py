@@ -21,14 +21,8 @@ POOL = 16_000
 _MEDIAN_OF_HALF_NORMAL = 0.6744897501960817
 
 
-def read(name: str, path: str | None = None) -> Mapping[str, np.ndarray]:
-    """Return the pool of a generated data set, of float32 inputs (samples, dimensions).
-
-    Raises:
-        ValueError: A path is given, which generated data do not have.
-    """
-    if path is not None:
-        raise ValueError(f"the data set {name} is generated and takes no path, got {path!r}")
+def read(name: str) -> Mapping[str, np.ndarray]:
+    """Return the pool of a generated data set, of float32 inputs (samples, dimensions)."""
     draw, label = LAWS[name]
     inputs = draw(np.random.RandomState(0), 2 * POOL)
     labels = label(inputs @ relevant_directions(name))

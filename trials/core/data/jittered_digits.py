@@ -17,28 +17,20 @@ SIDE = 12
 DRAWS = 10
 
 
-def read(path: str | None = None) -> Mapping[str, np.ndarray]:
+def read() -> Mapping[str, np.ndarray]:
     """Return 1,000 training and 797 test images of 12x12 pixels with 17 levels of grey.
 
     Every digit of 8x8 pixels lies at an offset of 0 to 4 pixels down and right, drawn once for all by NumPy's frozen
     generator `RandomState(1)`.
-
-    Raises:
-        ValueError: A path is given, which this data set does not have.
     """
-    _refuse_path("jittered_digits", path)
     return _jittered(0)
 
 
-def read_draws(path: str | None = None) -> Mapping[str, np.ndarray]:
+def read_draws() -> Mapping[str, np.ndarray]:
     """Return ten draws one after another, 10,000 training and 7,970 test images; the first is what `read` returns.
 
     Each splits the digits anew and draws their places anew, so samples of different draws are not to be mixed.
-
-    Raises:
-        ValueError: A path is given, which this data set does not have.
     """
-    _refuse_path("jittered_digit_draws", path)
     draws = [_jittered(draw) for draw in range(DRAWS)]
     return {name: np.concatenate([each[name] for each in draws]) for name in draws[0]}
 
@@ -49,11 +41,6 @@ def _jittered(draw: int) -> Mapping[str, np.ndarray]:
     for part in ("train", "test"):
         arrays[f"{part}_inputs"] = _placed(arrays[f"{part}_inputs"], random)
     return arrays
-
-
-def _refuse_path(name: str, path: str | None) -> None:
-    if path is not None:
-        raise ValueError(f"the data set {name} comes with scikit-learn and takes no path, got {path!r}")
 
 
 def _placed(

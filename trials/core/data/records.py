@@ -29,8 +29,10 @@ class DataSet:
 
     Attributes:
         name: Its name.
-        reader: `module:function` of this folder: (a path, or None for the data set's own place) -> the arrays of
-            `Arrays`, `train_inputs` and so on, by name; imported when something is read.
+        reader: `module:function` of this folder: (a path, or None for the data set's own place; nothing where there is
+            no path to give) -> the arrays of `Arrays`, `train_inputs` and so on, by name. It is imported to be read.
+        no_path: Why there is no path to give; empty where there is one.
+        pair: The labels of what is read whose samples alone are kept, as 0 and 1; None for all.
         shape: Of a sample: channels, height and width of an image, dimensions of a vector.
         classes: Number of labels, which count from 0.
         chiral: Whether a mirrored image may show another sign, as of digits and letters; None for what is no image. It
@@ -44,6 +46,8 @@ class DataSet:
 
     name: str
     reader: str
+    no_path: str = ""
+    pair: tuple[int, int] | None = None
     shape: tuple[int, ...]
     classes: int
     chiral: bool | None
@@ -57,9 +61,13 @@ class DataSet:
         """Return the arrays by name, from a folder or URL, or from the data set's own place.
 
         Raises:
-            ValueError: The path cannot be read, or its files are not this data set's.
+            ValueError: The path cannot be read, its files are not this data set's, or it takes none.
         """
-        return pkgutil.resolve_name(f"{_FOLDER}.{self.reader}")(path)
+        if self.no_path and path is not None:
+            raise ValueError(f"the data set {self.name} {self.no_path} and takes no path, got {path!r}")
+        reader = pkgutil.resolve_name(f"{_FOLDER}.{self.reader}")
+        arrays = reader() if self.no_path else reader(path)
+        return _pair(arrays, *self.pair) if self.pair else arrays
 
     @property
     def has_images(self) -> bool:
@@ -72,9 +80,21 @@ class DataSet:
         return 0.0 - self.mean / self.deviation
 
 
+def _pair(whole: Mapping[str, np.ndarray], zero: int, one: int) -> Mapping[str, np.ndarray]:
+    """Return the samples of two classes in the order of the whole data set, labelled 0 and 1."""
+    arrays: dict[str, np.ndarray] = {}
+    for split in ("train", "test"):
+        labels = whole[f"{split}_labels"]
+        chosen = (labels == zero) | (labels == one)
+        arrays[f"{split}_inputs"] = whole[f"{split}_inputs"][chosen]
+        arrays[f"{split}_labels"] = (labels[chosen] == one).astype("int64")
+    return arrays
+
+
 _DIGITS = DataSet(
     name="digits",
     reader="digits:read",
+    no_path="comes with scikit-learn",
     shape=(1, 8, 8),
     classes=10,
     chiral=True,
@@ -116,15 +136,21 @@ _WATERBIRDS = DataSet(
     deviation=0.25,
 )
 _PARITY = DataSet(
-    name="sparse_parity", reader="generated:sparse_parity", shape=(40,), classes=2, chiral=None, largest=1.0
+    name="sparse_parity",
+    reader="generated:sparse_parity",
+    no_path="is generated",
+    shape=(40,),
+    classes=2,
+    chiral=None,
+    largest=1.0,
 )
 _RECORDS = (
     _DIGITS,
     _CIFAR10,
     _MNIST,
-    replace(_CIFAR10, name="cat_dog", reader="cat_dog:read", classes=2),
+    replace(_CIFAR10, name="cat_dog", pair=(3, 5), classes=2),
     _WATERBIRDS,
-    replace(_DIGITS, name="digit_pair", reader="pairs:read_digit_pair", classes=2),
+    replace(_DIGITS, name="digit_pair", pair=(3, 8), classes=2),
     _JITTERED,
     replace(_JITTERED, name="jittered_digit_draws", reader="jittered_digits:read_draws"),
     _PARITY,

@@ -37,18 +37,20 @@ class GroupsForward:
         groups: The network.
         own: Its parameters that train, which a step changes in place.
         start: How many parts inputs have passed already.
+        statistics_move: Whether batch normalisation uses batches in training.
     """
 
     groups: LayerGroups
     own: Parameters
-    start: int = 0
+    start: int
+    statistics_move: bool
 
     def __call__(self, parameters: Parameters, inputs: Tensor) -> Tensor:
         if not self.groups.training:
             self.groups.train()
         if parameters is self.own:
             return self.groups(inputs, self.start)
-        buffers = {name: value.clone() for name, value in self.groups.named_buffers()}
+        buffers = {name: each.clone() for name, each in self.groups.named_buffers()} if self.statistics_move else {}
         with sdpa_kernel(SDPBackend.MATH):
             return functional_call(self.groups, {**parameters, **buffers}, (inputs, self.start))
 
@@ -80,12 +82,12 @@ def of_groups(
         ValueError: Batch normalisation makes the linearisation of a sample depend on its batch.
     """
     own = {name: each for name, each in groups.named_parameters() if each.requires_grad}
-    forward = GroupsForward(groups, own, start)
+    forward = GroupsForward(groups, own, start, groups.train().statistics_move)
     values = {name: value.detach().clone() for name, value in own.items()}
     memory = rule.beginning(values)
     if interval == 1:
         return Plain(forward, loss, dict(groups.named_buffers())), Place(own, memory)
-    if groups.train().statistics_move:
+    if forward.statistics_move:
         raise ValueError("batch normalisation by batches leaves no linearisation of a sample: keep its statistics")
     network = Network(shapes={name: tuple(value.shape) for name, value in own.items()}, forward=forward)
     problem = Problem(network=network, loss=loss)

@@ -26,12 +26,11 @@ class RoundsKnobs(TrialKnobs):
         if self.feature_update_interval == 1:
             object.__setattr__(self, "damping", 0.0)
 
-    def refuse_rounds(self, *, statistics_move: bool = False, keep: str = "", precision: str = "float32") -> None:
+    def refuse_rounds(self, *, statistics_move: bool = False, precision: str = "float32") -> None:
         """Compare the interval with what has no exact linearisation of a sample.
 
         Args:
             statistics_move: Whether batch normalisation uses batches in a part that trains.
-            keep: Setting of a knob that keeps its statistics.
             precision: Numbers of a forward pass.
 
         Raises:
@@ -41,6 +40,8 @@ class RoundsKnobs(TrialKnobs):
             return
         asked = f"feature_update_interval={self.feature_update_interval}"
         if statistics_move:
-            raise ValueError(f"{asked} needs {keep}: by batches, a sample's linearisation would depend on its batch")
+            raise ValueError(
+                f"{asked} needs keep_statistics=true: by batches, a sample's linearisation would depend on its batch"
+            )
         if precision != "float32":
             raise ValueError(f"{asked} needs precision=float32: {precision} would round the linearisation's tangents")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +13,7 @@ from trials.core.layer_groups.forward import of_groups
 from trials.core.layer_groups.training import descent
 from trials.core.losses.classification import cross_entropy
 from trials.core.streams import batches_an_epoch
-from trials.core.training.batches import epochs, seen_anew
+from trials.core.training import batches
 from trials.core.training.course import course
 from trials.core.training.schedules import cosine
 
@@ -28,11 +27,26 @@ ACCURACY = "accuracy"
 """Name of the accuracy among the arrays that a pretraining leaves."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pretraining:
-    """How a network is pretrained, by half a cosine from the first learning rate to 0.
+def pretrain(
+    groups: LayerGroups,
+    batch: Callable[[int, Int64[Tensor, " batch"]], tuple[Tensor, Tensor]],
+    device: torch.device,
+    *,
+    samples: int,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    momentum: float = 0.9,
+    weight_decay: float = 5e-4,
+    seed: int,
+    stream: str,
+) -> None:
+    """Train all parts of a network, by half a cosine from the first learning rate to 0.
 
-    Attributes:
+    Args:
+        groups: The network, on the device.
+        batch: (epoch, samples) -> inputs and labels.
+        device: Where batches are drawn to.
         samples: Size of the training set.
         epochs: Passes through it.
         batch_size: Samples a step.
@@ -42,41 +56,11 @@ class Pretraining:
         seed: Of the batches.
         stream: Name of their random stream.
     """
-
-    samples: int
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    seed: int
-    stream: str
-
-
-def pretrain(
-    groups: LayerGroups,
-    how: Pretraining,
-    batch: Callable[[int, Int64[Tensor, " batch"]], tuple[Tensor, Tensor]],
-    device: torch.device,
-) -> None:
-    """Train all parts of a network.
-
-    Args:
-        groups: The network, on the device.
-        how: The recipe.
-        batch: (epoch, samples) -> inputs and labels.
-        device: Where batches are drawn to.
-    """
-    epoch_steps = batches_an_epoch(how.samples, how.batch_size)
-    steps = how.epochs * epoch_steps
-    step = descent(
-        learning_rate=how.learning_rate,
-        schedule=cosine(steps),
-        momentum=how.momentum,
-        weight_decay=how.weight_decay,
-    )
-    draw = epochs(how.seed, how.samples, how.batch_size, device, stream=how.stream)
-    sees = seen_anew(lambda number, rows: batch(number // epoch_steps, rows), draw)
+    epoch_steps = batches_an_epoch(samples, batch_size)
+    steps = epochs * epoch_steps
+    step = descent(learning_rate=learning_rate, schedule=cosine(steps), momentum=momentum, weight_decay=weight_decay)
+    draw = batches.epochs(seed, samples, batch_size, device, stream=stream)
+    sees = batches.seen_anew(lambda number, rows: batch(number // epoch_steps, rows), draw)
     begun = of_groups(groups, cross_entropy, step.rule)
     for _ in course(
         begun, step, sees, steps=steps, rows_at=lambda now: False, context=TrialContext(device=device), past=None

@@ -40,7 +40,10 @@ def residual_groups(channels: int, classes: int, *, width: int = 16, blocks: int
     widths = [width, 2 * width, 4 * width]
     parts: OrderedDict[str, nn.Module] = OrderedDict({PARTS[0]: _Stem(channels, width)})
     for name, (entering, leaving) in zip(PARTS[1:-1], pairwise([width, *widths]), strict=True):
-        stage: list[nn.Module] = [_Block(entering, leaving), *(_Block(leaving, leaving) for _ in range(blocks - 1))]
+        stage: list[nn.Module] = [
+            _Branched(entering, leaving),
+            *(_Branched(leaving, leaving) for _ in range(blocks - 1)),
+        ]
         parts[name] = nn.Sequential(*stage)
     parts[PARTS[-2]] = nn.Sequential(*parts[PARTS[-2]].children(), _MeanOverPlaces())
     parts[PARTS[-1]] = nn.Linear(widths[-1], classes)
@@ -59,7 +62,7 @@ class _Stem(nn.Module):
         return self.normalisation(features).relu_()
 
 
-class _Block(nn.Module):
+class _Branched(nn.Module):
     """Two convolutions beside a shortcut; where channels double, places halve."""
 
     def __init__(self, entering: int, leaving: int) -> None:

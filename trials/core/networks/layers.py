@@ -81,11 +81,7 @@ class Weighted(Protocol):
         """Numbers of each sample and class whose products the kernel consists of."""
 
     def multiplications(self, kept: Kept) -> int:
-        """Return those of one sample's outputs.
-
-        Args:
-            kept: What opening the layer kept.
-        """
+        """Return those of one sample's outputs, of which opening the layer kept `kept`."""
 
     def kernel(self, kept: Kept, sensitivity: Tensor) -> Tensor:
         """Return this layer's part of the tangent kernel, (samples * classes, samples * classes) of each trial.
@@ -96,12 +92,7 @@ class Weighted(Protocol):
         """
 
     def squared_norms(self, kept: Kept, sensitivity: Tensor) -> Tensor:
-        """Return the squared norm of each sample's gradient in this layer's parameters, (samples,).
-
-        Args:
-            kept: What opening the layer kept.
-            sensitivity: Derivative of each sample's loss in this layer's outputs, (samples, ...).
-        """
+        """Return the squared norms of the samples' gradients, `sensitivity` being of each one's loss in the outputs."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -11,10 +11,10 @@ from trials.core.choices import TRANSFORMS
 from trials.core.data.records import DATA_SETS
 from trials.core.knobs import NONE, Knobs, knob
 from trials.freeze_depth.birds.groups import GROUPS, confounded_counts
-from trials.freeze_depth.fine_tuning.knobs import FineTunedKnobs
 
 if TYPE_CHECKING:
     from trials.core.data.arrays import Arrays
+    from trials.freeze_depth.knobs import FreezeDepthKnobs
 
 CLASSES = 2
 WATERBIRDS = "waterbirds"
@@ -116,16 +116,7 @@ class StageKnobs(Knobs):
     pretrain: BirdPretrainKnobs = _PRETRAIN
 
 
-class BirdNetworkKnobs(FineTunedKnobs, Protocol):
-    """The knobs that decide the network before fine-tuning on birds."""
-
-    @property
-    def data(self) -> BirdData: ...
-    @property
-    def pretrain(self) -> BirdPretrainKnobs: ...
-
-
-def shared_pretraining(knobs: BirdNetworkKnobs) -> tuple[StageKnobs, ...]:
+def shared_pretraining(knobs: FreezeDepthKnobs) -> tuple[StageKnobs, ...]:
     """Return what is pretrained in the sweep for a trial; nothing for a trial without.
 
     Of the data it has only what pretraining sees, so that confounders share it.
@@ -143,7 +134,7 @@ def shared_pretraining(knobs: BirdNetworkKnobs) -> tuple[StageKnobs, ...]:
     return (stage,)
 
 
-def refuse_contradictory_pretraining(knobs: BirdNetworkKnobs) -> None:
+def refuse_contradictory_pretraining(knobs: FreezeDepthKnobs) -> None:
     """Compare pretraining in the sweep with the weights and the data.
 
     Raises:

@@ -18,12 +18,12 @@ import torch
 from trials.core.augmentation.draws import draws
 from trials.core.augmentation.transforms import TRANSFORMS
 from trials.core.knobs import NONE
-from trials.core.layer_groups.pretraining import Pretraining, kept, pretrain
+from trials.core.layer_groups.pretraining import kept, pretrain
 from trials.core.stages import stage
 from trials.core.streams import drawn_from
 from trials.freeze_depth.birds.composites import OTHERS, independent_composites, plain_images, spare_images
 from trials.freeze_depth.birds.sets import as_seen
-from trials.freeze_depth.fine_tuning.answers import predictions
+from trials.freeze_depth.fine_tuning.group_accuracy import predictions
 from trials.freeze_depth.networks.backbones import Sizes, built, take_bytes
 
 if TYPE_CHECKING:
@@ -70,14 +70,6 @@ def pretrained(knobs: StageKnobs, context: TrialContext) -> Mapping[str, np.ndar
     how, device = knobs.pretrain, context.device
     images, labels = _examples(knobs, context, "train", how.images)
     groups = _network(knobs, device)
-    recipe = Pretraining(
-        samples=len(images),
-        epochs=how.epochs,
-        batch_size=how.batch_size,
-        learning_rate=how.learning_rate,
-        seed=knobs.seed,
-        stream="pretraining",
-    )
 
     @lru_cache(maxsize=1)
     def numbers(epoch: int) -> Tensor:
@@ -86,7 +78,17 @@ def pretrained(knobs: StageKnobs, context: TrialContext) -> Mapping[str, np.ndar
     def batch(epoch: int, chosen: Tensor) -> tuple[Tensor, Tensor]:
         return AUGMENTATIONS[how.augmentation](images[chosen], numbers(epoch)[chosen]), labels[chosen]
 
-    pretrain(groups, recipe, batch, device)
+    pretrain(
+        groups,
+        batch,
+        device,
+        samples=len(images),
+        epochs=how.epochs,
+        batch_size=how.batch_size,
+        learning_rate=how.learning_rate,
+        seed=knobs.seed,
+        stream="pretraining",
+    )
     spare = spare_images(context.arrays(knobs.data.name), "test") // 2
     unseen, answers = _examples(knobs, context, "test", min(TEST_IMAGES, spare))
     right = predictions(groups, unseen) == answers

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from trials.core.streams import batches_an_epoch
 from trials.core.training.batches import Sees, epochs, seen_anew
-from trials.freeze_depth.fine_tuning.answers import predictions
-from trials.freeze_depth.fine_tuning.group_accuracy import group_columns, worst_group
+from trials.freeze_depth.fine_tuning.group_accuracy import group_columns, predictions, worst_group
 from trials.freeze_depth.fine_tuning.measurements import LEAKED, VALIDATED
-from trials.freeze_depth.fine_tuning.selection import Selected
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +20,26 @@ if TYPE_CHECKING:
     from trials.core.rows import Value
     from trials.freeze_depth.fine_tuning.augmentations import Augmentation
     from trials.freeze_depth.fine_tuning.splits import Splits
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The best epoch so far.
+
+    Attributes:
+        score: What it was chosen by; the first of equals stays.
+        epoch: Which it was.
+        values: What was measured then.
+    """
+
+    score: float = -math.inf
+    epoch: int = 0
+    values: tuple[float, ...] = ()
+
+    def after(self, score: float, epoch: int, values: Sequence[float]) -> Selected:
+        """Return the selection after another epoch."""
+        return Selected(score, epoch, tuple(values)) if score > self.score else self
+
 
 Selections = Mapping[str, Selected]
 """Best epoch by each rule, of those measured before."""

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int64
     from torch import Tensor
 
+    from trials.core.layer_groups.groups import LayerGroups
+
+_AT_ONCE = 256  # images
+
 
 def group_accuracies(
     right: Bool[Tensor, " images"], groups: Int64[Tensor, " images"], count: int
@@ -65,3 +69,16 @@ def group_columns(
         f"{split}_adjusted_avg": adjusted_average(accuracies, counts),
         f"{split}_worst_group_acc": worst_group(accuracies)[1],
     }
+
+
+def predictions(groups: LayerGroups, inputs: Tensor, start: int = 0) -> Int64[Tensor, " images"]:
+    """Return the answers in eval mode.
+
+    Args:
+        groups: The network, left in eval mode.
+        inputs: Activations after the first `start` parts.
+        start: How many parts the inputs have passed already.
+    """
+    groups.eval()
+    with torch.no_grad():
+        return torch.cat([groups.forward_range(some, start).argmax(1) for some in inputs.split(_AT_ONCE)])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from trials.core.choices import refuse_depth
 from trials.core.knobs import NONE
 from trials.freeze_depth.networks.known import known
 
 if TYPE_CHECKING:
+    from trials.freeze_depth.knobs import FreezeDepthKnobs
     from trials.freeze_depth.networks.backbones import Backbone
 
 LIBRARY = "library"
@@ -25,55 +26,12 @@ _NETWORKS_OF: Mapping[str, str] = MappingProxyType(
 _PLACED = ("file", "open_clip", "transformers")
 
 
-class ImagesKnobs(Protocol):
-    """What a network must know of its images."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def pixels(self) -> int:
-        """Pixels of an image's side as the network sees it."""
-        ...
-
-    @property
-    def largest(self) -> float:
-        """Value of white."""
-        ...
-
-
-class FineTunedKnobs(Protocol):
-    """The knobs that decide the network before fine-tuning."""
-
-    @property
-    def seed(self) -> int: ...
-    @property
-    def network(self) -> str: ...
-    @property
-    def width(self) -> int: ...
-    @property
-    def blocks(self) -> int: ...
-    @property
-    def weights_source(self) -> str: ...
-    @property
-    def weights(self) -> str: ...
-    @property
-    def weights_sha256(self) -> str: ...
-    @property
-    def freeze_depth(self) -> int: ...
-    @property
-    def freeze_scope(self) -> str: ...
-    @property
-    def data(self) -> ImagesKnobs: ...
-    def refuse_statistics(self, *, normalised: bool) -> None:
-        """Compare the knobs with whether a part that trains has batch normalisation."""
-
-
-def told(knobs: FineTunedKnobs) -> str:
+def told(knobs: FreezeDepthKnobs) -> str:
     """Return where the weights come from, in words."""
     return f"{knobs.weights_source} {knobs.weights}".strip()
 
 
-def refuse_images(backbone: Backbone, knobs: FineTunedKnobs) -> None:
+def refuse_images(backbone: Backbone, knobs: FreezeDepthKnobs) -> None:
     """Compare the images with a network that knows the size of its own.
 
     Raises:
@@ -86,7 +44,7 @@ def refuse_images(backbone: Backbone, knobs: FineTunedKnobs) -> None:
         )
 
 
-def refuse_scope(knobs: FineTunedKnobs, *, embeddings: bool) -> None:
+def refuse_scope(knobs: FreezeDepthKnobs, *, embeddings: bool) -> None:
     """Compare what is frozen with whether the network has embeddings of class and places.
 
     Raises:
@@ -98,7 +56,7 @@ def refuse_scope(knobs: FineTunedKnobs, *, embeddings: bool) -> None:
         )
 
 
-def refuse_contradictions(knobs: FineTunedKnobs) -> None:
+def refuse_contradictions(knobs: FreezeDepthKnobs) -> None:
     """Compare the knobs with each other and with what is known of the network.
 
     Raises:

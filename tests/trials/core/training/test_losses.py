@@ -15,7 +15,8 @@ from tests.trials.core.training.problems import (
     steps_by,
     trained_in_rounds,
 )
-from trials.core.losses.loss import Loss
+from trials.core.losses.contrastive import spectral
+from trials.core.losses.features import mean_squares
 from trials.core.losses.margins import MARGIN_LOSSES
 from trials.core.networks.mlp import mlp
 from trials.core.rounds.in_rounds import in_rounds, renewed_every
@@ -28,13 +29,6 @@ from trials.core.training.plain import Plain
 INPUTS = torch.randn(40, 6, generator=generator(0, "x"), dtype=torch.float64)
 
 
-def _spectral(outputs, targets):
-    """Return the spectral contrastive loss. Source: HaoChen et al., arXiv 2106.04156, equation 6."""
-    one, other = outputs.chunk(2)
-    products, apart = one @ other.T, ~torch.eye(len(one), dtype=torch.bool)
-    return -2 * (one * other).sum(1).mean() + products[apart].square().mean()
-
-
 def _views(step, rows):
     noise = torch.randn(2, len(rows), 6, generator=generator(0, "views", step), dtype=torch.float64)
     return torch.cat([INPUTS[rows] + 0.1 * noise[0], INPUTS[rows] + 0.1 * noise[1]]), rows
@@ -43,11 +37,7 @@ def _views(step, rows):
 @pytest.mark.parametrize(("depth", "same"), [(0, True), (1, False)])
 def test_pairs_of_views_cross_with_rounds_and_a_linear_map_knows_no_interval(depth, same):
     network = mlp((6,), 3, width=8, depth=depth, bias=False)
-    problem, sees, ends = (
-        Problem(network=network, loss=Loss(_spectral, right=None)),
-        seen_anew(_views, epochs(0, 40, 10)),
-        [],
-    )
+    problem, sees, ends = Problem(network=network, loss=spectral), seen_anew(_views, epochs(0, 40, 10)), []
     for interval in (1, 7, 10**6):
         begun = renewed_every(interval, problem, Place(initial(network), {}))
         ends.append(end_of(begun, steps_by(rate=0.05), sees, 30))
@@ -57,7 +47,7 @@ def test_pairs_of_views_cross_with_rounds_and_a_linear_map_knows_no_interval(dep
 
 def test_a_loss_that_couples_its_samples_gives_none_a_weight_or_a_norm():
     network = mlp((6,), 3, width=8, depth=1)
-    loss = Plain(network.forward, Loss(_spectral, right=None)).on(Batch(torch.arange(8), lambda rows: _views(0, rows)))
+    loss = Plain(network.forward, spectral).on(Batch(torch.arange(8), lambda rows: _views(0, rows)))
     for asked in (lambda point: loss.slope(point, torch.ones(8)), loss.norms):
         with pytest.raises(TypeError, match="couples its samples"):
             asked(initial(network))
@@ -66,7 +56,7 @@ def test_a_loss_that_couples_its_samples_gives_none_a_weight_or_a_norm():
 @pytest.mark.parametrize("interval", [1, 3])
 def test_a_student_that_begins_as_its_teacher_stays(interval):
     """Targets are the teacher's outputs by row: another loss, and nothing else of the core knows."""
-    problem, start = small_problem(loss=Loss(lambda outputs, targets: (outputs - targets).square().mean(), right=None))
+    problem, start = small_problem(loss=mean_squares)
     answers = problem.network.forward(start, problem.train.inputs)
     sees, far = seen(lambda rows: (problem.train.inputs[rows], answers[rows]), epochs(0, 40, 8)), []
     for offset in (0.0, 0.1):

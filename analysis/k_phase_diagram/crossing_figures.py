@@ -14,13 +14,13 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.core.crossings import INTERACTION, Corners, corners, crossed_cells, interactions
 from analysis.core.curves import draw_interval_band
 from analysis.core.figures import COLOURS, Drawing
 from analysis.core.pages import axes_grid
 from analysis.core.panels import Panel, Panels, spread
 from analysis.core.phase_diagram import MARKED, common_range, draw_phase_diagram, legend_entries
 from analysis.core.seed_means import seed_means
+from analysis.k_phase_diagram.crossings import INTERACTION, Corners, corners, crossed_cells, interactions
 
 MOST_PANELS = 3
 _MOST_NUMBERS = 100  # cells with a number in each

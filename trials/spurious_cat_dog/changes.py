@@ -1,7 +1,8 @@
-"""Sensitivity of each depth of a network to a change of its inputs."""
+"""Changes of a network: of its activations with its inputs, and of its parameters with training."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -49,3 +50,18 @@ def _squares(hidden: Float[Tensor, "batch ..."], other: Float[Tensor, "batch ...
     """Return the sums of the squares of the difference and of the activations: 10^7 of them, too many for float32."""
     here, there = hidden.flatten(1).double(), other.flatten(1).double()
     return torch.stack([(there - here).square().sum(), here.square().sum()])
+
+
+def relative_drifts(groups: LayerGroups, initial: Mapping[str, Tensor]) -> dict[str, float]:
+    """Return by part the distance of its parameters from `initial`, relative to their norm there.
+
+    Args:
+        groups: The network.
+        initial: Parameters by name, as `named_parameters` gives them.
+    """
+    drifts = []
+    for part in groups.names:
+        now = {f"{part}.{name}": value for name, value in groups.get_submodule(part).named_parameters()}
+        moved = torch.stack([(value.detach() - initial[name]).square().sum() for name, value in now.items()]).sum()
+        drifts.append((moved / torch.stack([initial[name].square().sum() for name in now]).sum()).sqrt())
+    return dict(zip(groups.names, torch.stack(drifts).tolist(), strict=True))

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis.core.crossing_figures import CrossedAxis, Reading, draw_crossing, draw_effects
-from analysis.core.crossings import (
+from analysis.core.panels import panels
+from analysis.k_phase_diagram.crossing_figures import CrossedAxis, Reading, draw_crossing, draw_effects
+from analysis.k_phase_diagram.crossings import (
     INTERACTION,
     Corners,
     corners,
@@ -21,7 +22,6 @@ from analysis.core.crossings import (
     matched_level,
     varying_pairs,
 )
-from analysis.core.panels import panels
 
 PAIR = ("width", "rate")
 # (width, rate) -> accuracy of seeds 0, 1, 2
