@@ -153,9 +153,9 @@ def test_a_share_that_leaves_no_image_is_refused_before_any_trial():
     few = FixedSetKnobs(ratio=1e-4)
     digits = TrialContext().arrays("digit_pair")
     for knobs, count in ((_cat_dog(rows=few), 48), (_depth(rows=few), 96)):
-        with pytest.raises(ValueError, match=f"ratio=0.0001 keeps 0 of {count} samples"):
+        with pytest.raises(ValueError, match=rf"ratio=0\.0001 keeps 0 of {count} samples"):
             knobs.refuse_unfit({"digit_pair": digits})
-    with pytest.raises(ValueError, match="ratio=0.0001 keeps 0 of 60 samples"):
+    with pytest.raises(ValueError, match=r"ratio=0\.0001 keeps 0 of 60 samples"):
         _ratio(1e-4).refuse_unfit({"digits": TrialContext().arrays("digits")})
 
 
