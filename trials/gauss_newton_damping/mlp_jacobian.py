@@ -104,7 +104,7 @@ class PerceptronJacobian:
 def perceptron_jacobian(
     network: Network, theta: Float[Tensor, " p"], inputs: Float[Tensor, "n ..."]
 ) -> PerceptronJacobian:
-    """Return the Jacobian of a network of `networks.mlp` with biases."""
+    """Return the Jacobian of a network of `mlp` with biases."""
     layers = list(_pairs(unflattened(theta, network.shapes)))
     activations = [inputs.flatten(1)]
     for weight, bias in layers[:-1]:

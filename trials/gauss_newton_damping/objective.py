@@ -13,8 +13,7 @@ from torch.nn import functional
 from trials.core.data.knobs import training_extent
 from trials.core.linearisation import linearised
 from trials.core.losses.classification import LOSSES
-from trials.core.networks.cnn import cnn_large, cnn_small
-from trials.core.networks.mlp import mlp
+from trials.core.networks.feedforward import cnn_large, cnn_small, mlp
 from trials.core.probes.fit import Fit
 from trials.gauss_newton_damping.jacobians import Jacobian, dense_jacobian, matrix_free_jacobian, unflattened
 from trials.gauss_newton_damping.mlp_jacobian import perceptron_jacobian

@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from trials.core.rows import Diverged, Row
-from trials.core.schedule import logarithmic_steps
+from trials.core.rows import Diverged, Row, logarithmic_steps
 from trials.core.training.batches import epochs, everything, seen
 from trials.core.training.course import Moment, course
 from trials.core.training.plain import Plain

@@ -11,8 +11,8 @@ from tests.trials.gauss_newton_damping.damped import knobs, problem, rows_of
 from trials.core.context import TrialContext
 from trials.core.data.knobs import DataKnobs
 from trials.core.losses.classification import LOSSES
-from trials.core.losses.contrastive import spectral
-from trials.core.networks.mlp import mlp
+from trials.core.losses.features import spectral
+from trials.core.networks.feedforward import mlp
 from trials.core.parameters import moved_to
 from trials.core.rounds.calendar import Calendar
 from trials.core.rounds.choice import chosen_methods

@@ -101,7 +101,7 @@ _DIGITS = DataSet(
     largest=16.0,
     by_channel=ByChannel((0.0,), (1.0,)),  # digits stay in [0, 1]
 )
-_JITTERED = replace(_DIGITS, name="jittered_digits", reader="jittered_digits:read", shape=(1, 12, 12))
+_JITTERED = replace(_DIGITS, name="jittered_digits", reader="digits:jittered", shape=(1, 12, 12))
 _CIFAR10 = DataSet(
     name="cifar10",
     reader="cifar10:read",
@@ -152,7 +152,7 @@ _RECORDS = (
     _WATERBIRDS,
     replace(_DIGITS, name="digit_pair", pair=(3, 8), classes=2),
     _JITTERED,
-    replace(_JITTERED, name="jittered_digit_draws", reader="jittered_digits:read_draws"),
+    replace(_JITTERED, name="jittered_digit_draws", reader="digits:jittered_draws"),
     _PARITY,
     replace(_PARITY, name="single_index", reader="generated:single_index"),
 )

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 
 from trials.core.context import TrialContext
-from trials.core.layer_groups.forward import of_groups
-from trials.core.layer_groups.training import descent
+from trials.core.layer_groups.training import descent, of_groups
 from trials.core.losses.classification import cross_entropy
 from trials.core.streams import batches_an_epoch
 from trials.core.training import batches

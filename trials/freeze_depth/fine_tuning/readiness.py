@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from trials.core.choices import refuse_depth
-from trials.core.layer_groups.freezing import freeze
+from trials.core.layer_groups.groups import freeze
 from trials.core.streams import drawn_from
 from trials.freeze_depth.fine_tuning.knobs import refuse_images, refuse_scope, told
 from trials.freeze_depth.networks.backbones import Backbone, Sizes, built
