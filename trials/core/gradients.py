@@ -10,16 +10,15 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
+from trials.core.losses.loss import Form, Loss
 from trials.core.networks.chain import Chain, Opened
+from trials.core.networks.network import Network
+from trials.core.parameters import Parameters
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
-    from torch import Tensor
-
-    from trials.core.losses.loss import Form, Loss
-    from trials.core.networks.network import Network
-    from trials.core.parameters import Parameters
 
 
 def linearised_gradient(

@@ -24,16 +24,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 from torch.nn.functional import linear, relu
 
+from trials.core.networks.network import Network
 from trials.gauss_newton_damping.jacobians import Shapes, unflattened
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-    from torch import Tensor
-
-    from trials.core.networks.network import Network
 
 _MOST_PRODUCTS = 2**24  # numbers that hold products of inputs at a time
 

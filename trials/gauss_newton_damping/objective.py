@@ -8,12 +8,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
+from trials.core.data.arrays import Arrays
 from trials.core.data.knobs import training_extent
 from trials.core.linearisation import linearised
 from trials.core.losses.classification import LOSSES
+from trials.core.losses.loss import Loss
 from trials.core.networks.feedforward import cnn_large, cnn_small, mlp
+from trials.core.networks.network import Network
 from trials.core.probes.fit import Fit
 from trials.gauss_newton_damping.jacobians import Jacobian, dense_jacobian, matrix_free_jacobian, unflattened
 from trials.gauss_newton_damping.mlp_jacobian import perceptron_jacobian
@@ -28,11 +32,7 @@ from trials.gauss_newton_damping.solver_choice import (
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
-    from torch import Tensor
 
-    from trials.core.data.arrays import Arrays
-    from trials.core.losses.loss import Loss
-    from trials.core.networks.network import Network
     from trials.gauss_newton_damping.knobs import DampingKnobs
 
 _CHUNK = 1000  # samples a pass where only outputs are wanted

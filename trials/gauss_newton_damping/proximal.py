@@ -16,15 +16,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from torch import Tensor
 
-from trials.gauss_newton_damping.quadratic import newton_model
+from trials.gauss_newton_damping.quadratic import QuadraticModel, newton_model
 from trials.gauss_newton_damping.solvers import QUADRATIC_SOLVERS, InnerMemory, InnerSettings, Solution, Solve
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-    from torch import Tensor
-
-    from trials.gauss_newton_damping.quadratic import QuadraticModel
 
 
 _NEWTON_ITERATIONS = 50

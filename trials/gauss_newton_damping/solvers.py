@@ -17,14 +17,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from torch import Tensor
 
-from trials.gauss_newton_damping.spectrum import spectrum
+from trials.gauss_newton_damping.quadratic import QuadraticModel, spectrum
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-    from torch import Tensor
-
-    from trials.gauss_newton_damping.quadratic import QuadraticModel
 
 InnerMemory = Mapping[str, "Tensor"]
 """What an optimizer remembers from one inner step to the next, by name."""

@@ -32,8 +32,7 @@ from trials.gauss_newton_damping.objective import Objective, one_hot
 from trials.gauss_newton_damping.quadratic import gauss_newton_model
 from trials.gauss_newton_damping.solvers import QUADRATIC_SOLVERS, InnerSettings
 from trials.gauss_newton_damping.step import GaussNewton
-from trials.gauss_newton_damping.step_rules import STEP_RULES
-from trials.gauss_newton_damping.surroundings import surroundings
+from trials.gauss_newton_damping.step_rules import STEP_RULES, surroundings
 
 
 @pytest.mark.parametrize(

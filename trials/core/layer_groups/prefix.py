@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from torch import Tensor
+
+from trials.core.layer_groups.groups import LayerGroups
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-    from torch import Tensor
-
-    from trials.core.layer_groups.groups import LayerGroups
 
 _SAMPLES_ON_CPU, _SAMPLES_ELSEWHERE = 128, 4096
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from trials.core.context import TrialContext
+from trials.core.layer_groups.groups import LayerGroups
 from trials.core.layer_groups.training import descent, of_groups
 from trials.core.losses.classification import cross_entropy
 from trials.core.streams import batches_an_epoch
@@ -18,9 +20,6 @@ from trials.core.training.schedules import cosine
 
 if TYPE_CHECKING:
     from jaxtyping import Int64
-    from torch import Tensor
-
-    from trials.core.layer_groups.groups import LayerGroups
 
 ACCURACY = "accuracy"
 """Name of the accuracy among the arrays that a pretraining leaves."""

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from trials.core.layer_groups.groups import LayerGroups
@@ -19,7 +19,6 @@ from trials.core.layer_groups.knobs import RESIDUAL_PARTS as PARTS
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-    from torch import Tensor
 
 
 def residual_groups(channels: int, classes: int, *, width: int = 16, blocks: int = 3) -> LayerGroups:

@@ -6,15 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from trials.core.networks.layers import Weighted
+from torch import Tensor
+
+from trials.core.networks.layers import Kept, Layer, Weighted
 from trials.core.networks.network import Network
+from trials.core.parameters import Parameters
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
-    from torch import Tensor
-
-    from trials.core.networks.layers import Kept, Layer
-    from trials.core.parameters import Parameters
 
 
 @dataclass(frozen=True)

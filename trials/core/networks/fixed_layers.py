@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
+from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d, pad, relu
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from trials.core.networks.layers import Kept
-    from trials.core.parameters import Parameters
+from trials.core.networks.layers import Kept
+from trials.core.parameters import Parameters
 
 
 class _FixedLayer:

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, linear, unfold
 
+from trials.core.parameters import Parameters
+
 if TYPE_CHECKING:
     from jaxtyping import Float
-
-    from trials.core.parameters import Parameters
 
 Kept = tuple[Tensor, ...]
 """What a layer's derivative needs, the first axis of each tensor over samples."""

@@ -9,17 +9,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
+from torch import Tensor
 
 from trials.core.choices import HALF, TENSOR_FLOAT
 from trials.core.networks.chain import Chain, Opened
+from trials.core.networks.layers import Kept
+from trials.core.networks.network import Forward, Network
+from trials.core.parameters import Parameters
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-    from torch import Tensor
-
-    from trials.core.networks.layers import Kept
-    from trials.core.networks.network import Forward, Network
-    from trials.core.parameters import Parameters
 
 PRECISIONS: Mapping[str, torch.dtype] = MappingProxyType(
     {"float32": torch.float32, "float64": torch.float64, HALF: torch.float32, TENSOR_FLOAT: torch.float32}
