@@ -36,7 +36,7 @@ _LINEAR = tuple(STEP_MEASUREMENTS).index("test_loss_lin")
 
 @dataclass(frozen=True, eq=False)
 class KernelProbe:
-    """The tangent kernel on a few inputs, against where it began and against the targets."""
+    """The tangent kernel on a few examples, against where it began and against the targets."""
 
     objective: Objective
     examples: CodedExamples
@@ -93,14 +93,14 @@ class DampedTraining:
         sums: Tensor | None,
         noted: Tensor | None,
     ) -> dict[str, Value]:
-        """Return the columns of a row, but for its step and status.
+        """Return the columns of a row where training is at `theta`, but for its step and status.
 
         Args:
             theta: Where training is.
             fits: How well training and test examples are fitted there.
             reached: What rows so far, this one included, have reached.
-            sums: What `GaussNewton.told` says of the steps so far, added up; None before the first.
-            noted: What is noted of the last step; None before the first.
+            sums: What `GaussNewton.told` says of the steps so far, added up; None before the first, as `noted`.
+            noted: What is noted of the last step.
         """
         train, test = fits
         moved, norm = vector_norm(theta - self.initial), vector_norm(self.initial)

@@ -39,11 +39,7 @@ def unflattened(vector: Float[Tensor, " parameters"], shapes: Shapes) -> Paramet
 
 
 class Jacobian(Protocol):
-    """J at one point of parameter space, on one batch, with the outputs there.
-
-    Attributes:
-        outputs: f at that point.
-    """
+    """J at one point of parameter space, on one batch, with the outputs there."""
 
     @property
     def outputs(self) -> Float[Tensor, "n c"]: ...

@@ -67,7 +67,8 @@ class PerceptronJacobian:
         return torch.cat(parts)
 
     def curvature(self, hessian: Callable[[Tensor], Tensor]) -> Float[Tensor, "p p"]:
-        total = self.outputs.new_empty(sum(sizes := [_size(layer) for layer in self.layers]), sum(sizes))
+        sizes = [(layer.inputs.shape[1] + 1) * layer.derivatives.shape[2] for layer in self.layers]
+        total = self.outputs.new_empty(sum(sizes), sum(sizes))
         starts = list(itertools.accumulate(sizes, initial=0))
         # Outputs last, before them the units as leading dimension: what a Hessian is applied to.
         curved = [hessian(layer.derivatives.permute(2, 0, 1)).permute(1, 2, 0) for layer in self.layers]
@@ -115,11 +116,6 @@ def perceptron_jacobian(
         derivatives = (derivatives @ layers[layer][0]) * (activations[layer] > 0)[:, None, :]
         factors.insert(0, LayerFactors(activations[layer - 1], derivatives))
     return PerceptronJacobian(outputs, tuple(factors), network.shapes)
-
-
-def _size(layer: LayerFactors) -> int:
-    """Return the number of a layer's parameters."""
-    return (layer.inputs.shape[1] + 1) * layer.derivatives.shape[2]
 
 
 def _block(

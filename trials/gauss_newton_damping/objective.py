@@ -70,12 +70,9 @@ CODINGS: Mapping[str, Callable[[Tensor, int], Tensor]] = MappingProxyType({"one_
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Objective:
-    """What is minimised, as a function of the parameters as one vector.
+    """What is minimised of a network's outputs, as a function of its parameters as one vector.
 
-    Attributes:
-        network: The network.
-        loss: The loss of its outputs.
-        jacobian: (network, theta, inputs) -> the Jacobian there.
+    `jacobian` makes of (network, theta, inputs) the Jacobian there.
     """
 
     network: Network
@@ -129,13 +126,7 @@ _DENSE_LIMIT_GIB = 0.5
 
 
 def chosen(knobs: DampingKnobs, samples: int, outputs: int, shape: tuple[int, ...]) -> tuple[Objective, Choice]:
-    """Return what is minimised and how.
-
-    Args:
-        knobs: Of the trial.
-        samples: Training examples.
-        outputs: Outputs of the network.
-        shape: Of an input.
+    """Return what is minimised and how, from the number of training examples, that of outputs, and an input's shape.
 
     Raises:
         ValueError: The solver asked for, or the Jacobian of the probe, would need too much memory.
@@ -150,11 +141,7 @@ def chosen(knobs: DampingKnobs, samples: int, outputs: int, shape: tuple[int, ..
 
 
 def refuse_large(knobs: DampingKnobs, arrays: Arrays) -> None:
-    """Compare the sizes of the data and of the network with the memory that the solver and the probe may take.
-
-    Raises:
-        ValueError: They need more.
-    """
+    """Raise a `ValueError` where solver or probe need more memory than they may take, by sizes of data and network."""
     samples, classes, shape = training_extent(arrays, knobs.data)
     chosen(knobs, samples, CODINGS[knobs.target_coding](torch.zeros(1, dtype=torch.int64), classes).shape[1], shape)
 

@@ -32,7 +32,7 @@ class GaussNewton:
     """A damped step on what a batch shows; its memory is the next step's damping, and what the inner optimizer knows.
 
     Attributes:
-        objective: The network and the loss of its outputs.
+        objective: What is minimised.
         settings: How steps are solved.
         rule: How far a step goes, and the next damping.
         floor: Least damping, as a part of the largest curvature.

@@ -24,12 +24,10 @@ class TrainingSet(Protocol):
     """Labelled inputs that are asked for by index: held as one array, or formed of one where they are asked for."""
 
     @property
-    def labels(self) -> Int64[Tensor, " samples"]:
-        """The labels of all samples."""
+    def labels(self) -> Int64[Tensor, " samples"]: ...
 
     @property
-    def classes(self) -> int:
-        """Number of classes."""
+    def classes(self) -> int: ...
 
     def __len__(self) -> int: ...
 

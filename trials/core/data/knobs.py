@@ -58,13 +58,7 @@ class DataKnobs(Knobs):
 
 
 class Extent(NamedTuple):
-    """How much there is to train on.
-
-    Attributes:
-        samples: Number of training samples.
-        classes: Number of classes.
-        shape: Of one sample.
-    """
+    """How many samples there are to train on, of how many classes, and the shape of one."""
 
     samples: int
     classes: int

@@ -28,7 +28,7 @@ class DataSet:
     Inputs are normalised as (value / largest - mean) / deviation.
 
     Attributes:
-        name: Its name.
+        name: By which it is asked for.
         reader: `module:function` of this folder: (a path, or None for the data set's own place; nothing where there is
             no path to give) -> the arrays of `Arrays`, `train_inputs` and so on, by name. It is imported to be read.
         no_path: Why there is no path to give; empty where there is one.
@@ -71,7 +71,6 @@ class DataSet:
 
     @property
     def has_images(self) -> bool:
-        """Whether samples are images."""
         return len(self.shape) == 3
 
     @property
@@ -160,11 +159,7 @@ DATA_SETS: Mapping[str, DataSet] = MappingProxyType({record.name: record for rec
 
 
 def data_set(name: str) -> DataSet:
-    """Return the record of a data set.
-
-    Raises:
-        ValueError: There is none of this name.
-    """
+    """Return the record of a data set, or raise a `ValueError` where there is none of this name."""
     if name not in DATA_SETS:
         raise ValueError(f"unknown data set {name!r}; it must be one of {', '.join(DATA_SETS)}")
     return DATA_SETS[name]

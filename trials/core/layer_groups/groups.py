@@ -56,19 +56,15 @@ class LayerGroups(nn.Module):
     def forward_range(
         self, hidden: Float[Tensor, "batch ..."], start: int = 0, stop: int | None = None
     ) -> Float[Tensor, "batch ..."]:
-        """Return what parts `start` to `stop - 1` make of the activations after part `start - 1`.
-
-        Args:
-            hidden: Activations after the first `start` parts; the inputs if that is 0.
-            start: How many parts have been passed.
-            stop: How many will have been; None means all.
+        """Return what parts up to the first `stop` (None means all) make of the activations after the first `start`.
 
         Raises:
             ValueError: The network has no such parts.
         """
         stop = len(self) if stop is None else stop
         if not 0 <= start <= stop <= len(self):
-            raise ValueError(f"no parts {start} to {stop} in a network of {len(self)} parts: {self.listed()}")
+            listed = ", ".join(f"{number} = {name}" for number, name in enumerate(self.names, start=1))
+            raise ValueError(f"no parts {start} to {stop} in a network of {len(self)} parts: {listed}")
         for name in self.names[start:stop]:
             hidden = self.get_submodule(name)(hidden)
         return hidden
@@ -89,10 +85,6 @@ class LayerGroups(nn.Module):
     def statistics_move(self) -> bool:
         """Whether batch normalisation uses batches in this mode, so that what becomes of a sample depends on others."""
         return any(isinstance(module, _BatchNorm) and module.training for module in self.modules())
-
-    def listed(self) -> str:
-        """Return the parts' numbers and names, for messages."""
-        return ", ".join(f"{number} = {name}" for number, name in enumerate(self.names, start=1))
 
 
 class Freezing(NamedTuple):

@@ -39,20 +39,9 @@ def pretrain(
     seed: int,
     stream: str,
 ) -> None:
-    """Train all parts of a network, by half a cosine from the first learning rate to 0.
+    """Train all parts of a network on the device, by half a cosine from the learning rate to 0.
 
-    Args:
-        groups: The network, on the device.
-        batch: (epoch, samples) -> inputs and labels.
-        device: Where batches are drawn to.
-        samples: Size of the training set.
-        epochs: Passes through it.
-        batch_size: Samples a step.
-        learning_rate: The first one.
-        momentum: Share of the last step kept.
-        weight_decay: Multiple of the parameters added to the gradient.
-        seed: Of the batches.
-        stream: Name of their random stream.
+    `batch` makes inputs and labels of (epoch, which of the `samples`); `seed` and `stream` draw the order of these.
     """
     epoch_steps = batches_an_epoch(samples, batch_size)
     steps = epochs * epoch_steps

@@ -146,11 +146,7 @@ def fitted(loss: Loss) -> Callable[[Batch, Told], Float[Tensor, " 3"]]:
 
 
 def seen_fit(seen: Float[Tensor, " 3"] | None) -> Fit:
-    """Return mean loss and accuracy of what `fitted` tells, added up over steps; waits for the device.
-
-    Raises:
-        TypeError: There was no step.
-    """
+    """Return mean loss and accuracy of what `fitted` tells, added up over steps; waits for the device."""
     if seen is None:
         raise TypeError("no step has shown anything")
     loss, right, samples = seen.tolist()
@@ -158,13 +154,6 @@ def seen_fit(seen: Float[Tensor, " 3"] | None) -> Fit:
 
 
 def measured(groups: LayerGroups, examples: Examples, loss: Loss = cross_entropy, start: int = 0) -> Fit:
-    """Return the mean loss and the accuracy in eval mode.
-
-    Args:
-        groups: The network, left in eval mode.
-        examples: Activations after the first `start` parts, and labels.
-        loss: Mean loss of (outputs, labels).
-        start: How many parts the inputs have passed already.
-    """
+    """Return mean loss and accuracy on activations after the first `start` parts; leaves the network in eval mode."""
     groups.eval()
     return fit(lambda hidden: groups.forward_range(hidden, start), examples, loss)
