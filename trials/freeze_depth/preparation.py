@@ -46,7 +46,7 @@ def prepared(knobs: FreezeDepthKnobs, context: TrialContext) -> tuple[LayerGroup
             knobs.cached_parts,
             context.device,
             changing=knobs.augmentation != NONE,
-            fill=partial(fixed_set, knobs=knobs.rows, data=knobs.data, seed=knobs.seed, border=0.0),
+            fill=partial(fixed_set, knobs=knobs.rows, data=knobs.data.name, seed=knobs.seed, border=0.0),
         )
     return (
         groups,

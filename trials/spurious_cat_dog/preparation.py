@@ -32,7 +32,7 @@ def prepared(knobs: CatDogKnobs, context: TrialContext) -> tuple[ViewsMeasured, 
     train, test = chosen_images(context, knobs.data, knobs.train_per_class, knobs.test_per_class)
     epoch_steps = batches_an_epoch(len(train), knobs.batch_size)
     transform = TRANSFORMS.get(ARMS[knobs.augmentation].transform)
-    fill = partial(fixed_set, knobs=knobs.rows, data=knobs.data, seed=knobs.seed, border=0.0)
+    fill = partial(fixed_set, knobs=knobs.rows, data=knobs.data.name, seed=knobs.seed, border=0.0)
     seen = seen_in_training(train, knobs.training_feature, knobs.seed, transform, "augmentation", fill)
     inputs = views = views_of_test(test, knobs.feature, knobs.seed)
     groups, accuracy = first_network(knobs, train.images.pixels.shape[1], context)

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from trials.augmentation_ratio import knobs as augmentation
-from trials.augmentation_ratio.arms import ARMS
 from trials.augmentation_ratio.image_networks import IMAGE_NETWORKS
-from trials.augmentation_ratio.mixing import MIXINGS
+from trials.augmentation_ratio.preparation import MIXINGS
 from trials.core import choices
+from trials.core.augmentation.fixed_set import ARMS
 from trials.core.augmentation.transforms import TRANSFORMS
 from trials.core.layer_groups.training import OPTIMIZERS
 from trials.core.losses.classification import LOSSES
