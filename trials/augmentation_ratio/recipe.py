@@ -66,11 +66,19 @@ def run(knobs: AugmentationKnobs, context: TrialContext) -> Iterator[Row]:
             ends = outcome(groups, train, images, test, seed=knobs.seed, most=knobs.invariance_size) if now.last else {}
         seen = seen_fit(now.seen)
         now.past = {"test_acc_best": max(now.past["test_acc_best"], tested.accuracy)}
-        row: Row = {"step": now.step, "epoch": now.step // epoch_steps, "lr": step.rate(now.step - 1), "steps": steps}
-        row |= {"train_loss": seen.loss, "train_acc": seen.accuracy}
-        row |= {"test_loss": tested.loss, "test_acc": tested.accuracy, **now.past}
+        row: Row = {
+            "step": now.step,
+            "epoch": now.step // epoch_steps,
+            "lr": step.rate(now.step - 1),
+            "steps": steps,
+            "train_loss": seen.loss,
+            "train_acc": seen.accuracy,
+            "test_loss": tested.loss,
+            "test_acc": tested.accuracy,
+            **now.past,
+        }
         refuse_divergence(row, [seen.loss], last=now.last)
-        yield row | ends
+        yield {**row, **ends}
 
 
 def _descent(knobs: AugmentationKnobs, steps: int) -> Descent:

@@ -11,8 +11,8 @@ from trials.core.augmentation.knobs import FixedSetKnobs
 from trials.core.knobs import NONE, knob
 from trials.core.layer_groups.knobs import RoundsKnobs
 from trials.freeze_depth.birds.groups import TASKS
-from trials.freeze_depth.birds.knobs import CLASSES, BirdData, BirdPretrainKnobs, refuse_contradictory_pretraining
-from trials.freeze_depth.fine_tuning.knobs import SCOPES, SOURCES, STRICT, refuse_contradictions
+from trials.freeze_depth.birds.knobs import BirdData, BirdPretrainKnobs
+from trials.freeze_depth.contradictions import SCOPES, SOURCES, STRICT, refuse_contradictions
 from trials.freeze_depth.networks.known import known
 
 if TYPE_CHECKING:
@@ -60,7 +60,6 @@ class FreezeDepthKnobs(RoundsKnobs):
     def __post_init__(self) -> None:
         super().__post_init__()
         refuse_contradictions(self)
-        refuse_contradictory_pretraining(self)
         network = known(self.network)
         normalised = network is not None and network.normalises and self.freeze_depth < len(network.parts) - 1
         self.refuse_rounds(statistics_move=normalised and not self.keep_statistics, precision=self.precision)
@@ -74,9 +73,9 @@ class FreezeDepthKnobs(RoundsKnobs):
         Raises:
             ValueError: The network, its depths, the images or the weights do not fit each other.
         """
-        from trials.freeze_depth.fine_tuning.readiness import refuse_what_does_not_fit  # builds networks with torch
+        from trials.freeze_depth.initial_network import refuse_what_does_not_fit  # builds networks with torch
 
-        refuse_what_does_not_fit(self, CLASSES)
+        refuse_what_does_not_fit(self)
 
     @property
     def cached_parts(self) -> int:

@@ -11,10 +11,10 @@ from trials.core.augmentation.fixed_set import fixed_set
 from trials.core.knobs import NONE
 from trials.core.layer_groups.freezing import freeze
 from trials.freeze_depth.birds.groups import GROUPING, TASKS
-from trials.freeze_depth.birds.networks import initial_network
 from trials.freeze_depth.birds.sets import birds_of
-from trials.freeze_depth.fine_tuning.knobs import PUBLISHED
+from trials.freeze_depth.contradictions import PUBLISHED
 from trials.freeze_depth.fine_tuning.splits import splits_of
+from trials.freeze_depth.initial_network import initial_network
 
 if TYPE_CHECKING:
     from trials.core.context import TrialContext
@@ -48,17 +48,9 @@ def prepared(knobs: FreezeDepthKnobs, context: TrialContext) -> tuple[LayerGroup
             changing=knobs.augmentation != NONE,
             fill=partial(fixed_set, knobs=knobs.rows, data=knobs.data.name, seed=knobs.seed, border=0.0),
         )
-    return (
-        groups,
-        splits,
-        {
-            "pretrain_acc": pretrain_acc,
-            "num_trainable": frozen.num_trainable,
-            "num_frozen": frozen.num_frozen,
-            "frozen_parameters": ", ".join(frozen.frozen),
-            "cached_parts": splits.train.start,
-        },
-    )
+    counts: Row = {"pretrain_acc": pretrain_acc, "num_trainable": frozen.num_trainable, "num_frozen": frozen.num_frozen}
+    names: Row = {"frozen_parameters": ", ".join(frozen.frozen), "cached_parts": splits.train.start}
+    return groups, splits, {**counts, **names}
 
 
 def rounded(knobs: FreezeDepthKnobs, device: torch.device) -> torch.autocast:

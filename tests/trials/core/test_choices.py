@@ -19,8 +19,8 @@ from trials.core.rounds.choice import METHODS
 from trials.core.training.rules import REACHES, RULES
 from trials.freeze_depth.birds.knobs import BirdPretrainKnobs
 from trials.freeze_depth.birds.pretraining import PRETRAINING
+from trials.freeze_depth.contradictions import SOURCES
 from trials.freeze_depth.fine_tuning.augmentations import AUGMENTATIONS
-from trials.freeze_depth.fine_tuning.knobs import SOURCES
 from trials.freeze_depth.knobs import FreezeDepthKnobs
 from trials.freeze_depth.networks.backbones import _BUILDERS
 from trials.freeze_depth.networks.known import NETWORKS as KNOWN

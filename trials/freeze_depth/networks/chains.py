@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
@@ -18,6 +19,9 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from trials.core.layer_groups.groups import LayerGroups
 from trials.freeze_depth.networks.transformers import timm_transformer, torchvision_transformer
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _TRUNKS = frozenset({"blocks", "stages", "layers", "features"})
@@ -31,31 +35,35 @@ _BEFORE_HEADS: Sequence[Callable[[], nn.Module]] = (
     lambda: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
     lambda: nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
 )
-_Channels = tuple[float, ...]
 _MISFITS = (RuntimeError, TypeError, ValueError, AttributeError, AssertionError, LookupError)
 
 
-class LibraryNetwork(NamedTuple):
-    """A network of another library.
+@dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """A network and what it expects.
 
     Attributes:
-        groups: Its layer groups.
-        mean: Of each channel, what its weights expect to have been taken off, on a scale from 0 to 1.
-        deviation: Of each channel, what they expect to have been divided by.
-        side: Pixels of an image's side that it was made for.
-        names: Name of a tensor in the library -> its name in the groups.
+        groups: The network.
+        mean: Of each channel, on a scale from 0 to 1; taken off the images.
+        deviation: Of each channel; what the images are divided by.
+        side: Pixels of an image's side, 0 where any will do.
         embeddings: Names of embeddings of classes and places.
+        names: Name of a tensor in the network's own library -> its name here.
     """
 
     groups: LayerGroups
-    mean: _Channels
-    deviation: _Channels
-    side: int
-    names: Mapping[str, str]
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    side: int = 0
     embeddings: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return tensors that may bear the library's names under ours."""
+        return {self.names.get(name, name): value for name, value in state.items()}
 
 
-def timm_chain(name: str, classes: int, *, pretrained: bool) -> LibraryNetwork:
+def timm_chain(name: str, classes: int, *, pretrained: bool) -> Backbone:
     """Return a network of timm.
 
     Raises:
@@ -72,7 +80,7 @@ def timm_chain(name: str, classes: int, *, pretrained: bool) -> LibraryNetwork:
     return _chain(network, groups, tuple(given["mean"]), tuple(given["std"]), side)
 
 
-def torchvision_chain(name: str, classes: int, *, pretrained: bool) -> LibraryNetwork:
+def torchvision_chain(name: str, classes: int, *, pretrained: bool) -> Backbone:
     """Return a network of torchvision, with a new head.
 
     Raises:
@@ -87,7 +95,7 @@ def torchvision_chain(name: str, classes: int, *, pretrained: bool) -> LibraryNe
     return _chain(network, groups, IMAGENET_MEAN, IMAGENET_DEVIATION, side)
 
 
-LIBRARIES: Mapping[str, Callable[..., LibraryNetwork]] = MappingProxyType(
+LIBRARIES: Mapping[str, Callable[..., Backbone]] = MappingProxyType(
     {"timm": timm_chain, "torchvision": torchvision_chain}
 )
 """Library -> (name, classes, pretrained) -> its network."""
@@ -111,12 +119,15 @@ def _certain(network: nn.Module) -> None:
             module.p = 0.0
 
 
-def _chain(network: nn.Module, groups: LayerGroups, mean: _Channels, deviation: _Channels, side: int) -> LibraryNetwork:
+def _chain(
+    network: nn.Module, groups: LayerGroups, mean: tuple[float, ...], deviation: tuple[float, ...], side: int
+) -> Backbone:
     """Return a network's layer groups with what they expect; embeddings are the first part's own parameters."""
     first = groups.names[0]
     own = groups.get_submodule(first).named_parameters(recurse=False)
     embeddings = tuple(f"{first}.{name}" for name, _ in own)
-    return LibraryNetwork(groups, mean, deviation, side, _names(network, groups), embeddings)
+    names = _names(network, groups)
+    return Backbone(groups=groups, mean=mean, deviation=deviation, side=side, names=names, embeddings=embeddings)
 
 
 def _names(network: nn.Module, groups: LayerGroups) -> dict[str, str]:
