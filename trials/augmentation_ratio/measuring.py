@@ -64,13 +64,9 @@ def outcome(
 def invariance_rate(
     groups: LayerGroups, images: Images, transform: Transform, numbers: Float32[Tensor, "samples 4"]
 ) -> float | None:
-    """Return the share of images whose most likely class is that of their transform; None of no images.
+    """Return the share of images whose most likely class is that of their transform by `numbers`; None of no images.
 
-    Args:
-        groups: The network, left in eval mode.
-        images: The images.
-        transform: The transform.
-        numbers: What each image is transformed by.
+    The network is left in eval mode.
     """
     if not len(images):
         return None

@@ -73,7 +73,7 @@ class FreezeDepthKnobs(RoundsKnobs):
         Raises:
             ValueError: The network, its depths, the images or the weights do not fit each other.
         """
-        from trials.freeze_depth.initial_network import refuse_what_does_not_fit  # builds networks with torch
+        from trials.freeze_depth.preparation import refuse_what_does_not_fit  # builds networks with torch
 
         refuse_what_does_not_fit(self)
 

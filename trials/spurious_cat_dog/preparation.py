@@ -63,7 +63,9 @@ class ViewsMeasured:
         """Return what is measured at a moment."""
         network_at(now)
         train = None if now.seen is None else seen_fit(now.seen)
-        ends = self._sensitivities() if now.step == 0 or now.last else {}
+        ends = now.step == 0 or now.last
+        moved = sensitivities(self.groups, self.inputs.clean.inputs, self.inputs.spurious.inputs) if ends else []
+        drifts = relative_drifts(self.groups, self.initial) if now.last else {}
         return {
             "train_loss": train and train.loss,
             "train_acc": train and train.accuracy,
@@ -72,8 +74,8 @@ class ViewsMeasured:
             "num_trainable": self.freezing.num_trainable,
             "num_frozen": self.freezing.num_frozen,
             "prefix_cached": self.start > 0,
-            **ends,
-            **(self._drifts() if now.last else {}),
+            **{f"sens_depth_{depth}": value for depth, value in enumerate(moved)},
+            **{f"weight_drift_rel_{part.replace(' ', '_')}": value for part, value in drifts.items()},
         }
 
     def _accuracies(self) -> dict[str, Value]:
@@ -83,14 +85,6 @@ class ViewsMeasured:
         )
         worst = min(accuracy for accuracy in (spurious, conflict) if accuracy is not None)
         return {"acc_clean": clean, "acc_spurious": spurious, "acc_conflict": conflict, "acc_worst": worst}
-
-    def _sensitivities(self) -> dict[str, Value]:
-        found = sensitivities(self.groups, self.inputs.clean.inputs, self.inputs.spurious.inputs)
-        return {f"sens_depth_{depth}": value for depth, value in enumerate(found)}
-
-    def _drifts(self) -> dict[str, Value]:
-        drifts = relative_drifts(self.groups, self.initial)
-        return {f"weight_drift_rel_{part.replace(' ', '_')}": value for part, value in drifts.items()}
 
 
 def prepared(knobs: CatDogKnobs, context: TrialContext) -> tuple[ViewsMeasured, Sees, int]:

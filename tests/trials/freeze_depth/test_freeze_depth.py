@@ -18,9 +18,9 @@ from trials.core.layer_groups.freezing import freeze
 from trials.core.rows import Diverged
 from trials.freeze_depth import recipe
 from trials.freeze_depth.birds.knobs import BirdData
-from trials.freeze_depth.initial_network import initial_network
 from trials.freeze_depth.knobs import OPTIMIZERS, PRECISIONS
 from trials.freeze_depth.networks.known import NETWORKS
+from trials.freeze_depth.preparation import initial_network
 
 CROPS = "flip+resized_crop"
 

@@ -12,7 +12,7 @@ from trials.core.context import TrialContext
 from trials.core.layer_groups.pretraining import ACCURACY
 from trials.freeze_depth.birds.knobs import BirdData, BirdPretrainKnobs, StageKnobs, shared_pretraining
 from trials.freeze_depth.birds.pretraining import pretrained
-from trials.freeze_depth.initial_network import initial_network
+from trials.freeze_depth.preparation import initial_network
 
 
 def test_depths_and_tasks_begin_with_the_same_network_and_see_the_same_order():

@@ -215,10 +215,12 @@ def abreast(sets: Sequence[TrainingSet]) -> SetsAbreast:
     begins = torch.arange(len(sets), device=sets[0].labels.device) * length
     held = [each for each in sets if isinstance(each, Examples)]
     if len(held) == len(sets):
-        if all(_are_the_same(held[0], each) for each in held[1:]):
-            return SetsAbreast(rows=held[0], begins=torch.zeros_like(begins), length=length)
+        first = held[0]
+        # Behind frozen parts, inputs are of the seed.
+        if all(each.inputs is first.inputs or torch.equal(each.inputs, first.inputs) for each in held):
+            return SetsAbreast(rows=first, begins=torch.zeros_like(begins), length=length)
         inputs, labels = torch.cat([each.inputs for each in held]), torch.cat([each.labels for each in held])
-        return SetsAbreast(rows=replace(held[0], inputs=inputs, labels=labels), begins=begins, length=length)
+        return SetsAbreast(rows=replace(first, inputs=inputs, labels=labels), begins=begins, length=length)
     formed = [each for each in sets if isinstance(each, FilledSet)]
     like = next((each for each in formed if each.arm.copies), formed[0])
     every = torch.arange(length, device=begins.device)
@@ -230,8 +232,3 @@ def abreast(sets: Sequence[TrainingSet]) -> SetsAbreast:
         torch.cat([each.rows.copies * each.arm.copies for each in shown]),  # what is no copy is not transformed
     )
     return SetsAbreast(rows=replace(like, rows=rows, numbers=lambda visit: numbers), begins=begins, length=length)
-
-
-def _are_the_same(one: Examples, other: Examples) -> bool:
-    """Return whether two sets show the same; behind frozen parts, inputs are of the seed."""
-    return one.inputs is other.inputs or torch.equal(one.inputs, other.inputs)

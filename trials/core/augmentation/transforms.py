@@ -43,11 +43,8 @@ class Transform:
 def on_grey(transform: Transform, grey: Float32[Tensor, "channels 1 1"] | float) -> Transform:
     """Return the transform with grey in place of black, wherever an image has no pixel to show.
 
-    It is what comes out where images are normalised first and padded with zeros afterwards.
-
-    Args:
-        transform: One that is not of bytes alone.
-        grey: Pixel of each channel that is normalised to 0.
+    It is what comes out where images are normalised first and padded with zeros afterwards, if grey is the pixel that
+    is normalised to 0. Transforms of bytes alone have no grey.
     """
     return replace(
         transform, apply=lambda images, numbers: transform.apply(images - grey, numbers) + grey, padding_pixel=None

@@ -106,14 +106,9 @@ def pasted(
     backgrounds: UInt8[np.ndarray, "images ..."],
     mask: Float[np.ndarray, "images ..."],
 ) -> UInt8[np.ndarray, "images ..."]:
-    """Return round(object x mask) + round(background x (1 - mask)), at most 255.
+    """Return round(object x mask) + round(background x (1 - mask)), at most 255, with fractions in [0, 1] as the mask.
 
     Both halves are rounded, so that two bytes of 255 may add up to 256 at the edge of a mask.
-
-    Args:
-        objects: Images in front, shown where the mask is 1.
-        backgrounds: Images behind, of a shape that goes with the objects'.
-        mask: Fractions in [0, 1], of a shape that goes with both.
     """
     return np.minimum(np.rint(objects * mask) + np.rint(backgrounds * (1 - mask)), 255).astype(np.uint8)
 

@@ -78,11 +78,7 @@ def resized(
 ) -> Float32[Tensor, "batch channels height width"]:
     """Return the box of each image, as large as the image: two products with the weights of rows and of columns.
 
-    The whole image unmirrored comes back to the bit.
-
-    Args:
-        images: Pixels of any type.
-        crops: What is taken of each.
+    The whole image unmirrored comes back to the bit. Pixels may be of any type.
     """
     height, width = images.shape[2:]
     down = _weights(crops.top, crops.height, height)

@@ -88,11 +88,8 @@ def built(name: str, sizes: Sizes) -> Backbone:
 def take_bytes(backbone: Backbone, largest: float) -> None:
     """Let the network's first part begin with scaling images of whole numbers.
 
-    It is a hook and no module, so that the parameters keep their names.
-
-    Args:
-        backbone: The network on its device, changed in place.
-        largest: Value of white.
+    It is a hook and no module, so that the parameters keep their names. The network must be on its device, and is
+    changed in place; `largest` is the value of white.
     """
     # Moved here once: a copy to a GPU in every step would wait for it.
     device = next(backbone.groups.parameters()).device

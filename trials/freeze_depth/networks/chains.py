@@ -29,6 +29,7 @@ _NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm)
 _TOLERANCE = 1e-5
 _NOISE = 0.02
 _SIDE = 224  # pixels; what torchvision's networks were made for
+# What the parts may end with: what heads take and what is done before is in no module.
 _BEFORE_HEADS: Sequence[Callable[[], nn.Module]] = (
     nn.Flatten,
     nn.Identity,
@@ -75,7 +76,7 @@ def timm_chain(name: str, classes: int, *, pretrained: bool) -> Backbone:
     network = _made("timm", name, lambda: timm.create_model(name, pretrained=pretrained, num_classes=classes))
     given = network.pretrained_cfg
     side, transformer = given["input_size"][-1], isinstance(network, VisionTransformer)
-    candidates = [timm_transformer(network)] if transformer else _candidates(network)
+    candidates = [timm_transformer(network)] if transformer else _parts(network)
     groups = _checked(name, network, candidates, side)
     return _chain(network, groups, tuple(given["mean"]), tuple(given["std"]), side)
 
@@ -90,7 +91,7 @@ def torchvision_chain(name: str, classes: int, *, pretrained: bool) -> Backbone:
 
     network = _made("torchvision", name, lambda: get_model(name, weights="DEFAULT" if pretrained else None))
     side, transformer = getattr(network, "image_size", _SIDE), isinstance(network, VisionTransformer)
-    candidates = [torchvision_transformer(network)] if transformer else _candidates(network)
+    candidates = [torchvision_transformer(network)] if transformer else _parts(network)
     groups = _renewed(name, _checked(name, network, candidates, side), classes)
     return _chain(network, groups, IMAGENET_MEAN, IMAGENET_DEVIATION, side)
 
@@ -137,13 +138,8 @@ def _names(network: nn.Module, groups: LayerGroups) -> dict[str, str]:
     return {name: ours.get(id(value), f"{groups.names[-1]}.{name}") for name, value in theirs.items()}
 
 
-def _candidates(network: nn.Module) -> list[dict[str, nn.Module]]:
-    """Return what the parts may be: what heads take and what is done before is in no module."""
-    return [_parts(network, before()) for before in _BEFORE_HEADS]
-
-
-def _parts(network: nn.Module, before_head: nn.Module) -> dict[str, nn.Module]:
-    """Return the modules of a network in the order of its children, the stages of its trunk apart."""
+def _parts(network: nn.Module) -> list[dict[str, nn.Module]]:
+    """Return what the parts may be: the modules in the order of its children, the stages of its trunk apart."""
     parts: dict[str, list[nn.Module]] = {}
     for name, module in _stages(network):
         bare = not any(True for _ in module.parameters())
@@ -153,8 +149,9 @@ def _parts(network: nn.Module, before_head: nn.Module) -> dict[str, nn.Module]:
             parts[name] = [module]
     *trunk, head = parts
     modules: dict[str, nn.Module] = {name: nn.Sequential(*parts[name]) for name in trunk}
-    modules[trunk[-1]] = nn.Sequential(*parts[trunk[-1]], before_head)
-    return {**modules, "head": nn.Sequential(*parts[head])}
+    modules["head"] = nn.Sequential(*parts[head])
+    last = trunk[-1]
+    return [{**modules, last: nn.Sequential(*parts[last], before_head())} for before_head in _BEFORE_HEADS]
 
 
 def _stages(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
