@@ -94,8 +94,10 @@ class FilledSet:
         inputs, labels = self.samples.inputs.index_select(0, sources), self.samples.labels[sources]
         if self.arm.copies:
             transformed = self.transform.apply(inputs, self.numbers(visit)[chosen])
-            copies = (self.rows.copies[chosen] > 0)[:, None, None, None]
-            inputs = transformed if self.arm.originals else torch.where(copies, transformed, inputs)
+            if not self.arm.originals:
+                copies = self.rows.copies[chosen] > 0
+                transformed = torch.where(copies[:, None, None, None], transformed, inputs)
+            inputs = transformed
         return Examples(inputs=inputs, labels=labels, classes=self.classes)
 
     def chunks(self, size: int) -> Iterator[Float[Tensor, "chunk ..."]]:
