@@ -14,7 +14,7 @@ from trials.core.augmentation.fixed_set import ARMS, FilledSet, filled
 from trials.core.augmentation.transforms import TRANSFORMS, on_grey
 from trials.core.data.examples import Examples
 from trials.core.data.images import prepared_images
-from trials.core.layer_groups.freezing import freeze
+from trials.core.layer_groups.groups import freeze
 from trials.core.streams import batches_an_epoch, drawn_from, generator
 from trials.core.training.batches import epochs, seen_anew
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from trials.core.augmentation.fixed_set import abreast
-from trials.core.divergence import refuse_divergence
 from trials.core.parameters import stacked
+from trials.core.rows import refuse_divergence
 from trials.k_phase_diagram.feature_history import FeatureHistory
 from trials.k_phase_diagram.features import probes_abreast
 from trials.k_phase_diagram.reading import Gauges, Reading

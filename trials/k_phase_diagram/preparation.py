@@ -12,8 +12,7 @@ from trials.core.augmentation.fixed_set import fixed_set
 from trials.core.data.generated import LAWS, relevant_directions
 from trials.core.gradients import compiled_network
 from trials.core.losses.classification import LOSSES
-from trials.core.networks.cnn import cnn_large, cnn_small
-from trials.core.networks.mlp import mlp
+from trials.core.networks.feedforward import cnn_large, cnn_small, mlp
 from trials.core.networks.network import Network
 from trials.core.networks.precision import PRECISIONS, in_precision
 from trials.core.networks.resnet import resnet18
@@ -22,7 +21,7 @@ from trials.core.rounds.calendar import Calendar
 from trials.core.rounds.choice import chosen_methods
 from trials.core.rounds.in_rounds import Rounds
 from trials.core.rounds.round import Problem
-from trials.core.schedule import logarithmic_steps
+from trials.core.rows import logarithmic_steps
 from trials.core.streams import generator
 from trials.core.training.batches import epochs
 from trials.core.training.descent import Descent

@@ -11,10 +11,9 @@ import torch
 
 from trials.core.augmentation.fixed_set import fixed_set
 from trials.core.augmentation.transforms import TRANSFORMS
-from trials.core.layer_groups.forward import network_at
-from trials.core.layer_groups.freezing import freeze
+from trials.core.layer_groups.groups import freeze
 from trials.core.layer_groups.prefix import prefix_activations
-from trials.core.layer_groups.training import measured, seen_fit
+from trials.core.layer_groups.training import measured, network_at, seen_fit
 from trials.core.streams import batches_an_epoch
 from trials.core.training.batches import epochs, seen_anew
 from trials.spurious_cat_dog.changes import relative_drifts, sensitivities
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from trials.core.context import TrialContext
-    from trials.core.layer_groups.freezing import Freezing
-    from trials.core.layer_groups.groups import LayerGroups
+    from trials.core.layer_groups.groups import Freezing, LayerGroups
     from trials.core.rows import Value
     from trials.core.training.batches import Sees
     from trials.core.training.course import Moment

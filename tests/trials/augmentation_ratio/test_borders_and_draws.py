@@ -17,9 +17,9 @@ from trials.core.augmentation.fixed_set import ARMS, filled
 from trials.core.augmentation.transforms import TRANSFORMS, on_grey
 from trials.core.context import TrialContext
 from trials.core.data.arrays import load_arrays
+from trials.core.data.digits import DRAWS
 from trials.core.data.examples import Examples
 from trials.core.data.images import Images
-from trials.core.data.jittered_digits import DRAWS
 from trials.core.data.knobs import DataKnobs
 
 SIZE, PADDING = 30, 4

@@ -11,14 +11,13 @@ from PIL import Image
 
 from tests.trials.freeze_depth.bird_folders import write_parts, write_released
 from trials.core.data.arrays import Arrays, ChoosesData, ValidatedArrays, load_arrays
+from trials.core.data.waterbirds import circular_mask, pasted
 from trials.freeze_depth.birds.composites import (
     BIRDS,
     OTHERS,
     PLACES,
-    circular_mask,
     composite_birds,
     independent_composites,
-    pasted,
     plain_images,
 )
 from trials.freeze_depth.birds.groups import TRAIN_COUNTS, VALIDATION_COUNTS, confounded_counts

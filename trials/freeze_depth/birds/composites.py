@@ -3,8 +3,6 @@
 The background is an image of a ship (land) or a truck (water) of CIFAR-10 at twice its size; a deer (landbird) or a car
 (waterbird) is pasted on its centre. No image serves twice, none both in front and behind, and what is tested comes
 from the test images. Digits do as well, by the same numbers of their classes.
-
-Source: Sagawa, Koh, Hashimoto and Liang, arXiv 1911.08731, appendix C.1, and the code released with it, for pasting.
 """
 
 from __future__ import annotations
@@ -17,6 +15,7 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
+from trials.core.data.waterbirds import circular_mask, pasted
 from trials.core.streams import generator
 from trials.freeze_depth.birds.groups import (
     GROUPS,
@@ -27,7 +26,7 @@ from trials.freeze_depth.birds.groups import (
 )
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int64, UInt8
+    from jaxtyping import Int64, UInt8
 
     from trials.core.data.arrays import Arrays
     from trials.freeze_depth.birds.knobs import Composition
@@ -36,7 +35,6 @@ BIRDS, PLACES = (4, 1), (8, 9)
 """Classes pasted in front (y = 0 and 1) and behind (a = 0 and 1)."""
 OTHERS = (0, 2, 3, 5, 6, 7)
 """Classes that are neither, for pretraining."""
-_RADIUS = 15 / 32  # of an image's side
 
 
 @lru_cache(maxsize=2)
@@ -97,24 +95,6 @@ def plain_images(
     images, labels = getattr(arrays, f"{split}_inputs"), getattr(arrays, f"{split}_labels")
     order = _others(labels, count, split, draw)
     return images[order], np.searchsorted(OTHERS, labels[order])
-
-
-def pasted(
-    objects: UInt8[np.ndarray, "images ..."],
-    backgrounds: UInt8[np.ndarray, "images ..."],
-    mask: Float[np.ndarray, "images ..."],
-) -> UInt8[np.ndarray, "images ..."]:
-    """Return round(object x mask) + round(background x (1 - mask)), at most 255, with fractions in [0, 1] as the mask.
-
-    Both halves are rounded, so that two bytes of 255 may add up to 256 at the edge of a mask.
-    """
-    return np.minimum(np.rint(objects * mask) + np.rint(backgrounds * (1 - mask)), 255).astype(np.uint8)
-
-
-def circular_mask(side: int) -> Float[np.ndarray, "side side"]:
-    """Return clip((15/32 side - r) / 2 + 1/2, 0, 1) with the distance r from the centre of a square, in pixels."""
-    place = np.arange(side) - (side - 1) / 2
-    return np.clip((_RADIUS * side - np.hypot(place[:, None], place)) / 2 + 0.5, 0.0, 1.0)
 
 
 def _others(labels: Int64[np.ndarray, " images"], count: int, split: str, draw: int) -> Int64[np.ndarray, " chosen"]:
