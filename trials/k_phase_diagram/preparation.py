@@ -68,7 +68,6 @@ def lane_of(knobs: KPhaseKnobs, context: TrialContext) -> Lane:
         reach=REACHES[knobs.optimizer](knobs.learning_rate, knobs.momentum),
         measured_steps=logarithmic_steps(knobs.steps, knobs.measurements_per_decade),
         measured_rounds=knobs.measured_rounds,
-        damping=knobs.damping,
     )
     calendar = Calendar(
         interval=knobs.feature_update_interval,
