@@ -52,7 +52,7 @@ def lane_of(knobs: KPhaseKnobs, context: TrialContext) -> Lane:
     whole = NETWORKS[knobs.network](tuple(train.inputs.shape[1:]), train.classes, knobs)
     drawn = moved_to(whole.initial(generator(knobs.seed, "initialisation")), context.device, dtype)
     network, initial, before = behind(whole, drawn, knobs.freeze_depth)
-    rows = passed(fixed_set(train, knobs.rows, knobs.data, knobs.seed), before)
+    rows = passed(fixed_set(train, knobs.rows, knobs.data.name, knobs.seed), before)
     trained = compiled_network(in_precision(network, knobs.precision), wanted=knobs.compiled)
     problem = Problem(network=trained, train=rows, loss=LOSSES[knobs.loss])
     known = knobs.data.name in LAWS and not knobs.freeze_depth
@@ -68,7 +68,6 @@ def lane_of(knobs: KPhaseKnobs, context: TrialContext) -> Lane:
         reach=REACHES[knobs.optimizer](knobs.learning_rate, knobs.momentum),
         measured_steps=logarithmic_steps(knobs.steps, knobs.measurements_per_decade),
         measured_rounds=knobs.measured_rounds,
-        damping=knobs.damping,
     )
     calendar = Calendar(
         interval=knobs.feature_update_interval,
