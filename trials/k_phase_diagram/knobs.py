@@ -97,8 +97,11 @@ class KPhaseKnobs(TrialKnobs):
         return (*optimizer, *memory, *(() if self.network == "mlp" else ("width", "depth")))
 
     def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:
-        """Compare the data's size with the share of it that is distinct, and with a kernel if it is to take steps."""
+        """Compare the data with the share that is distinct, with convolutions, and with a kernel if it is to take steps."""
         extent = training_extent(arrays[self.data.name], self.data)
         distinct_count(extent.samples, self.rows.ratio)
+        if self.network != "mlp" and (len(extent.shape) != 3 or min(extent.shape[1:]) < 4):
+            shape = "x".join(map(str, extent.shape))
+            raise ValueError(f"network={self.network} needs images of at least 4x4 pixels, got inputs of shape {shape}")
         if self.round_method == "function_space":
             refuse_large_kernel(extent.samples, extent.classes, PRECISIONS[self.precision])

@@ -194,6 +194,16 @@ def test_a_share_that_leaves_no_sample_is_refused_before_any_trial():
         knobs.refuse_unfit({"digits": ARRAYS})
 
 
+@pytest.mark.parametrize("network", ["cnn_s", "cnn_l", "resnet18"])
+def test_convolutions_of_what_is_no_image_are_refused_before_any_trial(network):
+    arrays = {"digits": ARRAYS, "sparse_parity": TrialContext().arrays("sparse_parity")}
+    _knobs(network=network).refuse_unfit(arrays)
+    for changes, shape in (({"name": "sparse_parity"}, "40"), ({"average_pool": 2}, "1x2x2")):
+        knobs = _knobs(network=network, data=DataKnobs(train_size=40, **changes))
+        with pytest.raises(ValueError, match=f"network={network} needs images of at least 4x4 .* of shape {shape}"):
+            knobs.refuse_unfit(arrays)
+
+
 @pytest.mark.parametrize("network", NETWORKS)
 def test_depths_that_knobs_allow_are_those_of_the_network(network):
     """The parts by name, which need no torch, are those of the network that is built."""
