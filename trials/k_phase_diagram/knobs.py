@@ -97,7 +97,7 @@ class KPhaseKnobs(TrialKnobs):
         return (*optimizer, *memory, *(() if self.network == "mlp" else ("width", "depth")))
 
     def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:
-        """Compare the data with the share that is distinct, with convolutions, and with a kernel if it is to take steps."""
+        """Compare the data with the share that is distinct, the network, and a kernel that is to take steps."""
         extent = training_extent(arrays[self.data.name], self.data)
         distinct_count(extent.samples, self.rows.ratio)
         if self.network != "mlp" and (len(extent.shape) != 3 or min(extent.shape[1:]) < 4):
