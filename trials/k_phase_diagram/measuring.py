@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from trials.core.augmentation.fixed_set import abreast
-from trials.core.divergence import refuse_divergence
 from trials.core.parameters import stacked
+from trials.core.rows import refuse_divergence
 from trials.k_phase_diagram.feature_history import FeatureHistory
 from trials.k_phase_diagram.features import probes_abreast
 from trials.k_phase_diagram.reading import Gauges, Reading
@@ -51,6 +51,7 @@ class Stand:
         linearisations: How often the network was linearised; 0 before the first step.
         begun: Step at which the round began.
         longest: Steps of the longest of the earlier rounds.
+        damping: What draws the parameters to the anchor.
         method: How the last step was computed, or would have been by a trial by itself.
         converged: Whether the round has reached the tolerance; None if there is none.
         begins: Whether the next round begins here.
@@ -61,6 +62,7 @@ class Stand:
     linearisations: int
     begun: int
     longest: int
+    damping: float
     method: Switch
     converged: bool | None
     begins: bool
@@ -81,7 +83,6 @@ class Instruments(Gauges):
             not keep; None where that depends on other gradients.
         measured_steps: Steps that have a row, whatever the rounds.
         measured_rounds: Rounds, the first ones, that have a row at their end.
-        damping: What draws the parameters to the anchor.
     """
 
     train: TrainingSet
@@ -90,7 +91,6 @@ class Instruments(Gauges):
     reach: float | None
     measured_steps: AbstractSet[int]
     measured_rounds: int = 0
-    damping: float = 0.0
 
     def is_measured(self, now: Moment[InRounds, Past]) -> bool:
         """Return whether a moment has a row: by its step, or as the end of one of the first rounds."""
@@ -110,6 +110,7 @@ class Instruments(Gauges):
             linearisations=trained.linearisations,
             begun=trained.begun,
             longest=trained.longest,
+            damping=trained.round.damping,
             method=trained.method,
             converged=now.standing.converged,
             begins=now.standing.ends,
@@ -174,7 +175,7 @@ class Instruments(Gauges):
         Source: Ali, Kolter, Tibshirani, arXiv 1810.10082, section 2 (gradient flow for time t and ridge 1 / t).
         """
         longest = max(moment.longest, moment.step - moment.begun)
-        return self.damping + 1 / (self.reach * longest) if longest and self.reach else None
+        return moment.damping + 1 / (self.reach * longest) if longest and self.reach else None
 
 
 def gauges_abreast(instruments: Sequence[Instruments]) -> Gauges:

@@ -12,8 +12,7 @@ from trials.core.augmentation.fixed_set import fixed_set
 from trials.core.data.generated import LAWS, relevant_directions
 from trials.core.gradients import compiled_network
 from trials.core.losses.classification import LOSSES
-from trials.core.networks.cnn import cnn_large, cnn_small
-from trials.core.networks.mlp import mlp
+from trials.core.networks.feedforward import cnn_large, cnn_small, mlp
 from trials.core.networks.network import Network
 from trials.core.networks.precision import PRECISIONS, in_precision
 from trials.core.networks.resnet import resnet18
@@ -22,7 +21,7 @@ from trials.core.rounds.calendar import Calendar
 from trials.core.rounds.choice import chosen_methods
 from trials.core.rounds.in_rounds import Rounds
 from trials.core.rounds.round import Problem
-from trials.core.schedule import logarithmic_steps
+from trials.core.rows import logarithmic_steps
 from trials.core.streams import generator
 from trials.core.training.batches import epochs
 from trials.core.training.descent import Descent
@@ -53,7 +52,7 @@ def lane_of(knobs: KPhaseKnobs, context: TrialContext) -> Lane:
     whole = NETWORKS[knobs.network](tuple(train.inputs.shape[1:]), train.classes, knobs)
     drawn = moved_to(whole.initial(generator(knobs.seed, "initialisation")), context.device, dtype)
     network, initial, before = behind(whole, drawn, knobs.freeze_depth)
-    rows = passed(fixed_set(train, knobs.rows, knobs.data, knobs.seed), before)
+    rows = passed(fixed_set(train, knobs.rows, knobs.data.name, knobs.seed), before)
     trained = compiled_network(in_precision(network, knobs.precision), wanted=knobs.compiled)
     problem = Problem(network=trained, train=rows, loss=LOSSES[knobs.loss])
     known = knobs.data.name in LAWS and not knobs.freeze_depth
@@ -69,7 +68,6 @@ def lane_of(knobs: KPhaseKnobs, context: TrialContext) -> Lane:
         reach=REACHES[knobs.optimizer](knobs.learning_rate, knobs.momentum),
         measured_steps=logarithmic_steps(knobs.steps, knobs.measurements_per_decade),
         measured_rounds=knobs.measured_rounds,
-        damping=knobs.damping,
     )
     calendar = Calendar(
         interval=knobs.feature_update_interval,

@@ -140,6 +140,7 @@ def _stand(now: Moments[Stack, Past], place: int, lane: Lane) -> Stand:
     return Stand(
         step=now.step,
         **counted._asdict(),
+        damping=lane.rounds.damping_of(counted.begun),
         method=lane.rounds.methods.at(max(0, now.step - 1 - counted.begun)),
         converged=None,
         begins=now.standing[place],

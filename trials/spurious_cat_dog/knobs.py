@@ -11,7 +11,7 @@ import numpy as np
 
 from trials.core.augmentation.knobs import FixedSetKnobs, distinct_count
 from trials.core.choices import TRANSFORMS, refuse_depth
-from trials.core.data.knobs import DataKnobs, refuse_no_pixels
+from trials.core.data.knobs import DataKnobs
 from trials.core.data.records import DATA_SETS
 from trials.core.knobs import Knobs, knob
 from trials.core.layer_groups.knobs import RESIDUAL_PARTS, RoundsKnobs
@@ -74,12 +74,7 @@ class FeatureKnobs(Knobs):
     offset: int = knob("distance of a fixed window from the upper and the left edge", 0, unit="pixels", at_least=0)
 
 
-def refuse_window(knobs: FeatureKnobs, height: int, width: int) -> None:
-    """Compare the window with the images.
-
-    Raises:
-        ValueError: It does not lie within them.
-    """
+def _refuse_window(knobs: FeatureKnobs, height: int, width: int) -> None:
     room = min(height, width)
     if knobs.size > room:
         raise ValueError(f"feature_size={knobs.size} exceeds the images of {height}x{width} pixels")
@@ -175,7 +170,7 @@ class CatDogKnobs(RoundsKnobs):
         refuse_depth(self.freeze_depth, RESIDUAL_PARTS)
         normalised = self.freeze_depth < len(RESIDUAL_PARTS) - 1
         self.refuse_rounds(statistics_move=normalised and not self.keep_statistics)
-        refuse_no_pixels(self.data)
+        self.data.refuse_no_pixels()
         if (classes := DATA_SETS[self.data.name].classes) != 2:
             raise ValueError(f"data_name={self.data.name!r} has {classes} classes; a feature that tells them needs 2")
         self.rows.refuse_data(self.data.name)
@@ -230,7 +225,7 @@ def _training_images(knobs: CatDogKnobs | PretrainingKnobs, arrays: Arrays) -> i
     Raises:
         ValueError: A class has fewer than are asked for, or the feature's window does not lie within them.
     """
-    refuse_window(knobs.feature, *arrays.train_inputs.shape[2:])
+    _refuse_window(knobs.feature, *arrays.train_inputs.shape[2:])
     chosen = 0
     for split in ("test", "train"):
         count, offset = getattr(knobs, f"{split}_per_class"), getattr(knobs.data, f"{split}_offset")

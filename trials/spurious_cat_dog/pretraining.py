@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trials.core.augmentation.transforms import TRANSFORMS
+from trials.core.context import stage
 from trials.core.layer_groups.pretraining import ACCURACY, kept, pretrain, weights_of
 from trials.core.layer_groups.residual import residual_groups
 from trials.core.layer_groups.training import measured
-from trials.core.stages import stage
 from trials.core.streams import drawn_from
 from trials.spurious_cat_dog.image_sets import chosen_images, seen_in_training
 
@@ -60,20 +60,15 @@ def pretrained(knobs: PretrainingKnobs, context: TrialContext) -> Mapping[str, n
     return kept(groups, measured(groups, test.examples(test.plain())).accuracy)
 
 
-def loaded(groups: LayerGroups, arrays: Mapping[str, np.ndarray]) -> float:
-    """Put a network where pretraining ended, and return its accuracy then."""
-    groups.load_state_dict(weights_of(arrays))
-    return float(arrays[ACCURACY])
-
-
 def first_network(knobs: CatDogKnobs, channels: int, context: TrialContext) -> tuple[LayerGroups, float | None]:
     """Return the network that training begins with, and its accuracy when it was pretrained."""
     groups = initial_network(knobs.network, channels, knobs.seed, context.device)
     if knobs.part == "A":
         return groups, None
-    accuracy = loaded(groups, context.result_of(pretrained, knobs.pretraining))
+    result = context.result_of(pretrained, knobs.pretraining)
+    groups.load_state_dict(weights_of(result))
     if knobs.head_init == "reinit":
         with drawn_from(knobs.seed, "head"):
             groups.readout.cpu().reset_parameters()  # type: ignore[operator]
         groups.to(context.device)
-    return groups, accuracy
+    return groups, float(result[ACCURACY])

@@ -48,9 +48,13 @@ class Rounds:
     damping: float = 0.0
     forgotten: Callable[[Parameters], Memory] | None = None
 
-    def round(self, method: Switch, model: Linearised, place: Place) -> Round:
-        """Return a round, or the rest of one, that begins at a place of parameter space."""
-        return METHODS[method.method](self.problem, model, place, self.damping)
+    def damping_of(self, begun: int) -> float:
+        """Return the damping of the round that began at a step: none in a warm start, whose rounds are plain steps."""
+        return self.damping if begun >= self.calendar.warm_steps else 0.0
+
+    def round(self, method: Switch, model: Linearised, place: Place, begun: int) -> Round:
+        """Return the round that began at a step, or the rest of it, from a place of parameter space."""
+        return METHODS[method.method](self.problem, model, place, self.damping_of(begun))
 
 
 class Standing:
@@ -131,7 +135,7 @@ class InRounds:
         if rounds.forgotten:
             place = Place(place.point, rounds.forgotten(place.point))
         method = rounds.methods.at(0)
-        round_ = rounds.round(method, linearised(self.forward, place.point), place)
+        round_ = rounds.round(method, linearised(self.forward, place.point), place, step)
         renewed = InRounds(
             rounds=rounds,
             method=method,
@@ -145,7 +149,7 @@ class InRounds:
 
     def _carried_on(self, method: Switch, place: Place) -> tuple[InRounds, Place]:
         """Return the rest of the round computed by another method."""
-        round_ = self.rounds.round(method, self.round.model, place.each(self.round.parameters))
+        round_ = self.rounds.round(method, self.round.model, place.each(self.round.parameters), self.begun)
         return replace(self, method=method, round=round_), round_.start
 
     def state(self, place: Place) -> State:
@@ -168,7 +172,7 @@ class InRounds:
         restored = InRounds(
             rounds=self.rounds,
             method=method,
-            round=self.rounds.round(method, model, _place(state.get("basis") or state["now"])),
+            round=self.rounds.round(method, model, _place(state.get("basis") or state["now"]), begun),
             linearisations=int(state["linearisations"]),
             begun=begun,
             longest=int(state["longest"]),
@@ -180,7 +184,7 @@ class InRounds:
 def in_rounds(rounds: Rounds, place: Place) -> tuple[InRounds, Place]:
     """Return what is trained before the first step, and where it is."""
     method, initial = rounds.methods.at(0), place.point
-    round_ = rounds.round(method, linearised(rounds.problem.network.forward, initial), place)
+    round_ = rounds.round(method, linearised(rounds.problem.network.forward, initial), place, 0)
     path = torch.zeros(len(PARTS), dtype=torch.float64, device=next(iter(initial.values())).device)
     return InRounds(
         rounds=rounds, method=method, round=round_, linearisations=0, begun=0, longest=0, path=path

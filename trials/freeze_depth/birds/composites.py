@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
-from trials.core.data.pasting import circular_mask, pasted
+from trials.core.data.waterbirds import circular_mask, pasted
 from trials.core.streams import generator
 from trials.freeze_depth.birds.groups import (
     GROUPS,
@@ -95,11 +95,6 @@ def plain_images(
     images, labels = getattr(arrays, f"{split}_inputs"), getattr(arrays, f"{split}_labels")
     order = _others(labels, count, split, draw)
     return images[order], np.searchsorted(OTHERS, labels[order])
-
-
-def spare_images(arrays: Arrays, split: str) -> int:
-    """Return how many images of the other classes there are; a composite takes two."""
-    return int(np.isin(getattr(arrays, f"{split}_labels"), OTHERS).sum())
 
 
 def _others(labels: Int64[np.ndarray, " images"], count: int, split: str, draw: int) -> Int64[np.ndarray, " chosen"]:
