@@ -72,10 +72,7 @@ class Projected:
     def on(self, batch: Batch) -> ProjectedLoss:
         return ProjectedLoss(self, batch)
 
-    def standing(self, step: int, place: Place) -> None:
-        return None
-
-    def renewed(self, step: int, place: Place, standing: None) -> tuple[Self, Place]:
+    def renewed(self, step: int, place: Place) -> tuple[Self, Place]:
         return self, place
 
     def state(self, place: Place) -> State:
