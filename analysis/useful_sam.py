@@ -20,11 +20,11 @@ _PANEL_WIDTH, _PANEL_HEIGHT = 4.6, 3.4
 
 
 def draw(results: Results) -> Sequence[Drawing]:
-    """Return the alignments over training, and what SAM changes over K where trials differ in both."""
+    """Return the alignments over training, and what SAM changes over K where trials that learn the easy one differ."""
     rows = results.measurements(STUDY, knobs=True)
-    drawings = [alignments(rows)]
-    if rows[INTERVAL].nunique() > 1 and (rows[RHO] > 0).any() and (rows[RHO] == 0).any():
-        drawings.append(over_intervals(matched(rows)))
+    drawings, learned = [alignments(rows)], matched(rows)
+    if learned[INTERVAL].nunique() > 1 and (learned[RHO] > 0).any() and (learned[RHO] == 0).any():
+        drawings.append(over_intervals(learned))
     return drawings
 
 
@@ -90,6 +90,7 @@ def over_intervals(trials: pd.DataFrame) -> Drawing:
         left.set(
             ylim=(0, None), ylabel=f"steps to an easy alignment of {MATCHED:g}", title="when the easy one is there"
         )
+        right.ticklabel_format(axis="y", useOffset=False)
         right.set(ylabel="difficult alignment, SAM over descent", title="how much of the difficult one by then")
         for axes in (left, right):
             axes.set(xscale="log", xlabel="K, steps between feature updates")

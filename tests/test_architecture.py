@@ -141,11 +141,18 @@ def test_a_recipe_is_read_in_one_go(study: str) -> None:
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=where)
 def test_what_a_page_names_is_there(page: Path) -> None:
-    """Paths are given from the root, from the service's drawer, or from the training core."""
+    """Paths are given from the root, from the service's drawer, or from the training core; links from the page."""
+    text = page.read_text(encoding="utf-8")
     places = (ROOT, ROOT / "raysweep", ROOT / "trials" / "core")
-    named = set(re.findall(r"`(\w+/[\w/.]+?)/?`", page.read_text(encoding="utf-8")))
+    named = set(re.findall(r"`(\w+/[\w/.]+?)/?`", text))
     inside = {name for name in named if any((place / name.split("/")[0]).is_dir() for place in places)}
     assert {name for name in inside if not any((place / name).exists() for place in places)} == set()
+    links = re.findall(r"\]\((?!https?:)([^)#\s]+)", text)
+    assert {link for link in links if not (page.parent / link).exists()} == set()
+    spaces = re.findall(r"python -m raysweep\.(\w+)[^\n`]*? space=(\w+)", text)
+    assert {f"{study}/{name}.yaml" for study, name in spaces if name != "none"} <= {
+        f"{file.parent.name}/{file.name}" for file in (ROOT / "search_spaces").rglob("*.yaml")
+    }
 
 
 def test_the_results_open_without_torch_or_ray() -> None:

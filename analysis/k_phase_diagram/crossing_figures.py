@@ -12,18 +12,20 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from analysis.core.curves import draw_interval_band
 from analysis.core.figures import COLOURS, Drawing
 from analysis.core.pages import axes_grid
 from analysis.core.panels import Panel, Panels, spread
-from analysis.core.phase_diagram import common_range, draw_phase_diagram, legend_entries
+from analysis.core.phase_diagram import MARKED, common_range, draw_phase_diagram, legend_entries
 from analysis.core.seed_means import seed_means
 from analysis.k_phase_diagram.crossings import INTERACTION, Corners, corners, crossed_cells, interactions
 
 MOST_PANELS = 3
 _MOST_NUMBERS = 100  # cells with a number in each
 _PALE = 0.6  # of the range of colours: above it a number is dark
+_SOME = "* some seeds only"
 _SIZES = {"diagram": (4.9, 3.6), "effects": (3.7, 2.9)}  # inches
 
 
@@ -88,6 +90,7 @@ def draw_crossing(
             numbers.append(table.assign(reading=reading.label, **panel.setting))
         figure.colorbar(mesh, ax=grid[:, column], aspect=30, pad=0.01)
         entries = legend_entries(pd.concat(cells), missing=reading.missing)
+        entries += [Line2D([], [], linestyle="none", label=_SOME)] if pd.concat(cells)[MARKED].any() else []
         if entries:
             grid[-1, column].legend(handles=entries, loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2, fontsize=7)
     return Drawing(figure, pd.concat(numbers, ignore_index=True), name)
@@ -147,7 +150,8 @@ def _draw_cells(
     for _, cell in coloured.iterrows() if len(placed) <= _MOST_NUMBERS else ():
         shade = "black" if float(colours(float(cell["mean"]))) > _PALE else "white"
         where = (cell[across.column], cell[up.column])
-        axes.annotate(f"{cell['mean']:.3f}", where, color=shade, ha="center", va="center", fontsize=6.5)
+        star = "*" if cell[MARKED] else ""
+        axes.annotate(f"{cell['mean']:.3f}{star}", where, color=shade, ha="center", va="center", fontsize=6.5)
     return mesh
 
 

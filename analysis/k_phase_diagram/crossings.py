@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.core.matched_loss import at_matched_loss, loss_levels
+from analysis.core.phase_diagram import MARKED
 from analysis.core.seed_means import seed_means
 
 Pair = tuple[str, str]
@@ -70,6 +71,8 @@ def matched_ends(trials: pd.DataFrame, rows: pd.DataFrame, loss: str, level: flo
 def crossed_cells(ends: pd.DataFrame, pair: Pair, response: str) -> pd.DataFrame:
     """Return a row for each combination of the values of two axes, in the columns of `phase_cells`.
 
+    Cells of which only some trials have the response are `marked`: their mean is one of survivors.
+
     Args:
         ends: One row a trial, with its `outcome`, `seed`, both axes and the response.
         pair: The columns of the axes.
@@ -84,8 +87,9 @@ def crossed_cells(ends: pd.DataFrame, pair: Pair, response: str) -> pd.DataFrame
     every = pd.MultiIndex.from_product(
         [np.sort(ends[name].unique()) for name in (second, first)], names=[second, first]
     )
-    table = cells.assign(diverged=diverged).reindex(every).reset_index()
-    return table.fillna({"seeds": 0, "diverged": 0}).astype({"diverged": int})
+    table = cells.assign(diverged=diverged, trials=ends.groupby([second, first]).size()).reindex(every).reset_index()
+    table = table.fillna({"seeds": 0, "diverged": 0, "trials": 0}).astype({"diverged": int})
+    return table.assign(**{MARKED: (table["seeds"] > 0) & (table["seeds"] < table["trials"])}).drop(columns="trials")
 
 
 def corners(ends: pd.DataFrame, pair: Pair, response: str) -> Corners | None:

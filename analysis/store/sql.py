@@ -68,7 +68,7 @@ def _present(connection: Any, query: str, studies: Sequence[str], table_of: Call
 def _told(error: Exception, asked: Sequence[str], studies: Sequence[str]) -> str:
     message = str(error).split("\n")[0]
     for study in asked:
-        if renamed := told(study, [name for name in former(study) if f'"{name}"' in message]):
+        if renamed := told(study, [name for name in former(study) if f'"{name}"' in message.lower()]):
             return f"{renamed} in {study}"
     if "does not exist" in message:
         tables = ", ".join(f"{study}.{table}" for study in studies for table in _TABLES)

@@ -1,12 +1,13 @@
 """The figures of SAM on two features: where trials are compared, and whom each is compared with."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.useful_sam import INTERVAL, RHO, alignments, matched, over_intervals
+from analysis.useful_sam import INTERVAL, RHO, alignments, draw, matched, over_intervals
 
 RHOS, INTERVALS, SEEDS, STEPS = (0.0, 0.1), (1, 10), (0, 1), (0, 10, 20, 30)
 
@@ -38,6 +39,19 @@ def test_trials_that_never_reach_it_or_begin_beyond_it_are_left_out() -> None:
     short = rows()[lambda table: table["step"] < 10]
     assert matched(short).empty
     assert matched(rows().assign(align_easy=2.0)).empty
+
+
+@pytest.mark.parametrize("learned", [rows()[RHO] < 0, rows()[RHO] > 0, (rows()[RHO] == 0) | (rows()[INTERVAL] == 10)])
+def test_what_few_or_none_have_learned_is_drawn_as_far_as_it_goes(learned: pd.Series, tmp_path: Path) -> None:
+    """None, those with SAM alone, and those with SAM at one interval alone."""
+    told = rows().assign(align_easy=lambda found: found["align_easy"].where(learned, 0.0))
+
+    class Told:
+        def measurements(self, study: str, knobs: bool) -> pd.DataFrame:
+            return told
+
+    for number, drawing in enumerate(draw(Told())):
+        drawing.figure.savefig(tmp_path / f"{number}.png")
 
 
 def test_gains_are_over_the_trial_of_the_same_seed_and_interval() -> None:

@@ -149,8 +149,22 @@ def test_where_nothing_that_trains_has_statistics_they_need_not_be_kept():
         assert knobs == _ratio(**changes, feature_update_interval=2, keep_statistics=False)
 
 
-def test_a_librarys_network_that_normalises_by_batches_is_refused_before_any_trial():
+def test_a_share_that_leaves_no_image_is_refused_before_any_trial():
+    few = FixedSetKnobs(ratio=1e-4)
+    digits = TrialContext().arrays("digit_pair")
+    for knobs, count in ((_cat_dog(rows=few), 48), (_depth(rows=few), 96)):
+        with pytest.raises(ValueError, match=rf"ratio=0\.0001 keeps 0 of {count} samples"):
+            knobs.refuse_unfit({"digit_pair": digits})
+    with pytest.raises(ValueError, match=r"ratio=0\.0001 keeps 0 of 60 samples"):
+        _ratio(1e-4).refuse_unfit({"digits": TrialContext().arrays("digits")})
+
+
+def test_a_librarys_network_that_cannot_be_linearised_is_refused_before_any_trial():
     knobs = _depth(network="timm/resnet18", feature_update_interval=2, keep_statistics=False)
     with pytest.raises(ValueError, match="feature_update_interval=2 needs keep_statistics=true"):
         knobs.refuse_unfit({})
-    dataclasses.replace(knobs, keep_statistics=True).refuse_unfit({})
+    kept = dataclasses.replace(knobs, keep_statistics=True)
+    kept.refuse_unfit({})
+    lacking = dataclasses.replace(kept, network="timm/mobilenetv3_small_050")
+    with pytest.raises(ValueError, match="feature_update_interval=2 needs second derivatives, which timm/mobilenetv3"):
+        lacking.refuse_unfit({})

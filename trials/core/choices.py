@@ -68,5 +68,5 @@ def refuse_depth(depth: int, names: tuple[str, ...]) -> None:
         ValueError: There are no such parts to freeze, or none but the frozen.
     """
     if not 0 <= depth < len(names):
-        listed = ", ".join(f"{number} = up to {name}" for number, name in enumerate(names[:-1], start=1))
-        raise ValueError(f"freeze_depth={depth} is not one of 0 = nothing, {listed}; {names[-1]} always trains")
+        listed = ["0 = nothing", *(f"{number} = up to {name}" for number, name in enumerate(names[:-1], start=1))]
+        raise ValueError(f"freeze_depth={depth} is not one of {', '.join(listed)}; {names[-1]} always trains")

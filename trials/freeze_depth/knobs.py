@@ -7,11 +7,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from trials.core.augmentation.knobs import FixedSetKnobs
+from trials.core.augmentation.knobs import FixedSetKnobs, distinct_count
 from trials.core.knobs import NONE, knob
 from trials.core.layer_groups.knobs import RoundsKnobs
 from trials.freeze_depth.birds.groups import TASKS
-from trials.freeze_depth.birds.knobs import CLASSES, BirdData, BirdPretrainKnobs, refuse_contradictory_pretraining
+from trials.freeze_depth.birds.knobs import (
+    CLASSES,
+    WATERBIRDS,
+    BirdData,
+    BirdPretrainKnobs,
+    refuse_contradictory_pretraining,
+)
 from trials.freeze_depth.fine_tuning.knobs import SCOPES, SOURCES, STRICT, refuse_contradictions
 from trials.freeze_depth.networks.known import known
 
@@ -69,11 +75,13 @@ class FreezeDepthKnobs(RoundsKnobs):
             self.rows.refuse_ratio(f"augmentation={self.augmentation} shows others at each visit")
 
     def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:
-        """Compare these knobs with the network and the weights that they name.
+        """Compare these knobs with the training images, and with the network and the weights that they name.
 
         Raises:
-            ValueError: The network, its depths, the images or the weights do not fit each other.
+            ValueError: No distinct image is left, or the network, its depths, images and weights do not fit each other.
         """
+        birds = self.data.composition.birds if self.data.name != WATERBIRDS else arrays[WATERBIRDS].train_labels.shape
+        distinct_count(sum(birds), self.rows.ratio)
         from trials.freeze_depth.fine_tuning.readiness import refuse_what_does_not_fit  # builds networks with torch
 
         refuse_what_does_not_fit(self, CLASSES)

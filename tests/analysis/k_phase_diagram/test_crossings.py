@@ -97,7 +97,8 @@ def test_cells_are_of_the_seeds_that_finished_and_none_is_left_out() -> None:
     ends["outcome"] = ends["outcome"].mask((ends["width"] == 4) & (ends["seed"] == 1), "diverged")
     cells = crossed_cells(ends, PAIR, "acc").set_index(["width", "rate"])
     assert len(cells) == 6
-    assert cells.loc[(4, 0.1), ["mean", "seeds", "diverged"]].tolist() == [0.3, 1, 1]
+    assert cells.loc[(4, 0.1), ["mean", "seeds", "diverged", "marked"]].tolist() == [0.3, 1, 1, True]
+    assert cells["marked"].sum() == 1
     assert cells.loc[(4, 0.0), ["seeds", "diverged"]].tolist() == [0, 0]
     assert cells.loc[(1, 0.1), ["mean", "smallest", "largest"]].tolist() == pytest.approx([0.62, 0.60, 0.65])
     assert filled_share(ends, PAIR) == pytest.approx(5 / 6)

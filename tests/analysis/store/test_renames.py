@@ -124,6 +124,25 @@ def test_compaction_renames_parts_even_where_nothing_else_is_to_do(tmp_path: Pat
     assert sorted((tmp_path / STUDY / "journal").iterdir()) == journal
 
 
+def test_an_older_raysweep_that_compacts_beside_this_one_spoils_nothing(tmp_path: Path, rename) -> None:
+    results = Results(tmp_path)
+    write(results, BEFORE, "a", OLD)
+    results.compact(STUDY)
+    write(results, AFTER, "b", NEW)
+    write(results, AFTER, "c", {"optimizer": "momentum", "rows_augmentation": "copies"})
+    Results(tmp_path).compact(STUDY)  # which knows of no renaming, and takes the names for four knobs
+    for part in (tmp_path / STUDY / "trials").glob("*.parquet"):
+        assert NEW.keys() | OLD.keys() <= set(pq.read_schema(part).names)
+    rename()
+    expected = {"a": ("adam", "fixed"), "b": ("adam", "fixed"), "c": ("momentum", "copies")}
+    for _ in range(2):
+        table = Results(tmp_path).trials(STUDY).set_index("trial_id")[["optimizer", "rows_augmentation"]]
+        assert {name: tuple(row) for name, row in zip(table.index, table.values, strict=True)} == expected
+        assert {finding.kind for finding in results.check(STUDY)} <= {"old schema"}
+        results.compact(STUDY)
+    assert results.check(STUDY) == []
+
+
 def test_a_crash_while_columns_are_renamed_loses_nothing(rename) -> None:
     def older() -> Memory:
         storage = Memory()
@@ -156,6 +175,8 @@ def test_a_crash_while_columns_are_renamed_loses_nothing(rename) -> None:
 def test_the_former_name_is_refused_with_the_new_one(older: Results) -> None:
     with pytest.raises(QueryRefused, match=r"^inner_optimizer is now called optimizer in walk$"):
         older.sql(f"SELECT inner_optimizer FROM {STUDY}.trials")
+    with pytest.raises(QueryRefused, match=r"^inner_optimizer is now called optimizer in walk$"):
+        older.sql(f"SELECT trial_id FROM {STUDY}.trials WHERE Inner_Optimizer = 'sgd'")
     with pytest.raises(QueryRefused, match=r"^rows_aug_arm is now called rows_augmentation in walk$"):
         older.sql(f"SELECT t.rows_aug_arm FROM {STUDY}.trials t")
     with pytest.raises(StoreMissing, match="rows_aug_arm is now called rows_augmentation"):

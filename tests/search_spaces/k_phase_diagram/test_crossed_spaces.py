@@ -15,11 +15,11 @@ from tests.studies import sweep_of, work_at
 
 PAIRS = {
     "k_by_damping": 129,
-    "k_by_freeze": 60,
+    "k_by_freeze": 45,
     "k_by_ratio": 105,
-    "ratio_by_freeze": 60,
-    "ratio_by_damping": 90,
-    "freeze_by_damping": 72,
+    "ratio_by_freeze": 36,
+    "ratio_by_damping": 60,
+    "freeze_by_damping": 45,
 }
 TINY = ("steps=12", "width=8", "batch_size=16", "data.train_size=64", "data.test_size=64", "probe_size=0", "seed=[0,1]")
 THREE = 3

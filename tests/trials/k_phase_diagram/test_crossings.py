@@ -151,7 +151,7 @@ def test_broken_off_anywhere_crossings_go_on_as_if_they_had_not_been(changes, me
         first, rows = Memory(break_at=step), []
         with pytest.raises(BrokenOff):
             rows.extend(run(knobs, dataclasses.replace(CONTEXT, checkpoints=first)))
-        rows = [row for row in undisturbed if row["step"] < step]
+        assert rows == [row for row in undisturbed if row["step"] < step]
         rows += run(knobs, dataclasses.replace(CONTEXT, checkpoints=Memory(saved=first.saved)))
         assert rows == undisturbed
 
@@ -160,7 +160,7 @@ def test_broken_off_anywhere_crossings_go_on_as_if_they_had_not_been(changes, me
     ("changes", "message"),
     [
         ({"freeze_depth": 3}, "0 = nothing, 1 = up to hidden1, 2 = up to hidden2; readout"),
-        ({"freeze_depth": 1, "depth": 0}, "freeze_depth=1 is not one of 0 = nothing"),
+        ({"freeze_depth": 1, "depth": 0}, "freeze_depth=1 is not one of 0 = nothing; readout always trains"),
         ({"freeze_depth": 6, "network": "resnet18"}, "1 = up to stem, .*, 5 = up to stage4; readout always trains"),
         ({"freeze_depth": 3, "network": "cnn_s"}, "1 = up to conv1, 2 = up to conv2; readout always trains"),
         ({"damping": -1.0}, "damping must be at least 0, got -1"),

@@ -19,7 +19,6 @@ from trials.core.data.pasting import circular_mask, pasted
 from trials.core.streams import generator
 from trials.freeze_depth.birds.groups import (
     GROUPS,
-    TRAIN_COUNTS,
     VALIDATION_COUNTS,
     Birds,
     BirdSplit,
@@ -63,9 +62,8 @@ def refuse_composition(arrays: Arrays, composition: Composition) -> None:
 
 def _sizes(composition: Composition) -> dict[str, dict[str, Sequence[int]]]:
     """Return by the images that they are made of the splits, and how many composites of each group these have."""
-    land, water = (round(composition.scale * sum(TRAIN_COUNTS[first : first + 2])) for first in (0, 2))
     training: dict[str, Sequence[int]] = {
-        "train": confounded_counts(land, water, composition.strength),
+        "train": confounded_counts(*composition.birds, composition.strength),
         "validation": tuple(round(composition.scale * count) for count in VALIDATION_COUNTS),
     }
     return {"train": training, "test": {"test": (composition.test_per_group,) * GROUPS}}

@@ -10,7 +10,7 @@ import numpy as np
 from trials.core.choices import TRANSFORMS
 from trials.core.data.records import DATA_SETS
 from trials.core.knobs import NONE, Knobs, knob
-from trials.freeze_depth.birds.groups import GROUPS, confounded_counts
+from trials.freeze_depth.birds.groups import GROUPS, TRAIN_COUNTS, confounded_counts
 
 if TYPE_CHECKING:
     from trials.core.data.arrays import Arrays
@@ -35,6 +35,12 @@ class Composition(NamedTuple):
     strength: float
     test_per_group: int
     draw: int
+
+    @property
+    def birds(self) -> tuple[int, int]:
+        """How many landbirds and waterbirds there are to train on."""
+        land, water = (round(self.scale * sum(TRAIN_COUNTS[first : first + 2])) for first in (0, 2))
+        return land, water
 
 
 @dataclass(frozen=True, kw_only=True)
