@@ -14,10 +14,9 @@ import torch
 from analysis.core.figures import Drawing
 from analysis.store.results import Results
 from raysweep.service.study import Recipe, Study
-from trials.core.context import TrialContext
+from trials.core.context import Together, TrialContext
 from trials.core.knobs import TrialKnobs, knob
 from trials.core.rows import Diverged, Measurement, Row
-from trials.core.together import Together
 
 SECONDS = "RAYSWEEP_TEST_WALK_SECONDS"
 BEHAVIOURS = ("finishes", "diverges", "raises", "yields_nonsense", "dies", "needs_memory")

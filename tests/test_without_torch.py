@@ -25,7 +25,7 @@ def loaded_by(code: str) -> str:
 
 def test_the_commands_of_the_service_are_imported_without() -> None:
     modules = sorted(f"raysweep.service.commands.{path.stem}" for path in COMMANDS.glob("[!_]*.py"))
-    loaded_by(f"import {', '.join(modules)}, trials.core.together, trials.core.data.knobs")
+    loaded_by(f"import {', '.join(modules)}, trials.core.context, trials.core.data.knobs")
 
 
 @pytest.mark.parametrize("study", PACKAGES)

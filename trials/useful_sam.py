@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from trials.core.divergence import Losses, refuse_divergence
 from trials.core.knobs import TrialKnobs, knob
-from trials.core.losses.margins import MARGIN_LOSSES
+from trials.core.losses.classification import MARGIN_LOSSES
 from trials.core.networks.network import Network
 from trials.core.rounds.in_rounds import renewed_every
 from trials.core.rounds.round import Problem
-from trials.core.rows import Measurement, Row
-from trials.core.schedule import logarithmic_steps
+from trials.core.rows import Losses, Measurement, Row, logarithmic_steps, refuse_divergence
 from trials.core.streams import generator
 from trials.core.training.batches import everything, seen
 from trials.core.training.course import course

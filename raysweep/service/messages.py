@@ -11,11 +11,11 @@ from analysis.store.schema import StudySchema
 from raysweep.service.provenance import Provenance
 from raysweep.service.study import Resources, Study, Trial
 from search_spaces.core.stopping import Stopping
+from trials.core.context import Together
 from trials.core.data.arrays import Arrays
 from trials.core.fingerprints import fingerprint
 from trials.core.knobs import TrialKnobs
 from trials.core.rows import Measurements
-from trials.core.together import Together
 
 STOPPED = "stopped"
 """Outcome of a trial that a search ended before its last step."""

@@ -13,10 +13,9 @@ from trials.core.fingerprints import fingerprint
 if TYPE_CHECKING:
     from analysis.core.figures import Drawing
     from analysis.store.results import Results
-    from trials.core.context import TrialContext
+    from trials.core.context import Together, TrialContext
     from trials.core.knobs import TrialKnobs
     from trials.core.rows import Measurements, Row
-    from trials.core.together import Together
 
 Trial = Callable[[Any, "TrialContext"], "Iterator[Row]"]
 

@@ -25,8 +25,7 @@ from tests.benchmarks.turns import times_in_turns
 from trials.core.gradients import compiled_network, linearised_gradient
 from trials.core.losses.classification import cross_entropy
 from trials.core.networks.chain import Chain
-from trials.core.networks.cnn import cnn_large, cnn_small
-from trials.core.networks.mlp import mlp
+from trials.core.networks.feedforward import cnn_large, cnn_small, mlp
 from trials.core.networks.network import Network
 from trials.core.parameters import Parameters, difference, moved_to
 from trials.core.streams import generator

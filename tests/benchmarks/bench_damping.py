@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import torch
 
 from trials.core.losses.classification import LOSSES
-from trials.core.networks.mlp import mlp
+from trials.core.networks.feedforward import mlp
 from trials.core.streams import generator
 from trials.gauss_newton_damping.jacobians import flattened
 from trials.gauss_newton_damping.mlp_jacobian import perceptron_jacobian

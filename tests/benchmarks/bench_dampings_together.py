@@ -22,7 +22,7 @@ from torch.func import vmap
 
 from tests.benchmarks.turns import Arms, times_in_turns
 from trials.core.losses.classification import LOSSES
-from trials.core.networks.mlp import mlp
+from trials.core.networks.feedforward import mlp
 from trials.core.streams import generator
 from trials.gauss_newton_damping.jacobians import flattened
 from trials.gauss_newton_damping.mlp_jacobian import perceptron_jacobian

@@ -27,8 +27,7 @@ from tests.benchmarks.turns import times_in_turns
 from trials.core.data.examples import Examples
 from trials.core.linearisation import Linearised, linearised
 from trials.core.losses.classification import cross_entropy
-from trials.core.networks.cnn import cnn_large, cnn_small
-from trials.core.networks.mlp import mlp
+from trials.core.networks.feedforward import cnn_large, cnn_small, mlp
 from trials.core.networks.network import Network
 from trials.core.parameters import Parameters
 from trials.core.rounds.choice import METHODS

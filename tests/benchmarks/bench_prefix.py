@@ -18,10 +18,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import torch
 
-from trials.core.layer_groups.forward import of_groups
-from trials.core.layer_groups.freezing import freeze
+from trials.core.layer_groups.groups import freeze
 from trials.core.layer_groups.prefix import forget_activations, prefix_activations
-from trials.core.layer_groups.training import descent
+from trials.core.layer_groups.training import descent, of_groups
 from trials.core.losses.classification import cross_entropy
 from trials.core.streams import drawn_from
 from trials.core.training.batches import Batch, epochs

@@ -21,10 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import torch
 
 from tests.benchmarks.turns import seconds_a_call
-from trials.core.layer_groups.forward import of_groups
-from trials.core.layer_groups.freezing import freeze
-from trials.core.layer_groups.groups import LayerGroups
-from trials.core.layer_groups.training import descent
+from trials.core.layer_groups.groups import LayerGroups, freeze
+from trials.core.layer_groups.training import descent, of_groups
 from trials.core.losses.classification import cross_entropy
 from trials.core.streams import drawn_from
 from trials.core.training.batches import Batch

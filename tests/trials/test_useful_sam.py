@@ -13,7 +13,7 @@ import torch
 
 from trials.core.context import TrialContext
 from trials.core.linearisation import linearised
-from trials.core.losses.margins import MARGIN_LOSSES
+from trials.core.losses.classification import MARGIN_LOSSES
 from trials.core.streams import generator
 from trials.core.training.batches import Batch
 from trials.core.training.directions import SharpnessAware, plain

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from trials.core.augmentation.knobs import distinct_count, refuse_mirrored_signs
 from trials.core.choices import GROUP_OPTIMIZERS, OF_BYTES, TRANSFORMS, refuse_depth
-from trials.core.data.knobs import DataKnobs, refuse_no_pixels, training_extent
+from trials.core.data.knobs import DataKnobs, training_extent
 from trials.core.knobs import knob
 from trials.core.layer_groups.knobs import RoundsKnobs
 from trials.core.training.schedules import SCHEDULES
@@ -93,7 +93,7 @@ class AugmentationKnobs(RoundsKnobs):
         else:
             self.refuse_rounds(statistics_move=not self.keep_statistics)
         self.refuse_rounds(precision=self.precision)
-        refuse_no_pixels(self.data)
+        self.data.refuse_no_pixels()
         refuse_mirrored_signs(self.transform, self.data.name)
         if self.border == "grey" and self.transform in OF_BYTES:
             raise ValueError(

@@ -13,7 +13,7 @@ from trials.augmentation_ratio.image_networks import IMAGE_NETWORKS, Shape, mlp_
 from trials.augmentation_ratio.mixing import MIXINGS
 from trials.core.augmentation.transforms import TRANSFORMS, on_grey
 from trials.core.data.images import prepared_images
-from trials.core.layer_groups.freezing import freeze
+from trials.core.layer_groups.groups import freeze
 from trials.core.streams import batches_an_epoch, drawn_from
 from trials.core.training.batches import epochs, seen_anew
 

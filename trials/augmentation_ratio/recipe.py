@@ -21,11 +21,9 @@ from trials.augmentation_ratio.knobs import AugmentationKnobs
 from trials.augmentation_ratio.measuring import Best, epoch_row, outcome
 from trials.augmentation_ratio.preparation import prepared, seen_by_steps
 from trials.core.context import TrialContext
-from trials.core.divergence import refuse_divergence
-from trials.core.layer_groups.forward import network_at, of_groups
-from trials.core.layer_groups.training import descent, fitted, measured, seen_fit
+from trials.core.layer_groups.training import descent, fitted, measured, network_at, of_groups, seen_fit
 from trials.core.losses.classification import label_smoothed
-from trials.core.rows import Row
+from trials.core.rows import Row, refuse_divergence
 from trials.core.streams import batches_an_epoch
 from trials.core.training.course import Moment, course
 from trials.core.training.descent import Descent, within

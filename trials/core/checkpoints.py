@@ -24,9 +24,7 @@ _SEPARATOR = "/"
 class Saved:
     """Where an earlier attempt of the same trial was broken off, or a shorter trial of the same training ended.
 
-    Attributes:
-        step: The step that comes next.
-        state: What the recipe saved at the beginning of that step, on the trial's device.
+    The step comes next; the state is what the recipe saved at its beginning, on the trial's device.
     """
 
     step: int

@@ -39,11 +39,7 @@ OF_BYTES = frozenset({"advanced"})
 
 
 def refuse_batch_normalisation(network: str) -> None:
-    """Compare the name of a network that is to be linearised with those of networks that cannot be.
-
-    Raises:
-        ValueError: It has batch normalisation.
-    """
+    """Raise a `ValueError` where a network that is to be linearised has batch normalisation by its name."""
     if "bn" in network.lower().replace("batchnorm", "bn"):
         raise ValueError(
             f"network={network!r}: with batch normalisation the Jacobian of a sample depends on its batch, "
@@ -52,21 +48,13 @@ def refuse_batch_normalisation(network: str) -> None:
 
 
 def refuse_no_chain(network: str, asked: str) -> None:
-    """Compare the name of a network with those of networks that are chains.
-
-    Raises:
-        ValueError: It is none, and what is asked for needs one.
-    """
+    """Raise a `ValueError` where what is asked for needs a network that is a chain, and this is none by its name."""
     if network not in CHAINS:
         raise ValueError(f"{asked} needs a network that is a chain of layers, {', '.join(CHAINS)}: {network} is none")
 
 
 def refuse_depth(depth: int, names: tuple[str, ...]) -> None:
-    """Compare a depth with the parts of a network, before it is built.
-
-    Raises:
-        ValueError: There are no such parts to freeze, or none but the frozen.
-    """
+    """Raise a `ValueError` where a network of these parts has none to freeze up to a depth, or no other."""
     if not 0 <= depth < len(names):
         listed = ["0 = nothing", *(f"{number} = up to {name}" for number, name in enumerate(names[:-1], start=1))]
         raise ValueError(f"freeze_depth={depth} is not one of {', '.join(listed)}; {names[-1]} always trains")

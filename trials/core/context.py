@@ -1,24 +1,48 @@
-"""The trial's context: where data, shared work and the device come from, so that a recipe need not know."""
+"""What surrounds a trial: where its data, its device and work that trials share come from, and who trains beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from trials.core.checkpoints import Checkpoints, NoCheckpoints
 from trials.core.data.arrays import Arrays, load_arrays
+from trials.core.data.knobs import DataKnobs
+from trials.core.knobs import Knobs
+from trials.core.rows import Diverged, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy as np
     import torch
 
     from trials.core.data.examples import Examples
-    from trials.core.data.knobs import DataKnobs
-    from trials.core.knobs import Knobs
-    from trials.core.stages import Stage
+
+Computed = Callable[[Any, "TrialContext"], Mapping[str, np.ndarray]]
+"""(a stage's own knobs, context) -> arrays by name."""
+TogetherRun = Callable[[Sequence[Any], "TrialContext"], Iterator[tuple[int, Row | Diverged]]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Work that trials share; called, it is computed here and now.
+
+    Attributes:
+        name: What its results are stored under, beside its knobs: another name computes all of them anew.
+        compute: Its arrays from its knobs; what it needs of another stage it asks the context for.
+    """
+
+    name: str
+    compute: Computed
+
+    def __call__(self, knobs: Any, context: TrialContext) -> Mapping[str, np.ndarray]:
+        return self.compute(knobs, context)
+
+
+def stage(name: str) -> Callable[[Computed], Stage]:
+    """Make a function a stage of this name, which stays what it is when the function moves or is renamed."""
+    return lambda compute: Stage(name, compute)
 
 
 def computed_here(stage: Stage, knobs: Knobs, context: TrialContext) -> Mapping[str, np.ndarray]:
@@ -58,3 +82,23 @@ class TrialContext:
         """Return the arrays of a stage, computed once a store under the knobs' own fingerprint."""
         # The trial's checkpoints are its own: a stage that offered its state to them would take the trial's place.
         return self.stage_results(stage, knobs, replace(self, checkpoints=NoCheckpoints()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Together:
+    """How a recipe trains several trials at once, where that costs less than one after another.
+
+    Attributes:
+        run: (knobs of several trials, context) -> (index into the knobs, row) as rows arise, in step order for each
+            index; (index, Diverged) ends that trial, the others go on.
+        key: knobs -> hashable; trials of equal key may train together; None: this trial only by itself.
+        most: Largest number of trials in one group.
+        tolerance: How far a row's values may be from those of the recipe's `run`, over the largest value of the column
+            in the trial: float32 adds up in another order. Stated in docs and tested. Where a unit's sign hangs on
+            rounding, a recipe says which columns may differ by more.
+    """
+
+    run: TogetherRun
+    key: Callable[[Any], Hashable | None]
+    most: int = 32
+    tolerance: float = 1e-4

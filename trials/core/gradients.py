@@ -10,16 +10,15 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
+from trials.core.losses.loss import Form, Loss
 from trials.core.networks.chain import Chain, Opened
+from trials.core.networks.network import Network
+from trials.core.parameters import Parameters
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
-    from torch import Tensor
-
-    from trials.core.losses.loss import Form, Loss
-    from trials.core.networks.network import Network
-    from trials.core.parameters import Parameters
 
 
 def linearised_gradient(
@@ -38,7 +37,7 @@ def linearised_gradient(
         displacement: From there to where the gradient is taken; None if that is the anchor itself.
         samples: Inputs, which are passed through the network at the anchor, or that pass where it has been made.
         labels: Of the samples.
-        slope: Its derivative in the outputs; of several trainings that of each, whose own gradient it gets.
+        slope: (outputs, labels) -> the loss's derivative in the outputs; of several trainings that of each.
     """
     way = _compiled() if chain.compiled else _gradient
     return way(chain, anchor, displacement, samples, labels, slope)
@@ -101,5 +100,4 @@ def _passed(
 
 @cache
 def _compiled() -> Callable[..., Parameters]:
-    compiled: Callable[..., Parameters] = torch.compile(_gradient, dynamic=False)
-    return compiled
+    return torch.compile(_gradient, dynamic=False)

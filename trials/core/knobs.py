@@ -31,12 +31,12 @@ def knob(
     choices: tuple[Scalar, ...] = (),
     was: str = "",
 ) -> Any:
-    """Declare one field of a `Knobs` class.
+    """Declare one field of a `Knobs` class, with the values that it allows.
 
     Args:
         meaning: One sentence for `--help` and the table's metadata.
         default: The value that leaves a trial's id unchanged; none makes the knob required.
-        unit: Unit of the value, empty for pure numbers and names.
+        unit: Empty for pure numbers and names.
         at_least: Smallest value allowed.
         above: Bound that the value must exceed.
         at_most: Largest value allowed.
@@ -172,10 +172,7 @@ class TrialKnobs(Knobs):
         return ()
 
     def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:
-        """Compare these knobs with the data, files and libraries that they name, before any trial begins.
-
-        Args:
-            arrays: Raw arrays of the data sets, by name.
+        """Compare these knobs with the raw arrays of data sets, by name, files and libraries, before any trial begins.
 
         Raises:
             ValueError: They do not suit each other.

@@ -9,20 +9,19 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 from torch.autograd import forward_ad
 
 from trials.core.gradients import linearised_gradient, linearised_norms
+from trials.core.losses.loss import Loss
 from trials.core.networks.chain import Chain
+from trials.core.networks.network import Forward
 from trials.core.parameters import Parameters, difference
+from trials.core.training.batches import Batch
 from trials.core.training.slopes import Told, taped, taped_norms
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-    from torch import Tensor
-
-    from trials.core.losses.loss import Loss
-    from trials.core.networks.network import Forward
-    from trials.core.training.batches import Batch
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,15 @@
-"""Rows: what a trial yields, checked against what it declared."""
+"""Rows: what a trial yields and at which steps, checked against what it declared, and when it has diverged."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 Value = bool | int | float | str | None
 Row = Mapping[str, Value]
+
+GROWTH_LIMIT = 1e4  # times the initial loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,49 @@ class Diverged(Exception):
 
     def __str__(self) -> str:
         return f"step {self.step}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What rows leave for later ones that only need to know whether training diverges: the training loss at each."""
+
+    losses: tuple[float, ...] = ()
+
+    def then(self, loss: float) -> Losses:
+        """Return what a row of this loss leaves."""
+        return Losses((*self.losses, loss))
+
+
+def refuse_divergence(row: Row, training_losses: Sequence[float], *, last: bool) -> None:
+    """Raise when a row is not finite, or the training loss stays far above where it began.
+
+    Two checks in a row must exceed the limit, since a large step that recovers is not a divergence; at the last check,
+    after which nothing recovers, one is enough.
+
+    Args:
+        row: What was measured, its `step` included.
+        training_losses: The loss that is being minimised at every check so far, this row's last.
+        last: Whether training ends here.
+
+    Raises:
+        Diverged: The trial has diverged at the row's step.
+    """
+    step = int(row["step"] or 0)
+    for name, value in row.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise Diverged(step, f"{name} is {value}")
+    recent = training_losses[-1:] if last else training_losses[-2:]
+    if min(recent) > GROWTH_LIMIT * training_losses[0]:
+        raise Diverged(step, f"the training loss is {recent[-1]:.3g}, at first it was {training_losses[0]:.3g}")
+
+
+def logarithmic_steps(steps: int, per_decade: int) -> frozenset[int]:
+    """Return step 0, `per_decade` steps a decade rounded to whole ones, and the last step.
+
+    The points depend on `steps` only through where they end, so that trials of different lengths share them.
+    """
+    last = math.floor(per_decade * math.log10(steps))
+    return frozenset({0, *(round(10 ** (index / per_decade)) for index in range(last + 1)), steps})
 
 
 def checked(rows: Iterable[Row], measurements: Measurements) -> Iterator[dict[str, Value]]:

@@ -31,12 +31,7 @@ def drawn_from(seed: int, stream: str, index: int = 0) -> Iterator[None]:
 
 
 def batches_an_epoch(samples: int, batch_size: int, *, whole: bool = True) -> int:
-    """Return how many batches an epoch has.
-
-    Args:
-        samples: Size of the data set.
-        batch_size: Samples of a batch.
-        whole: Whether what does not fill a batch is left out; else it is an epoch's last, smaller batch.
+    """Return how many batches an epoch has; what does not fill a `whole` one is left out, else the last and smaller.
 
     Raises:
         ValueError: The batch is larger than the data set.

@@ -10,13 +10,7 @@ Scalar = bool | int | float | str
 
 
 def checked(name: str, value: Any, kind: type, metadata: Mapping[str, Any]) -> Scalar:
-    """Return a knob's value as its type, held against what its declaration allows.
-
-    Args:
-        name: Of the knob.
-        value: As it was given.
-        kind: One of bool, int, float and str.
-        metadata: Bounds and choices, as `knob` keeps them.
+    """Return a knob's value as its `kind`, one of bool, int, float and str, within bounds and choices of `metadata`.
 
     Raises:
         ValueError: The value is of another type or not allowed.
@@ -43,8 +37,5 @@ def _converted(name: str, value: Any, kind: type) -> Any:
         return int(value)
     if kind in (bool, str) and isinstance(value, kind):
         return value
-    raise ValueError(f"{name} must be {_described(kind)}, got {value!r}")
-
-
-def _described(kind: type) -> str:
-    return {int: "a whole number", float: "a finite number", bool: "true or false", str: "a name"}[kind]
+    allowed = {int: "a whole number", float: "a finite number", bool: "true or false", str: "a name"}[kind]
+    raise ValueError(f"{name} must be {allowed}, got {value!r}")

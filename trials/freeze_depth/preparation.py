@@ -9,7 +9,7 @@ import torch
 
 from trials.core.augmentation.fixed_set import fixed_set
 from trials.core.knobs import NONE
-from trials.core.layer_groups.freezing import freeze
+from trials.core.layer_groups.groups import freeze
 from trials.freeze_depth.birds.groups import GROUPING, TASKS
 from trials.freeze_depth.birds.networks import initial_network
 from trials.freeze_depth.birds.sets import birds_of

@@ -14,11 +14,9 @@ from collections.abc import Iterator
 from functools import partial
 
 from trials.core.context import TrialContext
-from trials.core.divergence import refuse_divergence
-from trials.core.layer_groups.forward import network_at, of_groups
-from trials.core.layer_groups.training import descent, fitted, seen_fit
+from trials.core.layer_groups.training import descent, fitted, network_at, of_groups, seen_fit
 from trials.core.losses.classification import cross_entropy
-from trials.core.rows import Row
+from trials.core.rows import Row, refuse_divergence
 from trials.core.training.course import course
 from trials.core.training.descent import Descent, within
 from trials.core.training.schedules import cosine

@@ -4,48 +4,66 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 from torch.linalg import vector_norm
 
+from trials.core.context import TrialContext
 from trials.core.networks.precision import PRECISIONS
+from trials.core.probes.fit import Fit
+from trials.core.probes.tangent_kernel import centred_alignment, kernel_distance, trace_kernel
+from trials.core.rows import Value
 from trials.core.streams import generator
+from trials.core.training.slopes import Told
 from trials.gauss_newton_damping.jacobians import flattened
-from trials.gauss_newton_damping.kernel_probe import KernelProbe
+from trials.gauss_newton_damping.knobs import DampingKnobs
 from trials.gauss_newton_damping.measurements import STEP_MEASUREMENTS
-from trials.gauss_newton_damping.objective import CODINGS, CodedExamples, chosen
+from trials.gauss_newton_damping.objective import CODINGS, CodedExamples, Objective, chosen
+from trials.gauss_newton_damping.solver_choice import Choice
 from trials.gauss_newton_damping.solvers import InnerSettings
+from trials.gauss_newton_damping.standing import Reached
 from trials.gauss_newton_damping.step import GaussNewton
-from trials.gauss_newton_damping.step_rules import STEP_RULES, logarithmic_dampings
-from trials.gauss_newton_damping.surroundings import StepSettings
+from trials.gauss_newton_damping.step_rules import STEP_RULES, StepSettings, logarithmic_dampings
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-    from torch import Tensor
-
-    from trials.core.context import TrialContext
-    from trials.core.probes.fit import Fit
-    from trials.core.rows import Value
-    from trials.core.training.slopes import Told
-    from trials.gauss_newton_damping.knobs import DampingKnobs
-    from trials.gauss_newton_damping.solver_choice import Choice
-    from trials.gauss_newton_damping.standing import Reached
 
 _LINEAR = tuple(STEP_MEASUREMENTS).index("test_loss_lin")
 
 
+@dataclass(frozen=True, eq=False)
+class KernelProbe:
+    """The tangent kernel on a few examples, against where it began and against the targets."""
+
+    objective: Objective
+    examples: CodedExamples
+    initial: Float[Tensor, " p"]
+
+    def measured(self, theta: Float[Tensor, " p"]) -> dict[str, float]:
+        """Return `ntk_distance` and `ntk_cka_target` at a point."""
+        kernel, targets = self._kernel(theta), self.examples.targets
+        by_sample = trace_kernel(kernel, targets.shape[1])
+        return {
+            "ntk_distance": float(kernel_distance(kernel, self._first)),
+            "ntk_cka_target": float(centred_alignment(by_sample, targets @ targets.T)),
+        }
+
+    @cached_property
+    def _first(self) -> Float[Tensor, "mc mc"]:
+        return self._kernel(self.initial)
+
+    def _kernel(self, theta: Float[Tensor, " p"]) -> Float[Tensor, "mc mc"]:
+        return self.objective.probed(theta, self.examples.inputs).kernel
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DampedTraining:
-    """What is trained, on what, and how.
+    """What is trained from where, on what, by which solver, and the damped step with the objective that it lowers.
 
-    Attributes:
-        train: Training examples.
-        test: Test examples.
-        initial: Parameters at initialisation.
-        probe: Where the tangent kernel is measured, None for nowhere.
-        choice: The solver.
-        step: The damped step, with the objective that it lowers.
+    The probe measures the tangent kernel; None where it is not asked for.
     """
 
     train: CodedExamples
@@ -75,14 +93,14 @@ class DampedTraining:
         sums: Tensor | None,
         noted: Tensor | None,
     ) -> dict[str, Value]:
-        """Return the columns of a row, but for its step and status.
+        """Return the columns of a row where training is at `theta`, but for its step and status.
 
         Args:
             theta: Where training is.
             fits: How well training and test examples are fitted there.
             reached: What rows so far, this one included, have reached.
-            sums: What `GaussNewton.told` says of the steps so far, added up; None before the first.
-            noted: What is noted of the last step; None before the first.
+            sums: What `GaussNewton.told` says of the steps so far, added up; None before the first, as `noted`.
+            noted: What is noted of the last step.
         """
         train, test = fits
         moved, norm = vector_norm(theta - self.initial), vector_norm(self.initial)

@@ -13,17 +13,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import torch
+from torch import Tensor
 from torch.autograd import forward_ad
 from torch.func import jacrev, vmap
 
 from trials.core.linearisation import load_forward_mode
+from trials.core.networks.network import Network
+from trials.core.parameters import Parameters
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-    from torch import Tensor
-
-    from trials.core.networks.network import Network
-    from trials.core.parameters import Parameters
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -40,11 +39,7 @@ def unflattened(vector: Float[Tensor, " parameters"], shapes: Shapes) -> Paramet
 
 
 class Jacobian(Protocol):
-    """J at one point of parameter space, on one batch, with the outputs there.
-
-    Attributes:
-        outputs: f at that point.
-    """
+    """J at one point of parameter space, on one batch, with the outputs there."""
 
     @property
     def outputs(self) -> Float[Tensor, "n c"]: ...
@@ -67,8 +62,19 @@ class Jacobian(Protocol):
         """Return J^T H J, for H as what it makes of vectors (..., samples, outputs)."""
 
 
+class _ByMatrix:
+    """What follows from J as a matrix."""
+
+    @cached_property
+    def kernel(self: Jacobian) -> Float[Tensor, "nc nc"]:
+        return self.matrix @ self.matrix.T
+
+    def curvature(self: Jacobian, hessian: Callable[[Tensor], Tensor]) -> Float[Tensor, "p p"]:
+        return hessian(self.matrix.T.reshape(-1, *self.outputs.shape)).flatten(1) @ self.matrix
+
+
 @dataclass(frozen=True, eq=False)
-class DenseJacobian:
+class DenseJacobian(_ByMatrix):
     """J as a matrix, from one reverse-mode pass for each sample and output, vectorised over samples."""
 
     outputs: Float[Tensor, "n c"]
@@ -79,13 +85,6 @@ class DenseJacobian:
 
     def transposed_times(self, cotangents: Float[Tensor, "n c"]) -> Float[Tensor, " p"]:
         return cotangents.flatten() @ self.matrix
-
-    @cached_property
-    def kernel(self) -> Float[Tensor, "nc nc"]:
-        return self.matrix @ self.matrix.T
-
-    def curvature(self, hessian: Callable[[Tensor], Tensor]) -> Float[Tensor, "p p"]:
-        return dense_curvature(self.matrix, self.outputs.shape, hessian)
 
 
 def dense_jacobian(network: Network, theta: Float[Tensor, " p"], inputs: Float[Tensor, "n ..."]) -> DenseJacobian:
@@ -99,20 +98,16 @@ def dense_jacobian(network: Network, theta: Float[Tensor, " p"], inputs: Float[T
 
 
 @dataclass(frozen=True, eq=False)
-class MatrixFreeJacobian:
+class MatrixFreeJacobian(_ByMatrix):
     """J as two passes through the network: forward mode for J v, reverse mode through a graph that is kept for J^T u.
 
     It takes the memory of one forward pass, whatever the number of samples and parameters.
     """
 
-    shapes: Shapes
+    outputs: Float[Tensor, "n c"]
     theta: Float[Tensor, " p"]
     tracked: Float[Tensor, "n c"]
     forward: Callable[[Tensor], Tensor]
-
-    @property
-    def outputs(self) -> Float[Tensor, "n c"]:
-        return self.tracked.detach()
 
     def times(self, displacement: Float[Tensor, " p"]) -> Float[Tensor, "n c"]:
         load_forward_mode()
@@ -127,24 +122,10 @@ class MatrixFreeJacobian:
         (gradient,) = torch.autograd.grad(self.tracked, self.theta, cotangents, retain_graph=True)
         return gradient
 
-    @property
-    def kernel(self) -> Float[Tensor, "nc nc"]:
-        return self.matrix @ self.matrix.T
-
-    def curvature(self, hessian: Callable[[Tensor], Tensor]) -> Float[Tensor, "p p"]:
-        return dense_curvature(self.matrix, self.tracked.shape, hessian)
-
     @cached_property
     def matrix(self) -> Float[Tensor, "nc p"]:
         basis = torch.eye(self.tracked.numel(), dtype=self.tracked.dtype, device=self.tracked.device)
         return torch.stack([self.transposed_times(row.view_as(self.tracked)) for row in basis])
-
-
-def dense_curvature(
-    rows: Float[Tensor, "nc p"], shape: torch.Size, hessian: Callable[[Tensor], Tensor]
-) -> Float[Tensor, "p p"]:
-    """Return J^T H J from J, for outputs of a shape (samples, outputs)."""
-    return hessian(rows.T.reshape(-1, *shape)).flatten(1) @ rows
 
 
 def matrix_free_jacobian(
@@ -156,4 +137,5 @@ def matrix_free_jacobian(
     def forward(vector: Tensor) -> Tensor:
         return network.forward(unflattened(vector, network.shapes), inputs)
 
-    return MatrixFreeJacobian(network.shapes, leaf, forward(leaf), forward)
+    tracked = forward(leaf)
+    return MatrixFreeJacobian(tracked.detach(), leaf, tracked, forward)

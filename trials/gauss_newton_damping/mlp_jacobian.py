@@ -24,16 +24,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 from torch.nn.functional import linear, relu
 
+from trials.core.networks.network import Network
 from trials.gauss_newton_damping.jacobians import Shapes, unflattened
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-    from torch import Tensor
-
-    from trials.core.networks.network import Network
 
 _MOST_PRODUCTS = 2**24  # numbers that hold products of inputs at a time
 
@@ -68,7 +67,8 @@ class PerceptronJacobian:
         return torch.cat(parts)
 
     def curvature(self, hessian: Callable[[Tensor], Tensor]) -> Float[Tensor, "p p"]:
-        total = self.outputs.new_empty(sum(sizes := [_size(layer) for layer in self.layers]), sum(sizes))
+        sizes = [(layer.inputs.shape[1] + 1) * layer.derivatives.shape[2] for layer in self.layers]
+        total = self.outputs.new_empty(sum(sizes), sum(sizes))
         starts = list(itertools.accumulate(sizes, initial=0))
         # Outputs last, before them the units as leading dimension: what a Hessian is applied to.
         curved = [hessian(layer.derivatives.permute(2, 0, 1)).permute(1, 2, 0) for layer in self.layers]
@@ -104,7 +104,7 @@ class PerceptronJacobian:
 def perceptron_jacobian(
     network: Network, theta: Float[Tensor, " p"], inputs: Float[Tensor, "n ..."]
 ) -> PerceptronJacobian:
-    """Return the Jacobian of a network of `networks.mlp` with biases."""
+    """Return the Jacobian of a network of `mlp` with biases."""
     layers = list(_pairs(unflattened(theta, network.shapes)))
     activations = [inputs.flatten(1)]
     for weight, bias in layers[:-1]:
@@ -116,11 +116,6 @@ def perceptron_jacobian(
         derivatives = (derivatives @ layers[layer][0]) * (activations[layer] > 0)[:, None, :]
         factors.insert(0, LayerFactors(activations[layer - 1], derivatives))
     return PerceptronJacobian(outputs, tuple(factors), network.shapes)
-
-
-def _size(layer: LayerFactors) -> int:
-    """Return the number of a layer's parameters."""
-    return (layer.inputs.shape[1] + 1) * layer.derivatives.shape[2]
 
 
 def _block(

@@ -8,13 +8,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
+from trials.core.data.arrays import Arrays
 from trials.core.data.knobs import training_extent
 from trials.core.linearisation import linearised
 from trials.core.losses.classification import LOSSES
-from trials.core.networks.cnn import cnn_large, cnn_small
-from trials.core.networks.mlp import mlp
+from trials.core.losses.loss import Loss
+from trials.core.networks.feedforward import cnn_large, cnn_small, mlp
+from trials.core.networks.network import Network
 from trials.core.probes.fit import Fit
 from trials.gauss_newton_damping.jacobians import Jacobian, dense_jacobian, matrix_free_jacobian, unflattened
 from trials.gauss_newton_damping.mlp_jacobian import perceptron_jacobian
@@ -29,11 +32,7 @@ from trials.gauss_newton_damping.solver_choice import (
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
-    from torch import Tensor
 
-    from trials.core.data.arrays import Arrays
-    from trials.core.losses.loss import Loss
-    from trials.core.networks.network import Network
     from trials.gauss_newton_damping.knobs import DampingKnobs
 
 _CHUNK = 1000  # samples a pass where only outputs are wanted
@@ -71,12 +70,9 @@ CODINGS: Mapping[str, Callable[[Tensor, int], Tensor]] = MappingProxyType({"one_
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Objective:
-    """What is minimised, as a function of the parameters as one vector.
+    """What is minimised of a network's outputs, as a function of its parameters as one vector.
 
-    Attributes:
-        network: The network.
-        loss: The loss of its outputs.
-        jacobian: (network, theta, inputs) -> the Jacobian there.
+    `jacobian` makes of (network, theta, inputs) the Jacobian there.
     """
 
     network: Network
@@ -130,13 +126,7 @@ _DENSE_LIMIT_GIB = 0.5
 
 
 def chosen(knobs: DampingKnobs, samples: int, outputs: int, shape: tuple[int, ...]) -> tuple[Objective, Choice]:
-    """Return what is minimised and how.
-
-    Args:
-        knobs: Of the trial.
-        samples: Training examples.
-        outputs: Outputs of the network.
-        shape: Of an input.
+    """Return what is minimised and how, from the number of training examples, that of outputs, and an input's shape.
 
     Raises:
         ValueError: The solver asked for, or the Jacobian of the probe, would need too much memory.
@@ -151,11 +141,7 @@ def chosen(knobs: DampingKnobs, samples: int, outputs: int, shape: tuple[int, ..
 
 
 def refuse_large(knobs: DampingKnobs, arrays: Arrays) -> None:
-    """Compare the sizes of the data and of the network with the memory that the solver and the probe may take.
-
-    Raises:
-        ValueError: They need more.
-    """
+    """Raise a `ValueError` where solver or probe need more memory than they may take, by sizes of data and network."""
     samples, classes, shape = training_extent(arrays, knobs.data)
     chosen(knobs, samples, CODINGS[knobs.target_coding](torch.zeros(1, dtype=torch.int64), classes).shape[1], shape)
 

@@ -11,20 +11,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from torch import Tensor
 
-from trials.gauss_newton_damping.quadratic import newton_model
+from trials.gauss_newton_damping.quadratic import QuadraticModel, newton_model
 from trials.gauss_newton_damping.solvers import QUADRATIC_SOLVERS, InnerMemory, InnerSettings, Solution, Solve
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-    from torch import Tensor
-
-    from trials.gauss_newton_damping.quadratic import QuadraticModel
 
 
 _NEWTON_ITERATIONS = 50
@@ -32,16 +29,13 @@ _NEWTON_TOLERANCE = 1e-10  # of a move, relative to the point
 _SHORTEST = 1e-8  # part of a Newton move: below it the objective is at its rounding
 
 
-class Move(NamedTuple):
-    """What an inner step subtracts, and what it remembers for the next."""
-
-    displacement: Float[Tensor, " p"]
-    memory: InnerMemory
+Move = tuple[Tensor, InnerMemory]
+"""What an inner step subtracts, and what it remembers for the next."""
 
 
 def gradient_move(slope: Float[Tensor, " p"], memory: InnerMemory, iteration: int, settings: InnerSettings) -> Move:
     """Return a step of gradient descent, which remembers nothing."""
-    return Move(settings.learning_rate * slope, memory)
+    return settings.learning_rate * slope, memory
 
 
 def adam_move(slope: Float[Tensor, " p"], memory: InnerMemory, iteration: int, settings: InnerSettings) -> Move:
@@ -55,7 +49,7 @@ def adam_move(slope: Float[Tensor, " p"], memory: InnerMemory, iteration: int, s
     scale = torch.sqrt(square / (1 - 0.999**moves)) + 1e-8
     rate = settings.learning_rate * (1 + math.cos(math.pi * iteration / settings.steps)) / 2
     remembered = {"mean": mean, "square": square, "moves": torch.tensor(moves)}
-    return Move(rate * mean / (1 - 0.9**moves) / scale, remembered)
+    return rate * mean / (1 - 0.9**moves) / scale, remembered
 
 
 MOVES: Mapping[str, Callable[[Tensor, InnerMemory, int, InnerSettings], Move]] = MappingProxyType(
@@ -79,11 +73,7 @@ def prox_linear_solve(
 ) -> Solve:
     """Return what minimises the loss of the linearised network, for a damping; by Newton where the solver is exact.
 
-    Args:
-        model: That at the network's own outputs.
-        targets: What the loss compares outputs with.
-        solver: Of the step, or of each of Newton's.
-        settings: For solvers that iterate.
+    The model is that at the network's own outputs, the solver that of the step, or of each of Newton's.
     """
     jacobian, loss = model.jacobian, model.loss
     if solver in MOVES:
@@ -103,8 +93,7 @@ def prox_linear_solve(
     return solve
 
 
-@dataclass(frozen=True)
-class StepKind:
+class StepKind(NamedTuple):
     """A model of the loss around a point: what minimises it, and what it says that the loss is where outputs moved."""
 
     solve: Callable[[QuadraticModel, Tensor, str, InnerSettings], Solve]
@@ -130,10 +119,8 @@ def _descent(
     """Return a full-batch descent on J^T response(J delta) / n + damping delta, from 0 and from a memory."""
 
     def solve(damping: float) -> Solution:
-        point = torch.zeros_like(model.gradient)
-        memory = settings.memory
-        first = norm = 0.0
-        iteration = 0
+        point, memory = torch.zeros_like(model.gradient), settings.memory
+        first, iteration = 0.0, 0
         while True:
             pull = model.jacobian.transposed_times(response(model.jacobian.times(point)))
             slope = pull / model.samples + damping * point

@@ -10,23 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from trials.core.rows import Diverged, Row
-from trials.core.schedule import logarithmic_steps
-from trials.core.training.batches import epochs, everything, seen
+from trials.core.context import TrialContext
+from trials.core.probes.fit import Fit
+from trials.core.rows import Diverged, Row, logarithmic_steps
+from trials.core.training.batches import Sees, epochs, everything, seen
 from trials.core.training.course import Moment, course
 from trials.core.training.plain import Plain
 from trials.gauss_newton_damping.damped_training import DampedTraining, damped_training
 from trials.gauss_newton_damping.jacobians import flattened
+from trials.gauss_newton_damping.knobs import DampingKnobs
 from trials.gauss_newton_damping.standing import DIVERGED, RUNNING, Reached, counted
 from trials.gauss_newton_damping.step_rules import full_step
-
-if TYPE_CHECKING:
-    from trials.core.context import TrialContext
-    from trials.core.probes.fit import Fit
-    from trials.core.training.batches import Sees
-    from trials.gauss_newton_damping.knobs import DampingKnobs
 
 
 class _Here(NamedTuple):

@@ -17,13 +17,9 @@ _DOUBLE = 8
 
 
 class SystemSize(NamedTuple):
-    """What a step's cost depends on.
+    """What a step's cost depends on: n, those of a step, C and P.
 
-    Attributes:
-        samples: n, those of a step.
-        outputs: C.
-        parameters: P.
-        units: Units of a perceptron, whose kernel and curvature need no Jacobian; 0 for any other network.
+    The units are those of a perceptron, whose kernel and curvature need no Jacobian; 0 for any other network.
     """
 
     samples: int
@@ -36,6 +32,11 @@ class SystemSize(NamedTuple):
         """n C."""
         return self.samples * self.outputs
 
+    @property
+    def jacobian(self) -> int:
+        """Numbers of the Jacobian, n C P."""
+        return self.rows * self.parameters
+
 
 class Choice(NamedTuple):
     """A solver and one line on why it was chosen."""
@@ -46,7 +47,7 @@ class Choice(NamedTuple):
 
 def jacobian_gibibytes(size: SystemSize) -> float:
     """Return the memory in GiB that the Jacobian takes as a matrix in float64."""
-    return _numbers(size) * _DOUBLE / _GIB
+    return size.jacobian * _DOUBLE / _GIB
 
 
 class _Cost(NamedTuple):
@@ -57,17 +58,12 @@ class _Cost(NamedTuple):
 def _parameter(size: SystemSize) -> _Cost:
     square = size.parameters**2
     products = size.samples * square if size.units else 2 * size.rows * square
-    return _Cost(products + square * size.parameters / 3, 3 * square + (0 if size.units else 2 * _numbers(size)))
+    return _Cost(products + square * size.parameters / 3, 3 * square + (0 if size.units else 2 * size.jacobian))
 
 
 def _sample(size: SystemSize) -> _Cost:
     products = 2 * size.rows**2 * (size.units or size.parameters)
-    return _Cost(products + size.rows**3 / 3, 5 * size.rows**2 + (0 if size.units else _numbers(size)))
-
-
-def _numbers(size: SystemSize) -> int:
-    """Return how many numbers a Jacobian has."""
-    return size.rows * size.parameters
+    return _Cost(products + size.rows**3 / 3, 5 * size.rows**2 + (0 if size.units else size.jacobian))
 
 
 def _sample_unwhitened(size: SystemSize) -> _Cost:
@@ -98,10 +94,10 @@ DEFINITE = ("parameter", "sample", "sample_unwhitened")
 
 
 def choose_solver(asked: str, size: SystemSize, *, direct: bool, spectral: bool) -> Choice:
-    """Return the solver to use.
+    """Return the solver to use: the one of `SOLVERS` that is asked for, or where that is `auto` the best by sizes.
 
     Args:
-        asked: One of `SOLVERS`; `auto` leaves the choice to sizes.
+        asked: One of `SOLVERS`.
         size: The system's.
         direct: Whether a direct solver may be chosen: in float32 none should.
         spectral: Whether a spectrum is wanted: a damping of 0 needs a pseudo-inverse, and many dampings share it.
@@ -111,7 +107,12 @@ def choose_solver(asked: str, size: SystemSize, *, direct: bool, spectral: bool)
     """
     if asked != "auto":
         if asked in _COSTS and gibibytes(asked, size) > MEMORY_LIMIT_GIB:
-            raise ValueError(_too_large(asked, size))
+            fits = [name for name in ("sample", "parameter") if gibibytes(name, size) <= MEMORY_LIMIT_GIB]
+            raise ValueError(
+                f"solver={asked} would take {gibibytes(asked, size):.3g} GiB for {size.rows} rows (samples x outputs) "
+                f"and {size.parameters} parameters, the limit is {MEMORY_LIMIT_GIB:g}; "
+                f"what fits is {', '.join([*fits, 'cg'])}"
+            )
         return Choice(asked, "asked for")
     if not direct:
         return Choice("cg", "float32 is too coarse for the direct solvers")
@@ -128,11 +129,3 @@ def choose_solver(asked: str, size: SystemSize, *, direct: bool, spectral: bool)
 def gibibytes(solver: str, size: SystemSize) -> float:
     """Return the memory in GiB that a direct solver's matrices take in float64."""
     return _COSTS[solver](size).numbers * _DOUBLE / _GIB
-
-
-def _too_large(asked: str, size: SystemSize) -> str:
-    fits = [name for name in ("sample", "parameter") if gibibytes(name, size) <= MEMORY_LIMIT_GIB]
-    return (
-        f"solver={asked} would take {gibibytes(asked, size):.3g} GiB for {size.rows} rows (samples x outputs) and "
-        f"{size.parameters} parameters, the limit is {MEMORY_LIMIT_GIB:g}; what fits is {', '.join([*fits, 'cg'])}"
-    )

@@ -14,17 +14,15 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
-from trials.gauss_newton_damping.spectrum import spectrum
+from trials.gauss_newton_damping.quadratic import QuadraticModel, spectrum
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-    from torch import Tensor
-
-    from trials.gauss_newton_damping.quadratic import QuadraticModel
 
 InnerMemory = Mapping[str, "Tensor"]
 """What an optimizer remembers from one inner step to the next, by name."""
@@ -53,8 +51,8 @@ class InnerSettings:
 
     Attributes:
         tolerance: Relative size of the residual, or of the gradient, at which to stop; 0 takes every step.
-        steps: Largest number of iterations.
-        learning_rate: Step length of gradient descent and of Adam.
+        steps: Most iterations.
+        learning_rate: Of gradient descent and of Adam.
         memory: What a descent remembers when it begins.
     """
 
@@ -120,18 +118,12 @@ def descend_by_spectrum(model: QuadraticModel, settings: InnerSettings) -> Solve
     )
 
 
-class Iterated(NamedTuple):
-    """An approximate solution, the iterations it took, and ||b - A x|| / ||b|| as the recursion has it."""
-
-    solution: Float[Tensor, " k"]
-    iterations: int
-    relative_residual: float
-
-
 def conjugate_gradient(
     operator: Callable[[Tensor], Tensor], right: Float[Tensor, " k"], tolerance: float, most: int
-) -> Iterated:
+) -> Solution:
     """Return x with A x = b, from x = 0, once the residual is below `tolerance` times b or after `most` iterations.
+
+    Its relative residual is ||b - A x|| / ||b|| as the recursion has it.
 
     Source: Hestenes and Stiefel, "Methods of conjugate gradients for solving linear systems", 1952, section 3.
     """
@@ -148,7 +140,7 @@ def conjugate_gradient(
         before, squared = squared, residual @ residual
         direction = residual + (squared / before) * direction
         iterations += 1
-    return Iterated(solution, iterations, math.sqrt(squared / first) if first else 0.0)
+    return Solution(solution, iterations, math.sqrt(squared / first) if first else 0.0)
 
 
 def solve_by_conjugate_gradient(model: QuadraticModel, settings: InnerSettings) -> Solve:
@@ -158,8 +150,7 @@ def solve_by_conjugate_gradient(model: QuadraticModel, settings: InnerSettings) 
         def damped_curvature(vector: Tensor) -> Tensor:
             return model.curvature_times(vector) + damping * vector
 
-        found = conjugate_gradient(damped_curvature, -model.gradient, settings.tolerance, settings.steps)
-        return Solution(found.solution, found.iterations, found.relative_residual)
+        return conjugate_gradient(damped_curvature, -model.gradient, settings.tolerance, settings.steps)
 
     return solve
 

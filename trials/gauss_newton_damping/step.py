@@ -7,24 +7,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 from torch.linalg import LinAlgError, vector_norm  # type: ignore[attr-defined]
 
 from trials.core.rows import Diverged
 from trials.core.training.places import Place
-from trials.core.training.slopes import Told
+from trials.core.training.slopes import BatchLoss, Told
 from trials.gauss_newton_damping.jacobians import flattened, unflattened
 from trials.gauss_newton_damping.measurements import STEP_MEASUREMENTS
-from trials.gauss_newton_damping.surroundings import surroundings
+from trials.gauss_newton_damping.objective import CodedExamples, Objective
+from trials.gauss_newton_damping.solvers import InnerMemory
+from trials.gauss_newton_damping.step_rules import StepRule, StepSettings, Surroundings, Taken, surroundings
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64
-    from torch import Tensor
-
-    from trials.core.training.slopes import BatchLoss
-    from trials.gauss_newton_damping.objective import CodedExamples, Objective
-    from trials.gauss_newton_damping.solvers import InnerMemory
-    from trials.gauss_newton_damping.step_rules import StepRule, Taken
-    from trials.gauss_newton_damping.surroundings import StepSettings, Surroundings
 
 _ROUNDING = 1e-15  # of a step, relative to the parameters
 _DESCENDING = ("gradient_descent", "gradient_descent_spectral")
@@ -36,7 +32,7 @@ class GaussNewton:
     """A damped step on what a batch shows; its memory is the next step's damping, and what the inner optimizer knows.
 
     Attributes:
-        objective: The network and the loss of its outputs.
+        objective: What is minimised.
         settings: How steps are solved.
         rule: How far a step goes, and the next damping.
         floor: Least damping, as a part of the largest curvature.

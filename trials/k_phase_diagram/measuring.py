@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from trials.core.augmentation.fixed_set import abreast
-from trials.core.divergence import refuse_divergence
 from trials.core.parameters import stacked
 from trials.core.probes.tangent_kernel import kernel_distance
+from trials.core.rows import refuse_divergence
 from trials.k_phase_diagram.features import probes_abreast
 from trials.k_phase_diagram.reading import Gauges, Reading
 
@@ -104,6 +104,7 @@ class Stand(NamedTuple):
     Attributes:
         step: Steps done.
         counted: How the round came about.
+        damping: What draws the parameters to its anchor.
         method: How the last step was computed, or would have been by a trial by itself.
         converged: Whether the round has reached the tolerance; None if there is none.
         begins: Whether the next round begins here.
@@ -112,6 +113,7 @@ class Stand(NamedTuple):
 
     step: int
     counted: Counted
+    damping: float
     method: Switch
     converged: bool | None
     begins: bool
@@ -132,7 +134,6 @@ class Instruments(Gauges):
             not keep; None where that depends on other gradients.
         measured_steps: Steps that have a row, whatever the rounds.
         measured_rounds: Rounds, the first ones, that have a row at their end.
-        damping: What draws the parameters to the anchor.
     """
 
     train: TrainingSet
@@ -141,7 +142,6 @@ class Instruments(Gauges):
     reach: float | None
     measured_steps: AbstractSet[int]
     measured_rounds: int = 0
-    damping: float = 0.0
 
     def is_measured(self, now: Moment[InRounds, Past]) -> bool:
         """Return whether a moment has a row: by its step, or as the end of one of the first rounds."""
@@ -157,8 +157,9 @@ class Instruments(Gauges):
             Diverged: A measurement is not finite, or the training loss stays far above its initial value.
         """
         trained, begins = now.trained, now.trained.ends(now.step, now.place)
-        stand = Stand(now.step, trained.counted, trained.method, trained.converged(now.place), begins, now.last)
-        model = trained.round.model
+        converged, model = trained.converged(now.place), trained.round.model
+        how = trained.counted, trained.round.damping, trained.method
+        stand = Stand(now.step, *how, converged, begins, now.last)
         (reading,) = self.read(model, now.parameters, trained.path, begins=begins)
         stability = self.stability(model.anchor)[0] if self.lacks_stability(stand, now.past) else None
         return self.told(stand, now.past, reading, stability)
@@ -213,7 +214,7 @@ class Instruments(Gauges):
         Source: Ali, Kolter, Tibshirani, arXiv 1810.10082, section 2 (gradient flow for time t and ridge 1 / t).
         """
         longest = max(moment.counted.longest, moment.step - moment.counted.begun)
-        return self.damping + 1 / (self.reach * longest) if longest and self.reach else None
+        return moment.damping + 1 / (self.reach * longest) if longest and self.reach else None
 
 
 def gauges_abreast(instruments: Sequence[Instruments]) -> Gauges:

@@ -12,8 +12,7 @@ from trials.core.augmentation.fixed_set import fixed_set
 from trials.core.data.generated import LAWS, relevant_directions
 from trials.core.gradients import compiled_network
 from trials.core.losses.classification import LOSSES
-from trials.core.networks.cnn import cnn_large, cnn_small
-from trials.core.networks.mlp import mlp
+from trials.core.networks.feedforward import cnn_large, cnn_small, mlp
 from trials.core.networks.network import Network
 from trials.core.networks.precision import PRECISIONS, in_precision
 from trials.core.networks.resnet import resnet18
@@ -21,7 +20,7 @@ from trials.core.parameters import moved_to
 from trials.core.rounds.choice import chosen_methods
 from trials.core.rounds.in_rounds import Rounds
 from trials.core.rounds.round import Problem
-from trials.core.schedule import logarithmic_steps
+from trials.core.rows import logarithmic_steps
 from trials.core.streams import generator
 from trials.core.training.descent import Descent
 from trials.core.training.parts import behind, passed
@@ -67,7 +66,6 @@ def lane_of(knobs: KPhaseKnobs, context: TrialContext) -> Lane:
         reach=REACHES[knobs.optimizer](knobs.learning_rate, knobs.momentum),
         measured_steps=logarithmic_steps(knobs.steps, knobs.measurements_per_decade),
         measured_rounds=knobs.measured_rounds,
-        damping=knobs.damping,
     )
     descent = Descent(rule=rule, rate=lambda step: knobs.learning_rate, weight_decay=knobs.weight_decay)
     rounds = Rounds(

@@ -14,10 +14,10 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from trials.core.choices import HALF
+from trials.core.context import Together
 from trials.core.networks.precision import products_in
 from trials.core.rounds.in_rounds import in_rounds
 from trials.core.rows import Diverged, Row
-from trials.core.together import Together
 from trials.core.training.batches import epochs, formed, seen
 from trials.core.training.course import course
 from trials.core.training.places import Place

@@ -117,7 +117,8 @@ def _rows(now: Moments[Stack, Past], all_lanes: Sequence[Lane]) -> Iterator[tupl
     stands = []
     for place, (lane, counted) in enumerate(zip(lanes, trained.counts, strict=True)):
         method = serving(lane.rounds.methods, max(0, now.step - 1 - counted.begun))
-        stands.append(Stand(now.step, counted, method, None, place in due, now.step == lane.knobs.steps))
+        damping, last = lane.rounds.damping_of(counted.begun), now.step == lane.knobs.steps
+        stands.append(Stand(now.step, counted, damping, method, None, place in due, last))
     told_of = enumerate(zip(instruments, stands, pasts, strict=True))
     lacking = [place for place, (each, stand, past) in told_of if each.lacks_stability(stand, past)]
     known: dict[int, float] = {}

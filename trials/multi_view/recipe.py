@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from trials.core.schedule import logarithmic_steps
+from trials.core.context import Together
+from trials.core.rows import logarithmic_steps
 from trials.core.streams import generator
-from trials.core.together import Together
 from trials.core.training.course import course
 from trials.core.training.together import courses
 from trials.multi_view.forecast import arrival_columns, fit_columns, growth_columns

@@ -11,7 +11,7 @@ import numpy as np
 
 from trials.core.augmentation.knobs import FixedSetKnobs, distinct_count
 from trials.core.choices import TRANSFORMS, refuse_depth
-from trials.core.data.knobs import DataKnobs, refuse_no_pixels
+from trials.core.data.knobs import DataKnobs
 from trials.core.data.records import DATA_SETS
 from trials.core.knobs import Knobs, knob
 from trials.core.layer_groups.knobs import RESIDUAL_PARTS, RoundsKnobs
@@ -175,7 +175,7 @@ class CatDogKnobs(RoundsKnobs):
         refuse_depth(self.freeze_depth, RESIDUAL_PARTS)
         normalised = self.freeze_depth < len(RESIDUAL_PARTS) - 1
         self.refuse_rounds(statistics_move=normalised and not self.keep_statistics)
-        refuse_no_pixels(self.data)
+        self.data.refuse_no_pixels()
         if (classes := DATA_SETS[self.data.name].classes) != 2:
             raise ValueError(f"data_name={self.data.name!r} has {classes} classes; a feature that tells them needs 2")
         self.rows.refuse_data(self.data.name)

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trials.core.layer_groups.forward import network_at
-from trials.core.layer_groups.training import measured, seen_fit
+from trials.core.layer_groups.training import measured, network_at, seen_fit
 from trials.spurious_cat_dog.changes import relative_drifts, sensitivities
 from trials.spurious_cat_dog.measurements import LOST_BELOW
 
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from trials.core.layer_groups.freezing import Freezing
-    from trials.core.layer_groups.groups import LayerGroups
+    from trials.core.layer_groups.groups import Freezing, LayerGroups
     from trials.core.rows import Value
     from trials.core.training.course import Moment
     from trials.spurious_cat_dog.image_sets import Views

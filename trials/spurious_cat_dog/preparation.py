@@ -9,7 +9,7 @@ import torch
 
 from trials.core.augmentation.fixed_set import fixed_set
 from trials.core.augmentation.transforms import TRANSFORMS
-from trials.core.layer_groups.freezing import freeze
+from trials.core.layer_groups.groups import freeze
 from trials.core.layer_groups.prefix import prefix_activations
 from trials.core.streams import batches_an_epoch
 from trials.core.training.batches import epochs, seen_anew

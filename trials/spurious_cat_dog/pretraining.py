@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trials.core.augmentation.transforms import TRANSFORMS
+from trials.core.context import stage
 from trials.core.layer_groups.pretraining import ACCURACY, kept, pretrain, weights_of
 from trials.core.layer_groups.residual import residual_groups
 from trials.core.layer_groups.training import measured
-from trials.core.stages import stage
 from trials.core.streams import drawn_from
 from trials.spurious_cat_dog.image_sets import chosen_images, seen_in_training
 

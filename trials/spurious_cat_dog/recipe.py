@@ -13,11 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trials.core.context import TrialContext
-from trials.core.divergence import refuse_divergence
-from trials.core.layer_groups.forward import of_groups
-from trials.core.layer_groups.training import descent, fitted
+from trials.core.layer_groups.training import descent, fitted, of_groups
 from trials.core.losses.classification import cross_entropy
-from trials.core.rows import Row
+from trials.core.rows import Row, refuse_divergence
 from trials.core.training.course import course
 from trials.core.training.schedules import SCHEDULES
 from trials.spurious_cat_dog.knobs import CatDogKnobs

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from raysweep.service.driver.losses import Loss
 from raysweep.service.driver.supply import Supply
 from raysweep.service.messages import PlannedTrial, TrialReport
-from trials.core.together import Together
+from trials.core.context import Together
 
 # Long enough that scheduling a pack (some 25 ms) and writing it (up to 100 ms on S3) stay under 5 % of it.
 TARGET_SECONDS = 4.0

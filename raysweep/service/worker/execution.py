@@ -21,10 +21,9 @@ from raysweep.service.worker.groups import Told, grouped, told_together
 from raysweep.service.worker.memory import begin_peak, device_of, failure, is_out_of_memory, peak_bytes, release
 from raysweep.service.worker.stages import StoredStages
 from raysweep.service.worker.survival import Leaving, StoredCheckpoints
-from trials.core.context import TrialContext
+from trials.core.context import Together, TrialContext
 from trials.core.networks.precision import products_in
 from trials.core.rows import Diverged, Value, checked
-from trials.core.together import Together
 
 # Finished trials wait at most this long in memory for the rest of their pack before they are written.
 FLUSH_SECONDS = 20.0

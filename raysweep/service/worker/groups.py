@@ -9,9 +9,8 @@ from typing import Any
 
 from raysweep.service.messages import PlannedTrial
 from raysweep.service.worker.survival import Leaving
-from trials.core.context import TrialContext
+from trials.core.context import Together, TrialContext
 from trials.core.rows import Diverged, Measurements, checked
-from trials.core.together import Together
 
 
 @dataclass

@@ -20,9 +20,8 @@ from raysweep.service.worker.groups import Group, grouped
 from raysweep.service.worker.memory import GIB, gpu_memory_gib, is_out_of_memory, release
 from raysweep.service.worker.stages import StoredStages
 from trials.core.checkpoints import NoCheckpoints, State
-from trials.core.context import TrialContext
+from trials.core.context import Together, TrialContext
 from trials.core.rows import Diverged, Row
-from trials.core.together import Together
 
 # The first row describes a network before its first step; the third has seen training and every measurement.
 ROWS = 3

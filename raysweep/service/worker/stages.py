@@ -7,10 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from analysis.store.results import Results
-from trials.core.context import TrialContext
+from trials.core.context import Stage, TrialContext
 from trials.core.fingerprints import fingerprint
 from trials.core.knobs import Knobs
-from trials.core.stages import Stage
 
 KEPT, KEPT_BYTES = 4, 2**29
 

@@ -21,11 +21,10 @@ from raysweep.service.worker.stages import StoredStages, stage_fingerprint
 from raysweep.spurious_cat_dog import STUDY
 from tests.recipes import WALK
 from tests.studies import run_serially, smallest_sweep
-from trials.core.context import TrialContext
+from trials.core.context import Stage, TrialContext, stage
 from trials.core.data.knobs import DataKnobs
 from trials.core.knobs import Knobs, TrialKnobs, knob
 from trials.core.rows import Row
-from trials.core.stages import Stage, stage
 from trials.freeze_depth.birds import knobs as bird_knobs
 from trials.freeze_depth.birds import pretraining as birds
 from trials.spurious_cat_dog import knobs as cat_dog

@@ -17,8 +17,8 @@ from trials.core.augmentation.draws import draws
 from trials.core.augmentation.transforms import TRANSFORMS, on_grey
 from trials.core.context import TrialContext
 from trials.core.data.arrays import load_arrays
+from trials.core.data.digits import DRAWS
 from trials.core.data.images import Images
-from trials.core.data.jittered_digits import DRAWS
 from trials.core.data.knobs import DataKnobs
 
 SIZE, PADDING = 30, 4

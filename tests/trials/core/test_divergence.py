@@ -7,8 +7,7 @@ import pickle
 
 import pytest
 
-from trials.core.divergence import refuse_divergence
-from trials.core.rows import Diverged
+from trials.core.rows import Diverged, refuse_divergence
 
 
 def _check(*losses, last=False):

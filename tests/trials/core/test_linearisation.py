@@ -14,10 +14,9 @@ from trials.core.choices import HALF
 from trials.core.linearisation import linearised
 from trials.core.losses.classification import LOSSES, cross_entropy, mean_squared_error
 from trials.core.networks.chain import chain
-from trials.core.networks.cnn import cnn_large, cnn_small
+from trials.core.networks.feedforward import cnn_large, cnn_small, mlp
 from trials.core.networks.fixed_layers import Flatten, Relu
 from trials.core.networks.layers import Linear
-from trials.core.networks.mlp import mlp
 from trials.core.networks.precision import in_precision
 from trials.core.parameters import difference, moved_to
 from trials.core.streams import generator

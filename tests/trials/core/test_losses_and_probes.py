@@ -11,7 +11,7 @@ from trials.core.data.examples import Examples
 from trials.core.losses.classification import LOSSES, accuracy, cross_entropy, mean_squared_error
 from trials.core.probes import fit as fit_probe
 from trials.core.probes.fit import fit
-from trials.core.schedule import logarithmic_steps
+from trials.core.rows import logarithmic_steps
 from trials.core.training.places import moved
 
 OUTPUTS = torch.tensor([[2.0, 0.0], [0.0, 1.0]])

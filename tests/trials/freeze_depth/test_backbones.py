@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from trials.core.layer_groups.freezing import freeze
+from trials.core.layer_groups.groups import freeze
 from trials.core.streams import drawn_from
 from trials.freeze_depth.networks.backbones import Sizes, built, take_bytes
 from trials.freeze_depth.networks.clip_names import from_open_clip, from_transformers

@@ -10,9 +10,8 @@ import torch
 
 from trials.core.context import TrialContext
 from trials.core.knobs import NONE
-from trials.core.layer_groups.forward import of_groups
-from trials.core.layer_groups.freezing import freeze
-from trials.core.layer_groups.training import descent
+from trials.core.layer_groups.groups import freeze
+from trials.core.layer_groups.training import descent, of_groups
 from trials.core.losses.classification import cross_entropy
 from trials.core.rows import checked
 from trials.core.streams import drawn_from

@@ -13,8 +13,8 @@ from tests.trials.freeze_depth.fine_tuned import PRETRAIN, knobs_of, rows_of, wh
 from trials.core.checkpoints import Saved, as_arrays, as_state
 from trials.core.context import TrialContext
 from trials.core.data.arrays import load_arrays
-from trials.core.layer_groups.forward import of_groups
-from trials.core.layer_groups.freezing import freeze
+from trials.core.layer_groups.groups import freeze
+from trials.core.layer_groups.training import of_groups
 from trials.core.rows import Diverged
 from trials.freeze_depth import recipe
 from trials.freeze_depth.birds.knobs import BirdData

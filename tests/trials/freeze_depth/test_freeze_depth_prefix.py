@@ -8,10 +8,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tests.trials.freeze_depth.fine_tuned import assert_close, knobs_of, rows_of, whole
 from tests.trials.freeze_depth.small_transformers import NAMES, small_transformers
-from trials.core.layer_groups.forward import of_groups
-from trials.core.layer_groups.freezing import freeze
+from trials.core.layer_groups.groups import freeze
 from trials.core.layer_groups.prefix import forget_activations, prefix_activations
-from trials.core.layer_groups.training import descent
+from trials.core.layer_groups.training import descent, of_groups
 from trials.core.losses.classification import cross_entropy
 from trials.core.training.batches import Batch
 from trials.freeze_depth.birds.knobs import BirdData

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tests.trials.freeze_depth.small_transformers import NAMES, small_transformers
-from trials.core.layer_groups.freezing import freeze
+from trials.core.layer_groups.groups import freeze
 from trials.core.streams import drawn_from
 from trials.freeze_depth.networks.backbones import Sizes, built
 

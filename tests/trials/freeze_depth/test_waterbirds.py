@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.trials.freeze_depth.bird_folders import write_parts, write_released
 from trials.core.data.arrays import Arrays, ChoosesData, ValidatedArrays, load_arrays
-from trials.core.data.pasting import circular_mask, pasted
+from trials.core.data.waterbirds import circular_mask, pasted
 from trials.freeze_depth.birds.composites import (
     BIRDS,
     OTHERS,

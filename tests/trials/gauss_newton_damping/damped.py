@@ -8,7 +8,7 @@ from tests.trials.conftest import small_arrays
 from trials.core.context import TrialContext
 from trials.core.data.knobs import DataKnobs
 from trials.core.losses.classification import LOSSES
-from trials.core.networks.mlp import mlp
+from trials.core.networks.feedforward import mlp
 from trials.core.parameters import moved_to
 from trials.core.rows import checked
 from trials.core.streams import generator

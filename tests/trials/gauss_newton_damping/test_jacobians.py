@@ -7,8 +7,7 @@ import torch
 
 from tests.trials.gauss_newton_damping.damped import model_of, problem
 from trials.core.losses.classification import LOSSES
-from trials.core.networks.cnn import cnn_small
-from trials.core.networks.mlp import mlp
+from trials.core.networks.feedforward import cnn_small, mlp
 from trials.core.probes.tangent_kernel import trace_kernel
 from trials.core.streams import generator
 from trials.gauss_newton_damping import mlp_jacobian

@@ -10,9 +10,8 @@ from tests.trials.gauss_newton_damping.damped import model_of, problem
 from trials.core.losses.classification import LOSSES
 from trials.gauss_newton_damping.mlp_jacobian import perceptron_jacobian
 from trials.gauss_newton_damping.proximal import gauss_newton_solve, prox_linear_solve
-from trials.gauss_newton_damping.quadratic import gauss_newton_model, largest_curvature
+from trials.gauss_newton_damping.quadratic import gauss_newton_model, largest_curvature, spectrum
 from trials.gauss_newton_damping.solvers import QUADRATIC_SOLVERS, InnerSettings
-from trials.gauss_newton_damping.spectrum import spectrum
 
 DAMPINGS = (1e-6, 1e-4, 1e-2, 1.0, 1e2)
 TIGHT = InnerSettings(tolerance=1e-10, steps=2000)

@@ -11,8 +11,8 @@ from tests.trials.gauss_newton_damping.damped import knobs, problem, rows_of
 from trials.core.context import TrialContext
 from trials.core.data.knobs import DataKnobs
 from trials.core.losses.classification import LOSSES
-from trials.core.losses.contrastive import spectral
-from trials.core.networks.mlp import mlp
+from trials.core.losses.features import spectral
+from trials.core.networks.feedforward import mlp
 from trials.core.parameters import moved_to
 from trials.core.rounds.choice import chosen_methods
 from trials.core.rounds.in_rounds import Rounds, in_rounds
@@ -31,8 +31,7 @@ from trials.gauss_newton_damping.objective import Objective, one_hot
 from trials.gauss_newton_damping.quadratic import gauss_newton_model
 from trials.gauss_newton_damping.solvers import QUADRATIC_SOLVERS, InnerSettings
 from trials.gauss_newton_damping.step import GaussNewton
-from trials.gauss_newton_damping.step_rules import STEP_RULES
-from trials.gauss_newton_damping.surroundings import surroundings
+from trials.gauss_newton_damping.step_rules import STEP_RULES, surroundings
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,18 @@ def test_broken_off_anywhere_crossings_go_on_as_if_they_had_not_been(changes, me
         assert rows == undisturbed
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_damped_trial_goes_on_from_plain_training_that_was_its_warm_start(method):
+    """A trial that ends within its warm start is plain and undamped by its record, and so are its state and rows."""
+    damped = _knobs(damping=0.2, steps=20, warm_steps=14, feature_update_interval=3, round_method=method)
+    damped = dataclasses.replace(damped, round_tolerance=0.3, batch_size=20, optimizer="momentum")
+    shorter, memory = dataclasses.replace(damped, steps=10), Memory()
+    assert (shorter.feature_update_interval, shorter.damping) == (1, 0.0)
+    rows = [row for row in run(shorter, dataclasses.replace(CONTEXT, checkpoints=memory)) if row["step"] < 10]
+    rows += run(damped, dataclasses.replace(CONTEXT, checkpoints=Memory(saved=memory.saved)))
+    assert rows == list(run(damped, CONTEXT))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

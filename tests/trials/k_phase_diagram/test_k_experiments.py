@@ -18,7 +18,7 @@ from trials.core.checkpoints import Saved, as_arrays, as_state
 from trials.core.context import TrialContext
 from trials.core.data.arrays import load_arrays
 from trials.core.data.knobs import DataKnobs
-from trials.core.networks.mlp import mlp
+from trials.core.networks.feedforward import mlp
 from trials.core.parameters import moved_to
 from trials.core.probes.tangent_kernel import tangent_kernel
 from trials.core.rows import Diverged

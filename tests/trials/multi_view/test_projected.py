@@ -12,7 +12,7 @@ from tests.trials.core.test_checkpoints import BrokenOff, Memory
 from tests.trials.multi_view.multi_view_trials import small
 from tests.trials.multi_view.patch_oracles import training
 from trials.core.context import TrialContext
-from trials.core.losses.margins import MARGIN_LOSSES
+from trials.core.losses.classification import MARGIN_LOSSES
 from trials.core.training.batches import Batch
 from trials.core.training.descent import Descent
 from trials.core.training.places import Place

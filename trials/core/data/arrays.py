@@ -53,8 +53,7 @@ class ChoosesData(Protocol):
     """Knobs that say which data a trial sees, so that they can be held against them before anything runs."""
 
     @property
-    def name(self) -> str:
-        """Data set."""
+    def name(self) -> str: ...
 
     def refuse_misfit(self, arrays: Arrays) -> None:
         """Raise a `ValueError` where the data do not suit the knobs."""
@@ -65,9 +64,8 @@ def load_arrays(name: str, path: str | None = None) -> Arrays:
 
     Args:
         name: One of `DATA_SETS`.
-        path: Folder or URL of the data set's files; none means the data set's own place: the installed scikit-learn
-            for all sets of digits, a generator for sparse_parity and single_index, a download by torchvision for
-            the others.
+        path: Folder or URL of the data set's files; none means its own place: scikit-learn for all sets of digits, a
+            generator for sparse_parity and single_index, a download by torchvision for the others.
 
     Raises:
         ValueError: The name is unknown, the path cannot be read, or its files are not this data set's.

@@ -8,16 +8,14 @@ from __future__ import annotations
 import io
 import os
 import warnings
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from trials.core.data.decoded import cache_folder, decoded_once, quiet_download
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _TORCHVISION_FOLDER = "cifar-10-batches-py"
 _SPLITS = ("train", "test")

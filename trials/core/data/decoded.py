@@ -21,12 +21,9 @@ def cache_folder() -> Path:
 def decoded_once(
     name: str, identity: Iterable[object], decode: Callable[[], Mapping[str, np.ndarray]]
 ) -> Mapping[str, np.ndarray]:
-    """Return the arrays of a data set, from the cache or decoded and then cached.
+    """Return the arrays of a data set, from a cached file whose name starts with `name`, or decoded and then cached.
 
-    Args:
-        name: Start of the cached file's name.
-        identity: What tells these source files from changed ones: their places, sizes and dates.
-        decode: Computes the arrays.
+    `identity` tells the source files from changed ones: their places, sizes and dates.
     """
     key = hashlib.sha256(repr(tuple(identity)).encode()).hexdigest()[:20]
     file = cache_folder() / f"{name}-{key}.npz"

@@ -9,29 +9,25 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from trials.core.data.knobs import classes_of, refuse_misfit
+from trials.core.data.arrays import Arrays
+from trials.core.data.knobs import DataKnobs, classes_of
 from trials.core.data.records import DATA_SETS
 
 if TYPE_CHECKING:
-    from jaxtyping import Float32, Int64, Shaped
-    from torch import Tensor
-
-    from trials.core.data.arrays import Arrays
-    from trials.core.data.knobs import DataKnobs
+    from jaxtyping import Float32, Int64
 
 
 class TrainingSet(Protocol):
     """Labelled inputs that are asked for by index: held as one array, or formed of one where they are asked for."""
 
     @property
-    def labels(self) -> Int64[Tensor, " samples"]:
-        """The labels of all samples."""
+    def labels(self) -> Int64[Tensor, " samples"]: ...
 
     @property
-    def classes(self) -> int:
-        """Number of classes."""
+    def classes(self) -> int: ...
 
     def __len__(self) -> int: ...
 
@@ -76,34 +72,16 @@ def prepared(arrays: Arrays, knobs: DataKnobs, device: torch.device) -> tuple[Ex
     Raises:
         ValueError: More images are asked for than there are, or squares that do not tile the images.
     """
-    refuse_misfit(arrays, knobs)
-    classes = classes_of(arrays)
-    train_chosen, test_chosen = (
-        _chosen(knobs.train_offset, knobs.train_size),
-        _chosen(knobs.test_offset, knobs.test_size),
-    )
-    train = _inputs_and_labels(knobs, arrays.train_inputs[train_chosen], arrays.train_labels[train_chosen])
-    test = _inputs_and_labels(knobs, arrays.test_inputs[test_chosen], arrays.test_labels[test_chosen])
-    train_examples, test_examples = (
-        Examples(inputs=inputs.to(device), labels=labels.to(device), classes=classes)
-        for inputs, labels in (train, test)
-    )
-    return train_examples, test_examples
+    knobs.refuse_misfit(arrays)
+    record, classes = DATA_SETS[knobs.name], classes_of(arrays)
 
+    def part(split: str) -> Examples:
+        chosen = knobs.chosen(split)
+        # A copy: arrays from shared memory are read-only, which tensors cannot express.
+        values = torch.from_numpy(getattr(arrays, f"{split}_inputs")[chosen].astype(np.float32))
+        pooled = avg_pool2d(values, knobs.average_pool) if knobs.average_pool > 1 else values
+        inputs = ((pooled / record.largest - record.mean) / record.deviation).to(device)
+        labels = torch.from_numpy(getattr(arrays, f"{split}_labels")[chosen].astype(np.int64))
+        return Examples(inputs=inputs, labels=labels.to(device), classes=classes)
 
-def _chosen(offset: int, size: int) -> slice:
-    return slice(offset, offset + size if size else None)
-
-
-def _inputs_and_labels(
-    knobs: DataKnobs, inputs: Shaped[np.ndarray, "samples ..."], labels: Int64[np.ndarray, " samples"]
-) -> tuple[Tensor, Tensor]:
-    # A copy: arrays from shared memory are read-only, which tensors cannot express.
-    return _normalised(inputs.astype(np.float32), knobs), torch.from_numpy(labels.astype(np.int64))
-
-
-def _normalised(inputs: Float32[np.ndarray, "samples ..."], knobs: DataKnobs) -> Float32[Tensor, "samples ..."]:
-    record = DATA_SETS[knobs.name]
-    values = torch.from_numpy(inputs)
-    pooled = avg_pool2d(values, knobs.average_pool) if knobs.average_pool > 1 else values
-    return (pooled / record.largest - record.mean) / record.deviation
+    return part("train"), part("test")

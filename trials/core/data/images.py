@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from trials.core.data.arrays import Arrays
 from trials.core.data.examples import Examples
-from trials.core.data.knobs import classes_of, refuse_misfit, refuse_no_pixels
+from trials.core.data.knobs import DataKnobs, classes_of
 from trials.core.data.records import DATA_SETS
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64, Shaped, UInt8
-    from torch import Tensor
-
-    from trials.core.data.arrays import Arrays
-    from trials.core.data.knobs import DataKnobs
-    from trials.core.data.records import DataSet
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,33 +73,28 @@ def prepared_images(arrays: Arrays, knobs: DataKnobs, device: torch.device) -> t
     Raises:
         ValueError: The data are no images, more are asked for than there are, or pixels are to be averaged.
     """
-    refuse_no_pixels(knobs)
-    refuse_misfit(arrays, knobs)
+    knobs.refuse_no_pixels()
+    knobs.refuse_misfit(arrays)
     classes, record = classes_of(arrays), DATA_SETS[knobs.name]
-    slope, offset = (_by_channel(values, device) for values in _line(record))
+    # slope * pixel + offset is normalised.
+    means, deviations = record.by_channel or ((record.mean,), (record.deviation,))
+    slopes = [1 / (record.largest * deviation) for deviation in deviations]
+    offsets = [-mean / deviation for mean, deviation in zip(means, deviations, strict=True)]
+    slope, offset = (
+        torch.tensor(values, dtype=torch.float32).view(-1, 1, 1).to(device) for values in (slopes, offsets)
+    )
 
-    def part(pixels: np.ndarray, labels: np.ndarray, start: int, size: int) -> Images:
-        chosen = slice(start, start + size if size else None)
+    def part(split: str) -> Images:
+        chosen = knobs.chosen(split)
+        pixels, labels = (getattr(arrays, f"{split}_{name}")[chosen] for name in ("inputs", "labels"))
         return Images(
             # A copy: arrays from shared memory are read-only, which tensors cannot express.
-            pixels=torch.from_numpy(pixels[chosen].copy()).to(device),
-            labels=torch.from_numpy(labels[chosen].astype(np.int64)).to(device),
+            pixels=torch.from_numpy(pixels.copy()).to(device),
+            labels=torch.from_numpy(labels.astype(np.int64)).to(device),
             classes=classes,
             white=record.largest,
             slope=slope,
             offset=offset,
         )
 
-    train = part(arrays.train_inputs, arrays.train_labels, knobs.train_offset, knobs.train_size)
-    return train, part(arrays.test_inputs, arrays.test_labels, knobs.test_offset, knobs.test_size)
-
-
-def _line(record: DataSet) -> tuple[list[float], list[float]]:
-    """Return slopes and offsets with which slope * pixel + offset is normalised."""
-    means, deviations = record.by_channel or ((record.mean,), (record.deviation,))
-    slopes = [1 / (record.largest * deviation) for deviation in deviations]
-    return slopes, [-mean / deviation for mean, deviation in zip(means, deviations, strict=True)]
-
-
-def _by_channel(values: list[float], device: torch.device) -> Float32[Tensor, "channels 1 1"]:
-    return torch.tensor(values, dtype=torch.float32).view(-1, 1, 1).to(device)
+    return part("train"), part("test")

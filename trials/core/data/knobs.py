@@ -24,18 +24,41 @@ class DataKnobs(Knobs):
     average_pool: int = knob("side of the squares averaged into one pixel, 1 = none", 1, unit="pixels", at_least=1)
 
     def refuse_misfit(self, arrays: Arrays) -> None:
-        """Compare these knobs with the data, as `refuse_misfit` below."""
-        refuse_misfit(arrays, self)
+        """Compare these knobs with the data, at no cost.
+
+        Raises:
+            ValueError: More images are asked for than there are, or squares that do not tile the images.
+        """
+        _refuse_too_many("train", len(arrays.train_inputs), self.train_size, self.train_offset, self.name)
+        _refuse_too_many("test", len(arrays.test_inputs), self.test_size, self.test_offset, self.name)
+        if self.average_pool == 1:
+            return
+        if arrays.train_inputs.ndim != 4:
+            raise ValueError(f"data_average_pool={self.average_pool} needs images, and {self.name} has vectors")
+        height, width = arrays.train_inputs.shape[2:]
+        if height % self.average_pool or width % self.average_pool:
+            raise ValueError(f"data_average_pool={self.average_pool} does not divide images of {height}x{width} pixels")
+
+    def refuse_no_pixels(self) -> None:
+        """Compare these knobs with what a recipe needs that changes pixels before it normalises them.
+
+        Raises:
+            ValueError: The data have no such pixels, or pixels are to be averaged.
+        """
+        if not DATA_SETS[self.name].by_channel:
+            allowed = ", ".join(name for name, record in DATA_SETS.items() if record.by_channel)
+            raise ValueError(f"data_name={self.name!r} has no images; take one of {allowed}")
+        if self.average_pool != 1:
+            raise ValueError(f"data_average_pool must be 1 where pixels are transformed, got {self.average_pool}")
+
+    def chosen(self, split: str) -> slice:
+        """Return which samples of "train" or "test" are used."""
+        offset, size = (self.train_offset, self.train_size) if split == "train" else (self.test_offset, self.test_size)
+        return slice(offset, offset + size if size else None)
 
 
 class Extent(NamedTuple):
-    """How much there is to train on.
-
-    Attributes:
-        samples: Number of training samples.
-        classes: Number of classes.
-        shape: Of one sample.
-    """
+    """How many samples there are to train on, of how many classes, and the shape of one."""
 
     samples: int
     classes: int
@@ -47,36 +70,6 @@ def training_extent(arrays: Arrays, knobs: DataKnobs) -> Extent:
     samples = knobs.train_size or len(arrays.train_labels) - knobs.train_offset
     channels, *sides = arrays.train_inputs.shape[1:]
     return Extent(samples, classes_of(arrays), (channels, *(side // knobs.average_pool for side in sides)))
-
-
-def refuse_misfit(arrays: Arrays, knobs: DataKnobs) -> None:
-    """Compare the knobs with the data, at no cost.
-
-    Raises:
-        ValueError: More images are asked for than there are, or squares that do not tile the images.
-    """
-    _refuse_too_many("train", len(arrays.train_inputs), knobs.train_size, knobs.train_offset, knobs.name)
-    _refuse_too_many("test", len(arrays.test_inputs), knobs.test_size, knobs.test_offset, knobs.name)
-    if knobs.average_pool == 1:
-        return
-    if arrays.train_inputs.ndim != 4:
-        raise ValueError(f"data_average_pool={knobs.average_pool} needs images, and {knobs.name} has vectors")
-    height, width = arrays.train_inputs.shape[2:]
-    if height % knobs.average_pool or width % knobs.average_pool:
-        raise ValueError(f"data_average_pool={knobs.average_pool} does not divide images of {height}x{width} pixels")
-
-
-def refuse_no_pixels(knobs: DataKnobs) -> None:
-    """Compare the knobs with what a recipe needs that changes pixels before it normalises them.
-
-    Raises:
-        ValueError: The data have no such pixels, or pixels are to be averaged.
-    """
-    if not DATA_SETS[knobs.name].by_channel:
-        allowed = ", ".join(name for name, record in DATA_SETS.items() if record.by_channel)
-        raise ValueError(f"data_name={knobs.name!r} has no images; take one of {allowed}")
-    if knobs.average_pool != 1:
-        raise ValueError(f"data_average_pool must be 1 where pixels are transformed, got {knobs.average_pool}")
 
 
 def _refuse_too_many(split: str, available: int, size: int, offset: int, name: str) -> None:

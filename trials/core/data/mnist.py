@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import gzip
 import struct
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from trials.core.data.decoded import cache_folder, quiet_download
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _FILES = {
     "train_inputs": "train-images-idx3-ubyte",

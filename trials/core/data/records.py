@@ -28,7 +28,7 @@ class DataSet:
     Inputs are normalised as (value / largest - mean) / deviation.
 
     Attributes:
-        name: Its name.
+        name: By which it is asked for.
         reader: `module:function` of this folder: (a path, or None for the data set's own place; nothing where there is
             no path to give) -> the arrays of `Arrays`, `train_inputs` and so on, by name. It is imported to be read.
         no_path: Why there is no path to give; empty where there is one.
@@ -71,7 +71,6 @@ class DataSet:
 
     @property
     def has_images(self) -> bool:
-        """Whether samples are images."""
         return len(self.shape) == 3
 
     @property
@@ -101,7 +100,7 @@ _DIGITS = DataSet(
     largest=16.0,
     by_channel=ByChannel((0.0,), (1.0,)),  # digits stay in [0, 1]
 )
-_JITTERED = replace(_DIGITS, name="jittered_digits", reader="jittered_digits:read", shape=(1, 12, 12))
+_JITTERED = replace(_DIGITS, name="jittered_digits", reader="digits:jittered", shape=(1, 12, 12))
 _CIFAR10 = DataSet(
     name="cifar10",
     reader="cifar10:read",
@@ -152,7 +151,7 @@ _RECORDS = (
     _WATERBIRDS,
     replace(_DIGITS, name="digit_pair", pair=(3, 8), classes=2),
     _JITTERED,
-    replace(_JITTERED, name="jittered_digit_draws", reader="jittered_digits:read_draws"),
+    replace(_JITTERED, name="jittered_digit_draws", reader="digits:jittered_draws"),
     _PARITY,
     replace(_PARITY, name="single_index", reader="generated:single_index"),
 )
@@ -160,11 +159,7 @@ DATA_SETS: Mapping[str, DataSet] = MappingProxyType({record.name: record for rec
 
 
 def data_set(name: str) -> DataSet:
-    """Return the record of a data set.
-
-    Raises:
-        ValueError: There is none of this name.
-    """
+    """Return the record of a data set, or raise a `ValueError` where there is none of this name."""
     if name not in DATA_SETS:
         raise ValueError(f"unknown data set {name!r}; it must be one of {', '.join(DATA_SETS)}")
     return DATA_SETS[name]

@@ -2,7 +2,7 @@
 
 The label of an image is its group 2y + a: y = 1 is a waterbird, a = 1 a background of water.
 
-Source: Sagawa, Koh, Hashimoto and Liang, arXiv 1911.08731, and the code and metadata released with it.
+Source: Sagawa, Koh, Hashimoto and Liang, arXiv 1911.08731, appendix C.1, and the code and metadata released with it.
 """
 
 from __future__ import annotations
@@ -14,16 +14,21 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from trials.core.data.decoded import decoded_once
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, UInt8
 
 SIDE = 224  # pixels
 METADATA = "metadata.csv"
 COLUMNS = ("img_id", "img_filename", "y", "split", "place", "place_filename")
 SPLITS: Mapping[str, str] = MappingProxyType({"0": "train", "1": "validation", "2": "test"})
 _READ = ("img_filename", "y", "split", "place")
+_RADIUS = 15 / 32  # of a circular mask, over an image's side
 
 Entry = Mapping[str, str]
 
@@ -52,6 +57,25 @@ def read(path: str | None = None) -> Mapping[str, np.ndarray]:
         return _by_split(entries, images)
 
     return decoded_once("waterbirds", _identity(folder, files), decode)
+
+
+def pasted(
+    objects: UInt8[np.ndarray, "images ..."],
+    backgrounds: UInt8[np.ndarray, "images ..."],
+    mask: Float[np.ndarray, "images ..."],
+) -> UInt8[np.ndarray, "images ..."]:
+    """Return objects where the mask, of fractions in [0, 1], is 1, on backgrounds; shapes go with each other.
+
+    round(object x mask) + round(background x (1 - mask)), at most 255: both halves are rounded, so that two bytes of
+    255 may add up to 256 at the edge of a mask.
+    """
+    return np.minimum(np.rint(objects * mask) + np.rint(backgrounds * (1 - mask)), 255).astype(np.uint8)
+
+
+def circular_mask(side: int) -> Float[np.ndarray, "side side"]:
+    """Return clip((15/32 side - r) / 2 + 1/2, 0, 1) with the distance r from the centre of a square, in pixels."""
+    place = np.arange(side) - (side - 1) / 2
+    return np.clip((_RADIUS * side - np.hypot(place[:, None], place)) / 2 + 0.5, 0.0, 1.0)
 
 
 def _entries(folder: Path) -> Sequence[Entry]:

@@ -1,16 +1,17 @@
-"""Layer groups: a network as an ordered list of named parts, the last of which is its head."""
+"""Layer groups: a network as an ordered list of named parts, the last its head, and the first of them frozen."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Self
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, NamedTuple, Self
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from trials.core.choices import refuse_depth
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-    from torch import Tensor
 
 
 class LayerGroups(nn.Module):
@@ -55,25 +56,21 @@ class LayerGroups(nn.Module):
     def forward_range(
         self, hidden: Float[Tensor, "batch ..."], start: int = 0, stop: int | None = None
     ) -> Float[Tensor, "batch ..."]:
-        """Return what parts `start` to `stop - 1` make of the activations after part `start - 1`.
-
-        Args:
-            hidden: Activations after the first `start` parts; the inputs if that is 0.
-            start: How many parts have been passed.
-            stop: How many will have been; None means all.
+        """Return what parts up to the first `stop` (None means all) make of the activations after the first `start`.
 
         Raises:
             ValueError: The network has no such parts.
         """
         stop = len(self) if stop is None else stop
         if not 0 <= start <= stop <= len(self):
-            raise ValueError(f"no parts {start} to {stop} in a network of {len(self)} parts: {self.listed()}")
+            listed = ", ".join(f"{number} = {name}" for number, name in enumerate(self.names, start=1))
+            raise ValueError(f"no parts {start} to {stop} in a network of {len(self)} parts: {listed}")
         for name in self.names[start:stop]:
             hidden = self.get_submodule(name)(hidden)
         return hidden
 
     def train(self, mode: bool = True) -> Self:
-        """Put the network in training mode, but for what is frozen; see `freezing.freeze`."""
+        """Put the network in training mode, but for what is frozen; see `freeze`."""
         super().train(mode)
         # Without gradients a part's batch normalisation still moves its running statistics, unless it is in eval mode.
         for name in self.names[: self.frozen_depth]:
@@ -89,6 +86,43 @@ class LayerGroups(nn.Module):
         """Whether batch normalisation uses batches in this mode, so that what becomes of a sample depends on others."""
         return any(isinstance(module, _BatchNorm) and module.training for module in self.modules())
 
-    def listed(self) -> str:
-        """Return the parts' numbers and names, for messages."""
-        return ", ".join(f"{number} = {name}" for number, name in enumerate(self.names, start=1))
+
+class Freezing(NamedTuple):
+    """What is frozen and what trains.
+
+    Attributes:
+        frozen: Names of the parameters that stay.
+        num_frozen: How many numbers stay.
+        num_trainable: How many numbers train.
+    """
+
+    frozen: tuple[str, ...]
+    num_frozen: int
+    num_trainable: int
+
+
+def freeze(groups: LayerGroups, depth: int, *, statistics: bool = False, spared: Collection[str] = ()) -> Freezing:
+    """Freeze the first `depth` parts, free the others, and return what is frozen.
+
+    Frozen parts keep their parameters and their running statistics: they have no gradients, and are in eval mode even
+    after `groups.train()`.
+
+    Args:
+        groups: The network, changed in place.
+        depth: How many parts are frozen.
+        statistics: Whether batch normalisation of the trainable parts uses and keeps its running statistics as well.
+        spared: Names of parameters that train at every depth; what a frozen part makes of an image then changes.
+
+    Raises:
+        ValueError: The network has no such depth.
+    """
+    refuse_depth(depth, groups.names)
+    groups.frozen_depth, groups.keep_statistics = depth, statistics
+    for number, name in enumerate(groups.names):
+        groups.get_submodule(name).requires_grad_(number >= depth)
+    for name in spared:
+        groups.get_parameter(name).requires_grad_(True)
+    groups.train(groups.training)
+    frozen = {name: value.numel() for name, value in groups.named_parameters() if not value.requires_grad}
+    total, stay = sum(value.numel() for value in groups.parameters()), sum(frozen.values())
+    return Freezing(tuple(frozen), num_frozen=stay, num_trainable=total - stay)

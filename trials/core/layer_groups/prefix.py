@@ -8,27 +8,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
+
+from trials.core.layer_groups.groups import LayerGroups
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-    from torch import Tensor
-
-    from trials.core.layer_groups.groups import LayerGroups
 
 _SAMPLES_ON_CPU, _SAMPLES_ELSEWHERE = 128, 4096
 
 
-class _Kept(NamedTuple):
-    """The activations that this process computed last, under the digest of all that decides them."""
-
-    digest: str
-    hidden: tuple[Tensor, ...]
-
-
-_last: list[_Kept] = []
+_last: dict[str, tuple[Tensor, ...]] = {}
+"""The activations that this process computed last, under the digest of all that decides them."""
 
 
 def prefix_activations(
@@ -39,10 +33,7 @@ def prefix_activations(
     A process remembers the last answer by the content of the inputs and of the parts and by the precision of products:
     trials that follow with the same ones compute nothing, and those that freeze more compute the parts beyond only.
 
-    Args:
-        groups: The network, left in eval mode.
-        inputs: Sets of inputs, on the network's device.
-        depth: How many parts they pass.
+    The network is left in eval mode; inputs are on its device.
     """
     if depth == 0:
         # Training all parts takes the most memory, and far more time than the activations would save a later trial.
@@ -50,11 +41,11 @@ def prefix_activations(
         return tuple(inputs)
     groups.eval()
     digests = list(_digests(groups, inputs, depth))
-    known = next((kept for kept in _last if kept.digest in digests), None)
+    start, hidden = next(
+        ((digests.index(one), kept) for one, kept in _last.items() if one in digests), (0, tuple(inputs))
+    )
     _last.clear()
-    start, hidden = (digests.index(known.digest), known.hidden) if known else (0, tuple(inputs))
-    hidden = tuple(_passed(groups, of_set, start, depth) for of_set in hidden)
-    _last.append(_Kept(digests[depth], hidden))
+    _last[digests[depth]] = hidden = tuple(_passed(groups, of_set, start, depth) for of_set in hidden)
     return hidden
 
 
@@ -73,7 +64,10 @@ def _passed(groups: LayerGroups, hidden: Tensor, start: int, stop: int) -> Tenso
 
 def _digests(groups: LayerGroups, inputs: Sequence[Tensor], depth: int) -> Iterator[str]:
     """Yield the digest of what decides the activations after 0, 1, ... `depth` parts."""
-    content = hashlib.sha256(_arithmetic(inputs[0].device.type).encode())
+    device = inputs[0].device.type
+    # What rounds products, beside the types of the numbers.
+    rounded = f"{torch.get_autocast_dtype(device)}" if torch.is_autocast_enabled(device) else "as they are"
+    content = hashlib.sha256(f"{rounded};".encode())
     for of_set in inputs:
         _add(content, "inputs", of_set)
     yield content.hexdigest()
@@ -81,11 +75,6 @@ def _digests(groups: LayerGroups, inputs: Sequence[Tensor], depth: int) -> Itera
         for entry, value in groups.get_submodule(name).state_dict().items():
             _add(content, f"{name}.{entry}", value)
         yield content.hexdigest()
-
-
-def _arithmetic(device: str) -> str:
-    """Return what rounds products, beside the types of the numbers."""
-    return f"{torch.get_autocast_dtype(device)};" if torch.is_autocast_enabled(device) else "as they are;"
 
 
 def _add(content: hashlib._Hash, name: str, value: Tensor) -> None:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from trials.core.context import TrialContext
-from trials.core.layer_groups.forward import of_groups
-from trials.core.layer_groups.training import descent
+from trials.core.layer_groups.groups import LayerGroups
+from trials.core.layer_groups.training import descent, of_groups
 from trials.core.losses.classification import cross_entropy
 from trials.core.streams import batches_an_epoch
 from trials.core.training import batches
@@ -19,9 +20,6 @@ from trials.core.training.schedules import cosine
 
 if TYPE_CHECKING:
     from jaxtyping import Int64
-    from torch import Tensor
-
-    from trials.core.layer_groups.groups import LayerGroups
 
 ACCURACY = "accuracy"
 """Name of the accuracy among the arrays that a pretraining leaves."""
@@ -41,20 +39,9 @@ def pretrain(
     seed: int,
     stream: str,
 ) -> None:
-    """Train all parts of a network, by half a cosine from the first learning rate to 0.
+    """Train all parts of a network on the device, by half a cosine from the learning rate to 0.
 
-    Args:
-        groups: The network, on the device.
-        batch: (epoch, samples) -> inputs and labels.
-        device: Where batches are drawn to.
-        samples: Size of the training set.
-        epochs: Passes through it.
-        batch_size: Samples a step.
-        learning_rate: The first one.
-        momentum: Share of the last step kept.
-        weight_decay: Multiple of the parameters added to the gradient.
-        seed: Of the batches.
-        stream: Name of their random stream.
+    `batch` makes inputs and labels of (epoch, which of the `samples`); `seed` and `stream` draw the order of these.
     """
     epoch_steps = batches_an_epoch(samples, batch_size)
     steps = epochs * epoch_steps

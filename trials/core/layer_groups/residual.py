@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from trials.core.layer_groups.groups import LayerGroups
@@ -19,7 +19,6 @@ from trials.core.layer_groups.knobs import RESIDUAL_PARTS as PARTS
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-    from torch import Tensor
 
 
 def residual_groups(channels: int, classes: int, *, width: int = 16, blocks: int = 3) -> LayerGroups:
@@ -29,22 +28,13 @@ def residual_groups(channels: int, classes: int, *, width: int = 16, blocks: int
     variance 1 / (3 fan-in). Behind a normalisation their scale does not change the function, only how fast a step turns
     it: larger ones learn more slowly.
 
-    The last block ends with the mean over places.
-
-    Args:
-        channels: Channels of the images.
-        classes: Outputs.
-        width: Channels of the first stage; the others have twice and four times as many.
-        blocks: Residual blocks a stage.
+    The first stage has `width` channels, the others twice and four times as many; the last block ends with the mean
+    over places.
     """
     widths = [width, 2 * width, 4 * width]
     parts: OrderedDict[str, nn.Module] = OrderedDict({PARTS[0]: _Stem(channels, width)})
     for name, (entering, leaving) in zip(PARTS[1:-1], pairwise([width, *widths]), strict=True):
-        stage: list[nn.Module] = [
-            _Branched(entering, leaving),
-            *(_Branched(leaving, leaving) for _ in range(blocks - 1)),
-        ]
-        parts[name] = nn.Sequential(*stage)
+        parts[name] = nn.Sequential(*(_Branched(leaving if block else entering, leaving) for block in range(blocks)))
     parts[PARTS[-2]] = nn.Sequential(*parts[PARTS[-2]].children(), _MeanOverPlaces())
     parts[PARTS[-1]] = nn.Linear(widths[-1], classes)
     return LayerGroups(parts)

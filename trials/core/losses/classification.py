@@ -1,7 +1,7 @@
 """Losses and accuracy of a classifier, as means over samples; those of several trainings at once, one for each.
 
-Targets are whole labels, or of the outputs' shape: one-hot, signs, distributions over the classes. Derivatives are
-written out: for few outputs PyTorch's tape takes two to ten times as long as they do.
+Targets are whole labels, or of the outputs' shape: one-hot, signs, distributions over the classes. Those of margins
+are labels of -1 and +1. Derivatives are written out: for few outputs PyTorch's tape takes two to ten times as long.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trials.core.losses.loss import Loss
+from trials.core.losses.loss import Form, Loss
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
@@ -145,6 +145,24 @@ def label_smoothed(share: float) -> Loss:
         lambda outputs, labels: functional.cross_entropy(outputs, labels, label_smoothing=share),
         lambda outputs, labels: functional.cross_entropy(outputs, labels, label_smoothing=share, reduction="none"),
     )
+
+
+def _margins(outputs: Float[Tensor, "batch 1"], labels: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+    return outputs[:, 0] * labels
+
+
+def _of_margins(each: Form) -> Loss:
+    return Loss(lambda outputs, labels: each(outputs, labels).mean(), each, right=lambda *shown: _margins(*shown) > 0)
+
+
+MARGIN_LOSSES: Mapping[str, Loss] = MappingProxyType(
+    {
+        "logistic": _of_margins(lambda outputs, labels: functional.softplus(-_margins(outputs, labels))),
+        "hinge": _of_margins(lambda outputs, labels: (1 - _margins(outputs, labels)).clamp(min=0)),
+        "squared": _of_margins(lambda outputs, labels: (1 - _margins(outputs, labels)).square()),
+    }
+)
+"""Losses of margins, output times label, of one output."""
 
 
 def _wide(outputs: Float[Tensor, "*trainings batch classes"], targets: Tensor) -> Tensor:

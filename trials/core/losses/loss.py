@@ -58,11 +58,7 @@ def most_likely(outputs: Float[Tensor, "batch classes"], targets: Tensor) -> Boo
 
 
 def no_answers(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Refuse to say which answers are right: `Loss.right` of a loss that asks for none.
-
-    Raises:
-        TypeError: Always.
-    """
+    """Raise a `TypeError`: `Loss.right` of a loss that asks for no answers."""
     raise TypeError("this loss compares features: none of its outputs is a right or a wrong answer")
 
 
@@ -90,11 +86,7 @@ class Loss:
 
     @property
     def curved(self) -> OutputCurvature:
-        """The curvature.
-
-        Raises:
-            TypeError: The loss has none.
-        """
+        """The curvature; a `TypeError` says that the loss has none."""
         if self.curvature is None:
             raise TypeError("a Gauss-Newton step needs a loss that is smooth and convex in each sample's outputs")
         return self.curvature

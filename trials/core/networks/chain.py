@@ -6,25 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from trials.core.networks.layers import Weighted
+from torch import Tensor
+
+from trials.core.networks.layers import Kept, Layer, Weighted
 from trials.core.networks.network import Network
+from trials.core.parameters import Parameters
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
-    from torch import Tensor
-
-    from trials.core.networks.layers import Kept, Layer
-    from trials.core.parameters import Parameters
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A pass through a chain with what the derivative needs of every sample.
-
-    Attributes:
-        outputs: What the chain returned.
-        kept: What each layer kept, in their order.
-    """
+    """A pass through a chain: its outputs, and what each layer kept, for the derivative needs it of every sample."""
 
     outputs: Float[Tensor, "samples classes"]
     kept: tuple[Kept, ...]
@@ -39,11 +33,9 @@ class Opened:
 
 
 def joined(passes: Sequence[Opened], join: Callable[[tuple[Tensor, ...]], Tensor]) -> Opened:
-    """Return the pass that consists of several; what several layers keep is joined once.
+    """Return the pass that consists of several of one chain on different samples.
 
-    Args:
-        passes: Those of one chain on different samples.
-        join: The same tensor of each of them -> that of all.
+    `join` makes of the same tensor of each of them that of all; what several layers keep is joined once.
     """
     done: dict[int, Tensor] = {}
 
@@ -61,7 +53,7 @@ class Chain:
     """The function that applies layers one after another.
 
     Attributes:
-        layers: They.
+        layers: From the inputs on.
         compiled: Whether gradients are computed by compiled code; see `trials.core.gradients`.
         rounds_products: Whether products are rounded to fewer digits than the numbers that come out have.
     """
@@ -98,9 +90,6 @@ class Chain:
         """Return J(anchor)^T sensitivity: the gradient of a number whose derivative in the outputs is `sensitivity`.
 
         By hand rather than by PyTorch's tape, which costs a small network as much as its products.
-
-        Raises:
-            ValueError: A layer does not hand the derivative on.
         """
         first = next(place for place, layer in enumerate(self.layers) if layer.shapes)
         gradient: dict[str, Tensor] = {}
@@ -118,9 +107,6 @@ class Chain:
         """Return the squared norm of what each sample adds to the gradient that `pulled_back` returns.
 
         Of what layers keep, a layer at a time: the gradients of all samples never stand side by side.
-
-        Raises:
-            ValueError: A layer does not hand the derivative on.
         """
         first = next(place for place, layer in enumerate(self.layers) if layer.shapes)
         squares = sensitivity.new_zeros(len(sensitivity))

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
+from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d, pad, relu
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from trials.core.networks.layers import Kept
-    from trials.core.parameters import Parameters
+from trials.core.networks.layers import Kept
+from trials.core.parameters import Parameters
 
 
 class _FixedLayer:
@@ -22,25 +20,21 @@ class _FixedLayer:
     shapes: ClassVar[Mapping[str, tuple[int, ...]]] = {}
 
     def outputs(self, parameters: Parameters, inputs: Tensor) -> Tensor:
-        """Return the outputs."""
         return self.opened(parameters, inputs)[0]
 
     def opened(self, parameters: Parameters, inputs: Tensor) -> tuple[Tensor, Kept]:
-        """Return the outputs and what the derivative at these inputs needs."""
         raise NotImplementedError
 
     def tangent(self, anchor: Parameters, kept: Kept, displacement: Parameters, moved: Tensor | None) -> Tensor | None:
-        """Return how the outputs move."""
         return None if moved is None else self._pushed(kept, moved)
 
     def expanded(self, anchor: Parameters, kept: Kept, displacement: Parameters, inputs: Tensor) -> Tensor:
-        """Return the outputs to first order: by f(x) = f'(x) x the derivative takes all of the inputs there."""
+        # By f(x) = f'(x) x the derivative takes all of the inputs there.
         return self._pushed(kept, inputs)
 
     def pulled_back(
         self, anchor: Parameters, kept: Kept, sensitivity: Tensor, *, further: bool
     ) -> tuple[Parameters, Tensor | None]:
-        """Return no gradient, and the derivative in the inputs."""
         return {}, self._pulled(kept, sensitivity) if further else None
 
     def _pushed(self, kept: Kept, moved: Tensor) -> Tensor:
@@ -88,7 +82,6 @@ class MaxPool(_FixedLayer):
     """Maxima of 2x2 squares; of equal ones the first, in its value and in its derivative."""
 
     def outputs(self, parameters: Parameters, inputs: Tensor) -> Tensor:
-        """Return the outputs."""
         return max_pool2d(inputs, 2)
 
     def opened(self, parameters: Parameters, inputs: Tensor) -> tuple[Tensor, Kept]:
@@ -106,11 +99,7 @@ class MaxPool(_FixedLayer):
 
 @dataclass(frozen=True)
 class Flatten(_FixedLayer):
-    """Every sample as one vector.
-
-    Attributes:
-        axes: Those of a sample; whatever stands before them stays.
-    """
+    """Every sample, of so many `axes`, as one vector; whatever stands before them stays."""
 
     axes: int
 

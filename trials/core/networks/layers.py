@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, linear, unfold
 
+from trials.core.parameters import Parameters
+
 if TYPE_CHECKING:
     from jaxtyping import Float
-
-    from trials.core.parameters import Parameters
 
 Kept = tuple[Tensor, ...]
 """What a layer's derivative needs, the first axis of each tensor over samples."""
@@ -27,48 +27,33 @@ _NARROW = 4  # outputs
 
 
 class Layer(Protocol):
-    """One layer: a function of the parameters and of its inputs (batch, ...)."""
+    """One layer: a function of the parameters and of its inputs (batch, ...).
+
+    Derivatives are taken at an anchor, of which `kept` is what opening the layer there kept; a displacement is how the
+    parameters move from it.
+    """
 
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """Name of each parameter of this layer -> its shape."""
 
-    def outputs(self, parameters: Parameters, inputs: Tensor) -> Tensor:
-        """Return the outputs."""
+    def outputs(self, parameters: Parameters, inputs: Tensor) -> Tensor: ...
 
     def opened(self, parameters: Parameters, inputs: Tensor) -> tuple[Tensor, Kept]:
         """Return the outputs and what the derivative at these inputs needs."""
 
     def tangent(self, anchor: Parameters, kept: Kept, displacement: Parameters, moved: Tensor | None) -> Tensor | None:
-        """Return how the outputs move, to first order.
-
-        Args:
-            anchor: Where the derivative is taken.
-            kept: What opening the layer at the anchor kept.
-            displacement: How the parameters move.
-            moved: How the inputs move; None if they do not.
-        """
+        """Return how the outputs move, to first order, where the inputs move by `moved`; None if these do not."""
 
     def expanded(self, anchor: Parameters, kept: Kept, displacement: Parameters, inputs: Tensor) -> Tensor:
-        """Return the outputs to first order: those at the anchor and how they move, added.
-
-        Args:
-            anchor: Around which the layer is linearised.
-            kept: What opening the layer at the anchor kept.
-            displacement: How the parameters move.
-            inputs: To first order, those that moved with what moved them.
-        """
+        """Return the outputs to first order, those at the anchor and how they move, added, of inputs to first order."""
 
     def pulled_back(
         self, anchor: Parameters, kept: Kept, sensitivity: Tensor, *, further: bool
     ) -> tuple[Parameters, Tensor | None]:
-        """Return the transposed derivative: of this layer's parameters, and of its inputs.
+        """Return the derivatives of a number in the parameters and in the inputs, from that in the outputs.
 
-        Args:
-            anchor: Where the derivative is taken.
-            kept: What opening the layer at the anchor kept.
-            sensitivity: Derivative of a number in the outputs.
-            further: Whether that in the inputs is wanted; it is None if not.
+        The one in the inputs is None unless it is wanted `further`.
         """
 
 
@@ -86,9 +71,7 @@ class Weighted(Protocol):
     def kernel(self, kept: Kept, sensitivity: Tensor) -> Tensor:
         """Return this layer's part of the tangent kernel, (samples * classes, samples * classes) of each trial.
 
-        Args:
-            kept: What opening the layer kept.
-            sensitivity: Derivative of each network output in this layer's outputs, (samples, classes, ...).
+        `sensitivity` is the derivative of each network output in this layer's outputs, (samples, classes, ...).
         """
 
     def squared_norms(self, kept: Kept, sensitivity: Tensor) -> Tensor:

@@ -9,17 +9,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
+from torch import Tensor
 
 from trials.core.choices import HALF, TENSOR_FLOAT
 from trials.core.networks.chain import Chain, Opened
+from trials.core.networks.layers import Kept
+from trials.core.networks.network import Forward, Network
+from trials.core.parameters import Parameters
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-    from torch import Tensor
-
-    from trials.core.networks.layers import Kept
-    from trials.core.networks.network import Forward, Network
-    from trials.core.parameters import Parameters
 
 PRECISIONS: Mapping[str, torch.dtype] = MappingProxyType(
     {"float32": torch.float32, "float64": torch.float64, HALF: torch.float32, TENSOR_FLOAT: torch.float32}
@@ -30,11 +29,7 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class HalfForward:
-    """A function of parameters and inputs with its products in bfloat16; it returns float32.
-
-    Attributes:
-        forward: The same in float32.
-    """
+    """A function of parameters and inputs, given in float32, with its products in bfloat16; it returns float32."""
 
     forward: Forward
 
@@ -45,7 +40,7 @@ class HalfForward:
 
 @dataclass(frozen=True)
 class HalfChain(Chain):
-    """A chain with its products in bfloat16, also those of its derivative.
+    """A chain with its products in bfloat16, also those of its derivative; what it returns is float32.
 
     Outputs and how far they move are added in float32: between two feature updates the one is large and fixed, and the
     other is all that training changes.
@@ -64,21 +59,18 @@ class HalfChain(Chain):
         return Opened(opened.outputs.float(), opened.kept)
 
     def tangent(self, anchor: Parameters, kept: tuple[Kept, ...], displacement: Parameters) -> Tensor:
-        """Return J(anchor) displacement in float32."""
         with _in_half(next(iter(displacement.values()))):
             return super().tangent(anchor, kept, displacement).float()
 
     def pulled_back(
         self, anchor: Parameters, kept: tuple[Kept, ...], sensitivity: Float[Tensor, "samples classes"]
     ) -> Parameters:
-        """Return J(anchor)^T sensitivity in float32."""
         gradient = super().pulled_back(*_halved(anchor, kept, sensitivity))
         return {name: value.float() for name, value in gradient.items()}
 
     def squared_norms(
         self, anchor: Parameters, kept: tuple[Kept, ...], sensitivity: Float[Tensor, "samples classes"]
     ) -> Float[Tensor, " samples"]:
-        """Return the squared norms of the samples' gradients in float32."""
         return super().squared_norms(*_halved(anchor, kept, sensitivity)).float()
 
 

@@ -13,15 +13,14 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from torch import Tensor
 from torch.nn.functional import conv2d, group_norm, linear, relu
 
 from trials.core.networks.network import Network
+from trials.core.parameters import Parameters
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-    from torch import Tensor
-
-    from trials.core.parameters import Parameters
 
 STAGES = (64, 128, 256, 512)
 _GROUPS = 16

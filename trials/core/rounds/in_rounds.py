@@ -61,9 +61,13 @@ class Rounds:
         """Return whether the norm of the gradient decides after so many steps of a round."""
         return self.tolerance > 0 and age > 0 and age % self.check_every == 0
 
-    def round(self, method: Switch, model: Linearised, place: Place) -> Round:
-        """Return a round, or the rest of one, that begins at a place of parameter space."""
-        return METHODS[method.method](self.problem, model, place, self.damping)
+    def damping_of(self, begun: int) -> float:
+        """Return the damping of the round that began at a step: none in a warm start, whose rounds are plain steps."""
+        return self.damping if begun >= self.warm_steps else 0.0
+
+    def round(self, method: Switch, model: Linearised, place: Place, begun: int) -> Round:
+        """Return the round that began at a step, or the rest of it, from a place of parameter space."""
+        return METHODS[method.method](self.problem, model, place, self.damping_of(begun))
 
 
 class Counted(NamedTuple):
@@ -140,7 +144,7 @@ class InRounds:
         method = serving(self.rounds.methods, step - self.counted.begun)
         if method == self.method:
             return self, place
-        round_ = self.rounds.round(method, self.round.model, place.each(self.round.parameters))
+        round_ = self.rounds.round(method, self.round.model, place.each(self.round.parameters), self.counted.begun)
         return replace(self, method=method, round=round_), round_.start
 
     def _linearised_anew(self, step: int, place: Place) -> tuple[InRounds, Place]:
@@ -165,7 +169,7 @@ class InRounds:
         # At its first step a round's method has not been asked yet: the state is still the last round's.
         method = serving(rounds.methods, max(0, step - 1 - counted.begun))
         model, begun = linearised(self.forward, state["anchor"]), _place(state.get("basis") or state["now"])
-        round_, end = rounds.round(method, model, begun), counted.end(rounds)
+        round_, end = rounds.round(method, model, begun, counted.begun), counted.end(rounds)
         restored = replace(self, method=method, round=round_, counted=counted, end=end, path=state["path"])
         return restored, _place(state["now"])
 
@@ -193,7 +197,7 @@ def renewed_every(
 
 def _begun(rounds: Rounds, counted: Counted, path: Tensor, place: Place) -> tuple[InRounds, Place]:
     method = serving(rounds.methods, 0)
-    round_ = rounds.round(method, linearised(rounds.problem.network.forward, place.point), place)
+    round_ = rounds.round(method, linearised(rounds.problem.network.forward, place.point), place, counted.begun)
     end = counted.end(rounds)
     return InRounds(rounds=rounds, method=method, round=round_, counted=counted, end=end, path=path), round_.start
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
-from trials.core.data.pasting import circular_mask, pasted
+from trials.core.data.waterbirds import circular_mask, pasted
 from trials.core.streams import generator
 from trials.freeze_depth.birds.groups import (
     GROUPS,

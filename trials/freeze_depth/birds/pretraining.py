@@ -17,9 +17,9 @@ import torch
 
 from trials.core.augmentation.draws import draws
 from trials.core.augmentation.transforms import TRANSFORMS
+from trials.core.context import stage
 from trials.core.knobs import NONE
 from trials.core.layer_groups.pretraining import kept, pretrain
-from trials.core.stages import stage
 from trials.core.streams import drawn_from
 from trials.freeze_depth.birds.composites import OTHERS, independent_composites, plain_images, spare_images
 from trials.freeze_depth.birds.sets import as_seen

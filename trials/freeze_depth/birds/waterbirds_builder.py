@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from trials.core.data.pasting import pasted
-from trials.core.data.waterbirds import COLUMNS, METADATA
+from trials.core.data.waterbirds import COLUMNS, METADATA, pasted
 from trials.freeze_depth.birds.groups import confounded_counts
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from trials.core.choices import refuse_depth
-from trials.core.layer_groups.forward import GroupsForward
-from trials.core.layer_groups.freezing import freeze
+from trials.core.layer_groups.groups import freeze
+from trials.core.layer_groups.training import GroupsForward
 from trials.core.linearisation import linearised
 from trials.core.losses.classification import cross_entropy
 from trials.core.streams import drawn_from

@@ -9,7 +9,7 @@ import torch
 from trials.core.context import TrialContext
 from trials.core.data.generated import LAWS, POOL, read, relevant_directions
 from trials.core.data.knobs import DataKnobs
-from trials.core.networks.cnn import cnn_small
+from trials.core.networks.feedforward import cnn_small
 
 
 @pytest.mark.parametrize("name", LAWS)

@@ -10,11 +10,9 @@ from torch import nn
 
 from trials.core.checkpoints import as_arrays, as_state
 from trials.core.data.examples import Examples
-from trials.core.layer_groups.forward import of_groups
-from trials.core.layer_groups.freezing import freeze
-from trials.core.layer_groups.groups import LayerGroups
+from trials.core.layer_groups.groups import LayerGroups, freeze
 from trials.core.layer_groups.residual import residual_groups
-from trials.core.layer_groups.training import descent, fitted, measured, seen_fit
+from trials.core.layer_groups.training import descent, fitted, measured, of_groups, seen_fit
 from trials.core.losses.classification import cross_entropy, label_smoothed
 from trials.core.losses.loss import Loss
 from trials.core.streams import batches_an_epoch, drawn_from

@@ -8,11 +8,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from trials.core.layer_groups.forward import network_at, of_groups
-from trials.core.layer_groups.freezing import freeze
+from trials.core.layer_groups.groups import freeze
 from trials.core.layer_groups.prefix import prefix_activations
 from trials.core.layer_groups.residual import residual_groups
-from trials.core.layer_groups.training import descent
+from trials.core.layer_groups.training import descent, network_at, of_groups
 from trials.core.losses.classification import cross_entropy
 from trials.core.streams import drawn_from, generator
 from trials.core.training.batches import Batch

@@ -5,11 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from trials.core.losses.classification import LOSSES, label_smoothed
-from trials.core.losses.contrastive import spectral
-from trials.core.losses.features import mean_squares
+from trials.core.losses.classification import LOSSES, MARGIN_LOSSES, label_smoothed
+from trials.core.losses.features import mean_squares, spectral
 from trials.core.losses.loss import most_likely
-from trials.core.losses.margins import MARGIN_LOSSES
 from trials.core.streams import generator
 from trials.core.training.batches import Batch
 from trials.core.training.plain import Plain

@@ -7,10 +7,9 @@ import torch
 from torch.nn.functional import avg_pool2d
 
 from trials.core.networks.chain import Chain, joined
-from trials.core.networks.cnn import cnn_large, cnn_small
+from trials.core.networks.feedforward import cnn_large, cnn_small, mlp
 from trials.core.networks.fixed_layers import AveragePool, Flatten, MaxPool, Relu
 from trials.core.networks.layers import Convolution, Linear
-from trials.core.networks.mlp import mlp
 from trials.core.parameters import moved_to
 from trials.core.streams import generator
 

@@ -10,8 +10,7 @@ from trials.core.context import TrialContext
 from trials.core.data.knobs import DataKnobs
 from trials.core.gradients import compiled_network, linearised_gradient
 from trials.core.losses.classification import LOSSES
-from trials.core.networks.cnn import cnn_large, cnn_small
-from trials.core.networks.mlp import mlp
+from trials.core.networks.feedforward import cnn_large, cnn_small, mlp
 from trials.core.networks.precision import in_precision
 from trials.core.parameters import moved_to
 from trials.core.rows import checked

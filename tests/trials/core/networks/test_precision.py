@@ -11,8 +11,7 @@ from trials.core.context import TrialContext
 from trials.core.data.knobs import DataKnobs
 from trials.core.linearisation import linearised
 from trials.core.losses.classification import LOSSES
-from trials.core.networks.cnn import cnn_small
-from trials.core.networks.mlp import mlp
+from trials.core.networks.feedforward import cnn_small, mlp
 from trials.core.networks.network import Network
 from trials.core.networks.precision import PRECISIONS, in_precision, products_in
 from trials.core.networks.resnet import resnet18

@@ -17,8 +17,7 @@ from trials.core.data.examples import Examples
 from trials.core.data.knobs import DataKnobs
 from trials.core.linearisation import linearised
 from trials.core.losses.classification import LOSSES
-from trials.core.networks.cnn import cnn_large, cnn_small
-from trials.core.networks.mlp import mlp
+from trials.core.networks.feedforward import cnn_large, cnn_small, mlp
 from trials.core.networks.resnet import resnet18
 from trials.core.parameters import moved_to
 from trials.core.rounds.choice import METHODS, chosen_methods, serving

@@ -7,7 +7,7 @@ import torch
 from trials.core.context import TrialContext
 from trials.core.data.examples import Examples
 from trials.core.losses.classification import cross_entropy
-from trials.core.networks.mlp import mlp
+from trials.core.networks.feedforward import mlp
 from trials.core.parameters import moved_to
 from trials.core.rounds.choice import chosen_methods
 from trials.core.rounds.in_rounds import Rounds, in_rounds

@@ -17,7 +17,7 @@ from tests.trials.core.training.problems import (
     steps_by,
     trained_in_rounds,
 )
-from trials.core.networks.cnn import cnn_small
+from trials.core.networks.feedforward import cnn_small
 from trials.core.networks.precision import HALF, in_precision
 from trials.core.rounds.choice import METHODS, chosen_methods
 from trials.core.rounds.in_rounds import in_rounds, renewed_every

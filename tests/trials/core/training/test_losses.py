@@ -15,10 +15,9 @@ from tests.trials.core.training.problems import (
     steps_by,
     trained_in_rounds,
 )
-from trials.core.losses.contrastive import spectral
-from trials.core.losses.features import mean_squares
-from trials.core.losses.margins import MARGIN_LOSSES
-from trials.core.networks.mlp import mlp
+from trials.core.losses.classification import MARGIN_LOSSES
+from trials.core.losses.features import mean_squares, spectral
+from trials.core.networks.feedforward import mlp
 from trials.core.rounds.in_rounds import in_rounds, renewed_every
 from trials.core.rounds.round import Problem
 from trials.core.streams import generator

@@ -9,8 +9,7 @@ import torch
 
 from tests.trials.core.training.problems import examples, initial, largest_difference, small_problem, trained_in_rounds
 from trials.core.losses.classification import cross_entropy
-from trials.core.networks.cnn import cnn_large, cnn_small
-from trials.core.networks.mlp import mlp
+from trials.core.networks.feedforward import cnn_large, cnn_small, mlp
 from trials.core.networks.resnet import resnet18
 from trials.core.rounds.choice import METHODS
 from trials.core.rounds.round import Problem

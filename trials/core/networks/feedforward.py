@@ -1,14 +1,26 @@
-"""Two convolutional networks without normalisation layers: a small one for laptops and a larger one.
+"""Networks that are chains of layers: the perceptron with ReLU, and a small and a larger convolutional network.
 
-Batch normalisation would make the Jacobian of one sample depend on the others in its batch.
+They have no normalisation layers: by batches, the Jacobian of one sample would depend on the others in its batch.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
+
 from trials.core.networks.chain import chain
 from trials.core.networks.fixed_layers import AveragePool, Flatten, MaxPool, Relu
-from trials.core.networks.layers import Convolution, Linear
+from trials.core.networks.layers import Convolution, Layer, Linear
 from trials.core.networks.network import Network
+
+
+def mlp(input_shape: tuple[int, ...], classes: int, *, width: int, depth: int, bias: bool = True) -> Network:
+    """Return a perceptron with `depth` hidden layers of `width` units; depth 0 is a linear classifier."""
+    widths = [math.prod(input_shape), *[width] * depth]
+    hidden: list[Layer] = []
+    for number, (fan_in, fan_out) in enumerate(itertools.pairwise(widths), start=1):
+        hidden += [Linear(f"hidden{number}", fan_in, fan_out, bias), Relu()]
+    return chain(Flatten(len(input_shape)), *hidden, Linear("readout", widths[-1], classes, bias))
 
 
 def cnn_small(input_shape: tuple[int, ...], classes: int, *, second_channels: int = 32) -> Network:
