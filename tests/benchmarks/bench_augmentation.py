@@ -19,8 +19,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import torch
 from torchvision.transforms import v2
 
-from trials.augmentation_ratio.arms import ARMS, augmented
+from trials.core.augmentation.fixed_set import ARMS, filled
 from trials.core.augmentation.transforms import TRANSFORMS
+from trials.core.data.examples import Examples
 from trials.core.data.images import Images
 from trials.core.training.batches import epochs
 
@@ -32,11 +33,12 @@ def main() -> None:
     torch.set_num_threads(1)
     repeats = int(sys.argv[1]) if len(sys.argv) > 1 else REPEATS
     images = _images()
-    train = augmented(images, ARMS["fresh_aug"], TRANSFORMS["flip+crop4"], ratio=1.0, seed=0)
+    samples = Examples(inputs=images.pixels, labels=images.labels, classes=images.classes)
+    train = filled(samples, ARMS["fresh_aug"], TRANSFORMS["flip+crop4"], ratio=1.0, seed=0)
     one_by_one = v2.Compose([v2.RandomCrop(32, padding=4), v2.RandomHorizontalFlip()])
 
     def indexed(chosen: torch.Tensor, visit: int) -> torch.Tensor:
-        return train.batch(chosen, visit)[0]
+        return images.normalised(train.at(chosen, visit).inputs)
 
     def looped(chosen: torch.Tensor, visit: int) -> torch.Tensor:
         return images.normalised(torch.stack([one_by_one(image) for image in images.pixels[chosen]]))

@@ -1,26 +1,27 @@
-"""What a training on rows of which few are distinct begins with."""
+"""What a training on rows of which few are distinct begins with, and what its steps see."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import torch
 
-from trials.augmentation_ratio.arms import ARMS, augmented
 from trials.augmentation_ratio.image_networks import IMAGE_NETWORKS, Shape, mlp_groups
-from trials.augmentation_ratio.mixing import MIXINGS
+from trials.core.augmentation.fixed_set import ARMS, FilledSet, filled
 from trials.core.augmentation.transforms import TRANSFORMS, on_grey
+from trials.core.data.examples import Examples
 from trials.core.data.images import prepared_images
 from trials.core.layer_groups.groups import freeze
-from trials.core.streams import batches_an_epoch, drawn_from
+from trials.core.streams import batches_an_epoch, drawn_from, generator
 from trials.core.training.batches import epochs, seen_anew
 
 if TYPE_CHECKING:
+    from jaxtyping import Float, Int64
     from torch import Tensor
 
-    from trials.augmentation_ratio.arms import AugmentedImages
     from trials.augmentation_ratio.knobs import AugmentationKnobs
     from trials.core.context import TrialContext
     from trials.core.data.images import Images
@@ -28,8 +29,49 @@ if TYPE_CHECKING:
     from trials.core.training.batches import Sees
 
 
-def prepared(knobs: AugmentationKnobs, context: TrialContext) -> tuple[LayerGroups, AugmentedImages, Images]:
-    """Return the network before its first step, what it is trained on, and the test images.
+MIXUP_CONCENTRATION, CUTMIX_CONCENTRATION = 0.8, 1.0
+Batch = tuple["Tensor", "Tensor"]
+Mixing = Callable[["Tensor", "Tensor", int, int, int], Batch]
+
+
+def unmixed(
+    inputs: Float[Tensor, "batch ..."], labels: Int64[Tensor, " batch"], classes: int, seed: int, step: int
+) -> Batch:
+    """Return the batch as it is."""
+    return inputs, labels
+
+
+def mixup_or_cutmix(
+    inputs: Float[Tensor, "batch channels height width"],
+    labels: Int64[Tensor, " batch"],
+    classes: int,
+    seed: int,
+    step: int,
+) -> tuple[Float[Tensor, "batch channels height width"], Float[Tensor, "batch classes"]]:
+    """Return each image mixed with its neighbour in the batch by one of two rules, and the labels in proportion.
+
+    Which rule, and the share, are functions of (seed, step).
+
+    Source: Zhang et al., arXiv 1710.09412, section 2; Yun et al., arXiv 1905.04899, section 3.1.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(generator(seed, "mixing", step).initial_seed())
+        return _rule(classes)(inputs, labels)
+
+
+@lru_cache(maxsize=4)
+def _rule(classes: int) -> Callable[[Tensor, Tensor], Batch]:
+    from torchvision.transforms import v2
+
+    mixup = v2.MixUp(alpha=MIXUP_CONCENTRATION, num_classes=classes)
+    return v2.RandomChoice([mixup, v2.CutMix(alpha=CUTMIX_CONCENTRATION, num_classes=classes)])
+
+
+MIXINGS: Mapping[str, Mixing] = MappingProxyType({"none": unmixed, "mixup_or_cutmix": mixup_or_cutmix})
+
+
+def prepared(knobs: AugmentationKnobs, context: TrialContext) -> tuple[LayerGroups, FilledSet, Images, Images]:
+    """Return the network before its first step, its rows before they are normalised, their images and the test images.
 
     Raises:
         ValueError: The data do not suit the knobs.
@@ -40,8 +82,8 @@ def prepared(knobs: AugmentationKnobs, context: TrialContext) -> tuple[LayerGrou
     if knobs.validation_size:
         images, test = images.held_out(knobs.validation_size)
     transform = TRANSFORMS[knobs.transform]
-    train = augmented(
-        images,
+    train = filled(
+        Examples(inputs=images.pixels, labels=images.labels, classes=images.classes),
         ARMS[knobs.augmentation],
         on_grey(transform, images.grey) if knobs.border == "grey" else transform,
         ratio=knobs.ratio,
@@ -52,18 +94,18 @@ def prepared(knobs: AugmentationKnobs, context: TrialContext) -> tuple[LayerGrou
         groups = _network(knobs)(tuple(images.pixels.shape[1:]), images.classes).to(context.device)
     groups.to(memory_format=torch.channels_last)  # a quarter less time for convolutions and pooling on a CPU
     freeze(groups, knobs.freeze_depth, statistics=knobs.keep_statistics)
-    return groups, train, test
+    return groups, train, images, test
 
 
-def seen_by_steps(knobs: AugmentationKnobs, train: AugmentedImages, device: torch.device) -> Sees:
+def seen_by_steps(knobs: AugmentationKnobs, train: FilledSet, images: Images) -> Sees:
     """Return what each step sees: the same rows in every arm and at every ratio, transformed by visit, then mixed."""
     visit_steps = batches_an_epoch(len(train), knobs.batch_size)
 
     def form(step: int, rows: Tensor) -> tuple[Tensor, Tensor]:
-        inputs, labels = train.batch(rows, visit=step // visit_steps)
-        return MIXINGS[knobs.mixing](inputs, labels, train.images.classes, knobs.seed, step)
+        shown = train.at(rows, visit=step // visit_steps)
+        return MIXINGS[knobs.mixing](images.normalised(shown.inputs), shown.labels, shown.classes, knobs.seed, step)
 
-    return seen_anew(form, epochs(knobs.seed, len(train), knobs.batch_size, device))
+    return seen_anew(form, epochs(knobs.seed, len(train), knobs.batch_size, images.labels.device))
 
 
 def _network(knobs: AugmentationKnobs) -> Callable[[Shape, int], LayerGroups]:

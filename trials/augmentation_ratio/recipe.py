@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from trials.augmentation_ratio.knobs import AugmentationKnobs
-from trials.augmentation_ratio.measuring import Best, epoch_row, outcome
+from trials.augmentation_ratio.measuring import outcome
 from trials.augmentation_ratio.preparation import prepared, seen_by_steps
 from trials.core.context import TrialContext
 from trials.core.layer_groups.training import descent, fitted, measured, network_at, of_groups, seen_fit
@@ -37,35 +37,46 @@ def run(knobs: AugmentationKnobs, context: TrialContext) -> Iterator[Row]:
         Diverged: A measurement is not finite.
         ValueError: The data do not suit the knobs.
     """
-    groups, train, images = prepared(knobs, context)
-    test, loss = images.examples(), label_smoothed(knobs.label_smoothing)
-    epoch_steps = batches_an_epoch(len(train.images), knobs.batch_size)
+    groups, train, images, test = prepared(knobs, context)
+    tests, loss = test.examples(), label_smoothed(knobs.label_smoothing)
+    epoch_steps = batches_an_epoch(len(images), knobs.batch_size)
     steps, half = knobs.epochs * epoch_steps, knobs.precision == "bfloat16"
     precision = partial(torch.autocast, context.device.type, torch.bfloat16, enabled=half)
     step = _descent(knobs, steps)
 
-    def has_row(now: Moment[Any, Best]) -> bool:
+    def has_row(now: Moment[Any, Any]) -> bool:
         epoch, begun = divmod(now.step, epoch_steps)
         return now.step > 0 and not begun and (now.last or epoch % knobs.row_interval == 0)
 
     for now in course(
         of_groups(groups, loss, step.rule, interval=knobs.feature_update_interval, damping=knobs.damping),
         within(precision, step),
-        seen_by_steps(knobs, train, context.device),
+        seen_by_steps(knobs, train, images),
         steps=steps,
         rows_at=has_row,
         tally=fitted(loss),
         sums_at=lambda number: number % epoch_steps == 0,
         context=context,
-        past=Best(),
+        past={"test_acc_best": 0.0},
     ):
         with precision():
-            tested = measured(network_at(now), test)
-            ends = outcome(groups, train, images, seed=knobs.seed, most=knobs.invariance_size) if now.last else {}
-        row, now.past = epoch_row(now, seen_fit(now.seen), tested, step.rate(now.step - 1), epoch_steps)
-        row["steps"] = steps
-        refuse_divergence(row, [row["train_loss"]], last=now.last)
-        yield row | ends
+            tested = measured(network_at(now), tests)
+            ends = outcome(groups, train, images, test, seed=knobs.seed, most=knobs.invariance_size) if now.last else {}
+        seen = seen_fit(now.seen)
+        now.past = {"test_acc_best": max(now.past["test_acc_best"], tested.accuracy)}
+        row: Row = {
+            "step": now.step,
+            "epoch": now.step // epoch_steps,
+            "lr": step.rate(now.step - 1),
+            "steps": steps,
+            "train_loss": seen.loss,
+            "train_acc": seen.accuracy,
+            "test_loss": tested.loss,
+            "test_acc": tested.accuracy,
+            **now.past,
+        }
+        refuse_divergence(row, [seen.loss], last=now.last)
+        yield {**row, **ends}
 
 
 def _descent(knobs: AugmentationKnobs, steps: int) -> Descent:

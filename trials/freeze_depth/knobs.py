@@ -11,14 +11,8 @@ from trials.core.augmentation.knobs import FixedSetKnobs, distinct_count
 from trials.core.knobs import NONE, knob
 from trials.core.layer_groups.knobs import RoundsKnobs
 from trials.freeze_depth.birds.groups import TASKS
-from trials.freeze_depth.birds.knobs import (
-    CLASSES,
-    WATERBIRDS,
-    BirdData,
-    BirdPretrainKnobs,
-    refuse_contradictory_pretraining,
-)
-from trials.freeze_depth.fine_tuning.knobs import SCOPES, SOURCES, STRICT, refuse_contradictions
+from trials.freeze_depth.birds.knobs import WATERBIRDS, BirdData, BirdPretrainKnobs
+from trials.freeze_depth.contradictions import SCOPES, SOURCES, STRICT, refuse_contradictions
 from trials.freeze_depth.networks.known import known
 
 if TYPE_CHECKING:
@@ -66,7 +60,6 @@ class FreezeDepthKnobs(RoundsKnobs):
     def __post_init__(self) -> None:
         super().__post_init__()
         refuse_contradictions(self)
-        refuse_contradictory_pretraining(self)
         network = known(self.network)
         normalised = network is not None and network.normalises and self.freeze_depth < len(network.parts) - 1
         self.refuse_rounds(statistics_move=normalised and not self.keep_statistics, precision=self.precision)
@@ -82,9 +75,9 @@ class FreezeDepthKnobs(RoundsKnobs):
         """
         birds = self.data.composition.birds if self.data.name != WATERBIRDS else arrays[WATERBIRDS].train_labels.shape
         distinct_count(sum(birds), self.rows.ratio)
-        from trials.freeze_depth.fine_tuning.readiness import refuse_what_does_not_fit  # builds networks with torch
+        from trials.freeze_depth.preparation import refuse_what_does_not_fit  # builds networks with torch
 
-        refuse_what_does_not_fit(self, CLASSES)
+        refuse_what_does_not_fit(self)
 
     @property
     def cached_parts(self) -> int:

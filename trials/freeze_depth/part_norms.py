@@ -30,10 +30,7 @@ def part_rows(
 ) -> list[Row]:
     """Return the columns of each part in their order, those of the whole network last; waits for the device.
 
-    Args:
-        groups: The network.
-        initial: Its parameters as they were at first.
-        gradients: What `gradients_squared` returned at the last step, None before the first.
+    `initial` are its parameters at first, `gradients` what `gradients_squared` returned at the last step, if there was.
     """
     like = next(groups.parameters())
     squares, counts = [], []

@@ -52,7 +52,7 @@ def lane_of(knobs: KPhaseKnobs, context: TrialContext) -> Lane:
     whole = NETWORKS[knobs.network](tuple(train.inputs.shape[1:]), train.classes, knobs)
     drawn = moved_to(whole.initial(generator(knobs.seed, "initialisation")), context.device, dtype)
     network, initial, before = behind(whole, drawn, knobs.freeze_depth)
-    rows = passed(fixed_set(train, knobs.rows, knobs.data, knobs.seed), before)
+    rows = passed(fixed_set(train, knobs.rows, knobs.data.name, knobs.seed), before)
     trained = compiled_network(in_precision(network, knobs.precision), wanted=knobs.compiled)
     problem = Problem(network=trained, train=rows, loss=LOSSES[knobs.loss])
     known = knobs.data.name in LAWS and not knobs.freeze_depth

@@ -22,12 +22,7 @@ def sensitivities(
     """Return for each depth 0, 1, ... up to the head how far a change moves the activations, against other inputs.
 
     At depth k it is mean |h_k(x') - h_k(x)|^2 / mean |h_k(x) - h_k(y)|^2 in eval mode, with x' the changed x, and y
-    each of the other inputs: the mean over pairs is twice the variance.
-
-    Args:
-        groups: The network, left in eval mode.
-        inputs: At least two inputs.
-        changed: The same inputs, changed.
+    each of the other inputs, of which there must be one: the mean over pairs is twice the variance.
     """
     groups.eval()
     sums = [torch.zeros(2, dtype=torch.float64, device=inputs.device) for _ in groups.names]
@@ -53,12 +48,7 @@ def _squares(hidden: Float[Tensor, "batch ..."], other: Float[Tensor, "batch ...
 
 
 def relative_drifts(groups: LayerGroups, initial: Mapping[str, Tensor]) -> dict[str, float]:
-    """Return by part the distance of its parameters from `initial`, relative to their norm there.
-
-    Args:
-        groups: The network.
-        initial: Parameters by name, as `named_parameters` gives them.
-    """
+    """Return by part the distance of its parameters from `initial`, by name, relative to their norm there."""
     drifts = []
     for part in groups.names:
         now = {f"{part}.{name}": value for name, value in groups.get_submodule(part).named_parameters()}

@@ -74,12 +74,7 @@ class FeatureKnobs(Knobs):
     offset: int = knob("distance of a fixed window from the upper and the left edge", 0, unit="pixels", at_least=0)
 
 
-def refuse_window(knobs: FeatureKnobs, height: int, width: int) -> None:
-    """Compare the window with the images.
-
-    Raises:
-        ValueError: It does not lie within them.
-    """
+def _refuse_window(knobs: FeatureKnobs, height: int, width: int) -> None:
     room = min(height, width)
     if knobs.size > room:
         raise ValueError(f"feature_size={knobs.size} exceeds the images of {height}x{width} pixels")
@@ -230,7 +225,7 @@ def _training_images(knobs: CatDogKnobs | PretrainingKnobs, arrays: Arrays) -> i
     Raises:
         ValueError: A class has fewer than are asked for, or the feature's window does not lie within them.
     """
-    refuse_window(knobs.feature, *arrays.train_inputs.shape[2:])
+    _refuse_window(knobs.feature, *arrays.train_inputs.shape[2:])
     chosen = 0
     for split in ("test", "train"):
         count, offset = getattr(knobs, f"{split}_per_class"), getattr(knobs.data, f"{split}_offset")

@@ -60,20 +60,15 @@ def pretrained(knobs: PretrainingKnobs, context: TrialContext) -> Mapping[str, n
     return kept(groups, measured(groups, test.examples(test.plain())).accuracy)
 
 
-def loaded(groups: LayerGroups, arrays: Mapping[str, np.ndarray]) -> float:
-    """Put a network where pretraining ended, and return its accuracy then."""
-    groups.load_state_dict(weights_of(arrays))
-    return float(arrays[ACCURACY])
-
-
 def first_network(knobs: CatDogKnobs, channels: int, context: TrialContext) -> tuple[LayerGroups, float | None]:
     """Return the network that training begins with, and its accuracy when it was pretrained."""
     groups = initial_network(knobs.network, channels, knobs.seed, context.device)
     if knobs.part == "A":
         return groups, None
-    accuracy = loaded(groups, context.result_of(pretrained, knobs.pretraining))
+    result = context.result_of(pretrained, knobs.pretraining)
+    groups.load_state_dict(weights_of(result))
     if knobs.head_init == "reinit":
         with drawn_from(knobs.seed, "head"):
             groups.readout.cpu().reset_parameters()  # type: ignore[operator]
         groups.to(context.device)
-    return groups, accuracy
+    return groups, float(result[ACCURACY])

@@ -19,7 +19,7 @@ from trials.core.rows import Row, refuse_divergence
 from trials.core.training.course import course
 from trials.core.training.schedules import SCHEDULES
 from trials.spurious_cat_dog.knobs import CatDogKnobs
-from trials.spurious_cat_dog.measuring import Lost
+from trials.spurious_cat_dog.measurements import LOST_BELOW
 from trials.spurious_cat_dog.preparation import prepared
 
 
@@ -48,6 +48,7 @@ def run(knobs: CatDogKnobs, context: TrialContext) -> Iterator[Row]:
     )
     rows = max(1, round(knobs.epochs * knobs.measurements_per_epoch))
     measured = {round(row * steps / rows) for row in range(rows + 1)}
+    not_lost: dict[str, float | None] = {"lost": None}
     for now in course(
         begun,
         step,
@@ -56,12 +57,13 @@ def run(knobs: CatDogKnobs, context: TrialContext) -> Iterator[Row]:
         rows_at=lambda now: now.step in measured,
         tally=fitted(cross_entropy),
         context=context,
-        past=Lost(),
+        past=not_lost,
     ):
         epoch, row = now.step / epoch_steps, instruments.row(now)
-        now.past = now.past.after(epoch, row)
+        if now.past["lost"] is None and epoch > 0 and float(row["acc_clean"] or 0) < LOST_BELOW:
+            now.past = {"lost": epoch}
         row |= {"step": now.step, "epoch": epoch, "lr": step.rate(now.step)}
-        row |= {"epochs_to_acc_clean_below_0_6": now.past.epochs}
-        # Normalised activations bound the loss: what diverges here is not finite.
+        row |= {"epochs_to_acc_clean_below_0_6": now.past["lost"]}
+        # The loss before the first step is not measured, so that only what is not finite tells of divergence.
         refuse_divergence(row, [0.0], last=now.last)
         yield row

@@ -69,14 +69,14 @@ def test_arms_and_ratios_share_weights_order_and_subsets() -> None:
     settings = [
         small(augmentation=arm, ratio=ratio) for arm in ("copies", "fixed_aug", "fresh_aug") for ratio in (0.3, 0.7)
     ]
-    networks, sets, _ = zip(*(prepared(knobs, TrialContext()) for knobs in settings), strict=True)
+    networks, sets, *_ = zip(*(prepared(knobs, TrialContext()) for knobs in settings), strict=True)
     weights = [groups.state_dict() for groups in networks]
     assert all(torch.equal(value, other[name]) for other in weights for name, value in weights[0].items())
     rows = [train.rows for train in sets]
     assert torch.equal(rows[0].sources, rows[2].sources)
     assert torch.equal(rows[0].originals, rows[1].originals[:30])
     chosen = epochs(0, 100, 20)(4)
-    labels = [train.batch(chosen, visit=0)[1] for train in sets]
+    labels = [train.at(chosen).labels for train in sets]
     assert torch.equal(labels[0], labels[2])
     assert torch.equal(labels[0], labels[4])
 
@@ -93,12 +93,12 @@ def test_a_subset_takes_as_many_steps() -> None:
 
 
 def test_knobs_can_be_chosen_by_images_of_which_none_is_trained_on() -> None:
-    _, train, test = prepared(small(ratio=0.5, validation_size=40), TrialContext())
-    whole = prepared(small(), TrialContext())[1].images
+    _, rows, train, test = prepared(small(ratio=0.5, validation_size=40), TrialContext())
+    whole = prepared(small(), TrialContext())[2]
     assert torch.equal(test.pixels, whole.pixels[60:])
     assert torch.equal(test.labels, whole.labels[60:])
-    assert torch.equal(train.images.pixels, whole.pixels[:60])
-    assert len(train) == 60
+    assert torch.equal(train.pixels, whole.pixels[:60])
+    assert len(rows) == 60
     with pytest.raises(ValueError, match="validation_size=100 leaves none of the 100 training images"):
         prepared(small(validation_size=100), TrialContext())
 

@@ -10,14 +10,15 @@ import pytest
 import torch
 from torch.nn.functional import pad
 
-from trials.augmentation_ratio.arms import ARMS, augmented
 from trials.augmentation_ratio.knobs import AugmentationKnobs
 from trials.augmentation_ratio.preparation import prepared
 from trials.core.augmentation.draws import draws
+from trials.core.augmentation.fixed_set import ARMS, filled
 from trials.core.augmentation.transforms import TRANSFORMS, on_grey
 from trials.core.context import TrialContext
 from trials.core.data.arrays import load_arrays
 from trials.core.data.digits import DRAWS
+from trials.core.data.examples import Examples
 from trials.core.data.images import Images
 from trials.core.data.knobs import DataKnobs
 
@@ -38,8 +39,9 @@ def images() -> Images:
 
 def test_a_grey_border_is_that_of_zeros_around_normalised_images(images):
     transform = on_grey(TRANSFORMS["flip+crop4"], images.grey)
-    fresh = augmented(images, ARMS["fresh_aug"], transform, ratio=1.0, seed=3)
-    inputs, _ = fresh.batch(torch.arange(SIZE), visit=2)
+    samples = Examples(inputs=images.pixels, labels=images.labels, classes=images.classes)
+    fresh = filled(samples, ARMS["fresh_aug"], transform, ratio=1.0, seed=3)
+    inputs = images.normalised(fresh.at(torch.arange(SIZE), visit=2).inputs)
     sources = fresh.rows.sources
     padded = pad(images.normalised(images.pixels), (PADDING,) * 4)[sources]
     numbers = torch.from_numpy(draws(3, SIZE, visit=2))[sources]

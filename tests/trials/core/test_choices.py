@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from trials.augmentation_ratio import knobs as augmentation
-from trials.augmentation_ratio.arms import ARMS
 from trials.augmentation_ratio.image_networks import IMAGE_NETWORKS
-from trials.augmentation_ratio.mixing import MIXINGS
+from trials.augmentation_ratio.preparation import MIXINGS
 from trials.core import choices
+from trials.core.augmentation.fixed_set import ARMS
 from trials.core.augmentation.transforms import TRANSFORMS
 from trials.core.layer_groups.training import OPTIMIZERS
 from trials.core.losses.classification import LOSSES
@@ -19,8 +19,8 @@ from trials.core.rounds.choice import METHODS
 from trials.core.training.rules import REACHES, RULES
 from trials.freeze_depth.birds.knobs import BirdPretrainKnobs
 from trials.freeze_depth.birds.pretraining import PRETRAINING
+from trials.freeze_depth.contradictions import SOURCES
 from trials.freeze_depth.fine_tuning.augmentations import AUGMENTATIONS
-from trials.freeze_depth.fine_tuning.knobs import SOURCES
 from trials.freeze_depth.knobs import FreezeDepthKnobs
 from trials.freeze_depth.networks.backbones import _BUILDERS
 from trials.freeze_depth.networks.known import NETWORKS as KNOWN

@@ -7,7 +7,7 @@ import torch
 
 from tests.trials.freeze_depth.fine_tuned import assert_close, knobs_of, rows_of, whole
 from trials.freeze_depth.fine_tuning import augmentations
-from trials.freeze_depth.fine_tuning.resized_crops import Crops, drawn_crops
+from trials.freeze_depth.fine_tuning.augmentations import Crops, drawn_crops
 
 CROPS = "flip+resized_crop"
 

@@ -11,8 +11,8 @@ from tests.trials.freeze_depth.fine_tuned import PRETRAIN, knobs_of, rows_of, wh
 from trials.core.context import TrialContext
 from trials.core.layer_groups.pretraining import ACCURACY
 from trials.freeze_depth.birds.knobs import BirdData, BirdPretrainKnobs, StageKnobs, shared_pretraining
-from trials.freeze_depth.birds.networks import initial_network
 from trials.freeze_depth.birds.pretraining import pretrained
+from trials.freeze_depth.preparation import initial_network
 
 
 def test_depths_and_tasks_begin_with_the_same_network_and_see_the_same_order():

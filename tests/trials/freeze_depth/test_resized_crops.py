@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms.v2 import functional as oracle
 
-from trials.freeze_depth.fine_tuning.resized_crops import AREA, ASPECT, Crops, drawn_crops, resized
+from trials.freeze_depth.fine_tuning.augmentations import AREA, ASPECT, Crops, drawn_crops, resized
 
 MANY, LARGE = 20_000, 10_000  # pixels enough that whole ones do not show in the law
 STEEPEST = math.log(ASPECT[1])

@@ -12,8 +12,7 @@ from safetensors.torch import save_file
 from tests.trials.freeze_depth.fine_tuned import knobs_of
 from trials.core.streams import drawn_from
 from trials.freeze_depth.networks.backbones import Sizes, built
-from trials.freeze_depth.networks.weight_outlines import OUTLINES, read_outline
-from trials.freeze_depth.networks.weights import WEIGHTS, read_state
+from trials.freeze_depth.networks.weights import OUTLINES, WEIGHTS, read_outline, read_state
 
 
 @pytest.fixture
@@ -108,7 +107,7 @@ def test_a_network_of_a_library_says_its_depths_before_any_trial():
         knobs_of(network="timm/resnet18", freeze_depth=6).refuse_unfit({})
     with pytest.raises(ValueError, match="embeddings of class and places, which timm/resnet18 does not have"):
         knobs_of(network="timm/resnet18", freeze_depth=2, freeze_scope="published").refuse_unfit({})
-    with pytest.raises(ValueError, match=r"takes images of 224 pixels a side, these have 16"):
+    with pytest.raises(ValueError, match=r"takes images of 224 pixels a side and data_name=digits has 16"):
         knobs_of(network="timm/vit_tiny_patch16_224").refuse_unfit({})
 
 

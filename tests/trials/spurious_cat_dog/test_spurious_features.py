@@ -9,9 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from trials.core.augmentation.crops import shifted
 from trials.core.augmentation.draws import draws
-from trials.core.augmentation.transforms import TRANSFORMS
+from trials.core.augmentation.transforms import TRANSFORMS, shifted
 from trials.core.context import TrialContext
 from trials.core.data.arrays import Arrays, load_arrays
 from trials.core.data.knobs import DataKnobs

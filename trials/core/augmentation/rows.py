@@ -67,12 +67,7 @@ def row_numbers(
 ) -> Float32[Tensor, "rows 4"]:
     """Return the numbers of every row: a function of (seed, sample, copy, visit).
 
-    Args:
-        rows: The rows.
-        size: Number of samples of which the rows show some.
-        seed: Seed of the trial.
-        visit: Which visit to the rows.
-        refused: numbers -> which of them are drawn again; None for none.
+    The rows show some of `size` samples; `refused` says of numbers which of them are drawn again.
     """
     numbers = torch.empty(len(rows), LANES)
     for copy in range(int(rows.copies.max()) + 1):

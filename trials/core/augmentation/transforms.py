@@ -8,22 +8,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
-
-from trials.core.augmentation.crops import shifted
-from trials.core.augmentation.randaugment import strengthened
+from torch.nn.functional import affine_grid, grid_sample, pad
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float32, Int64, Shaped
 
 PADDING_PIXEL = 0
 """Value of a pixel beyond the border of an image, before it is normalised: black."""
+OPERATIONS, MAGNITUDE, ERASED_SHARE = 2, 9, 0.25
+_SEEDS = 2**24  # what a number of float32 below 1 can tell apart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,18 +40,41 @@ class Transform:
     padding_pixel: int | None = PADDING_PIXEL
 
 
-def on_grey(transform: Transform, grey: Float32[Tensor, "channels 1 1"]) -> Transform:
+def on_grey(transform: Transform, grey: Float32[Tensor, "channels 1 1"] | float) -> Transform:
     """Return the transform with grey in place of black, wherever an image has no pixel to show.
 
-    It is what comes out where images are normalised first and padded with zeros afterwards.
-
-    Args:
-        transform: One that is not of bytes alone.
-        grey: Pixel of each channel that is normalised to 0.
+    It is what comes out where images are normalised first and padded with zeros afterwards, if grey is the pixel that
+    is normalised to 0. Transforms of bytes alone have no grey.
     """
     return replace(
         transform, apply=lambda images, numbers: transform.apply(images - grey, numbers) + grey, padding_pixel=None
     )
+
+
+def shifted(
+    images: Shaped[Tensor, "batch channels height width"],
+    down: Int64[Tensor, " batch"],
+    right: Int64[Tensor, " batch"],
+    flipped: Bool[Tensor, " batch"] | None,
+    padding: int,
+) -> Shaped[Tensor, "batch channels height width"]:
+    """Return for each image a window of its size, taken from the image with borders of zeros, and mirrored or not.
+
+    Args:
+        images: Pixels of any type, black at 0: to be shifted before they are normalised.
+        down: First row of the window in the padded image, 0 to 2 `padding`; `padding` itself shifts nothing.
+        right: First column of the window, likewise.
+        flipped: Which windows are mirrored left to right; None for none.
+        padding: Width of the border.
+    """
+    batch, channels, height, width = images.shape
+    padded = pad(images, (padding,) * 4)
+    rows = down[:, None] + torch.arange(height, device=images.device)
+    columns = right[:, None] + torch.arange(width, device=images.device)
+    if flipped is not None:
+        columns = torch.where(flipped[:, None], columns.flip(1), columns)
+    places = (rows[:, :, None] * padded.shape[3] + columns[:, None, :]).view(batch, 1, -1).expand(-1, channels, -1)
+    return padded.view(batch, channels, -1).gather(2, places).view(images.shape)
 
 
 def _places(numbers: Float32[Tensor, " batch"], count: int) -> Int64[Tensor, " batch"]:
@@ -115,10 +137,36 @@ def _never(numbers: Float32[Tensor, "batch 4"]) -> Bool[Tensor, " batch"]:
     return torch.zeros(len(numbers), dtype=torch.bool, device=numbers.device)
 
 
+def _strengthened(
+    images: Shaped[Tensor, "batch channels height width"], numbers: Float32[Tensor, " batch"]
+) -> Shaped[Tensor, "batch channels height width"]:
+    """Return each image after two random operations and, for a quarter of them, a black rectangle.
+
+    Torchvision draws from PyTorch's global generator, which is set for every row and left as it was: a row's result is
+    a function of its number.
+
+    Source: Cubuk et al., arXiv 1909.13719, section 3; Zhong et al., arXiv 1708.04896, section 3.
+    """
+    transform = _random_augment()
+    rows = []
+    with torch.random.fork_rng(devices=[]):
+        for image, seed in zip(images, (numbers * _SEEDS).long().tolist(), strict=True):
+            torch.default_generator.manual_seed(seed)
+            rows.append(transform(image))
+    return torch.stack(rows)
+
+
+@cache
+def _random_augment() -> Callable[[Tensor], Tensor]:
+    from torchvision.transforms import v2
+
+    return v2.Compose([v2.RandAugment(OPERATIONS, MAGNITUDE), v2.RandomErasing(ERASED_SHARE)])
+
+
 def _advanced(
     images: Shaped[Tensor, "batch channels height width"], numbers: Float32[Tensor, "batch 4"]
 ) -> Shaped[Tensor, "batch channels height width"]:
-    return strengthened(_window(images, numbers, padding=4, mirrors=True), numbers[:, 3])
+    return _strengthened(_window(images, numbers, padding=4, mirrors=True), numbers[:, 3])
 
 
 def _cropping(padding: int, *, mirrors: bool = False) -> Transform:

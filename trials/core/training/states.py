@@ -16,7 +16,7 @@ _SCALARS = {"bool": bool, "int": int, "float": float}
 
 
 def as_state(value: Any) -> State:
-    """Return a dataclass, a mapping or a tuple of tensors, numbers and None, nested or not, as tensors by name.
+    """Return a dataclass or a mapping (tensors, numbers, tuples of floats, None, or the like) as tensors by name.
 
     Kinds of numbers are part of the names, so that what comes back is what was kept.
     """

@@ -97,11 +97,6 @@ def plain_images(
     return images[order], np.searchsorted(OTHERS, labels[order])
 
 
-def spare_images(arrays: Arrays, split: str) -> int:
-    """Return how many images of the other classes there are; a composite takes two."""
-    return int(np.isin(getattr(arrays, f"{split}_labels"), OTHERS).sum())
-
-
 def _others(labels: Int64[np.ndarray, " images"], count: int, split: str, draw: int) -> Int64[np.ndarray, " chosen"]:
     """Return the first images of a permutation of the other classes."""
     order = _shuffled(np.flatnonzero(np.isin(labels, OTHERS)), draw, f"{split} others")

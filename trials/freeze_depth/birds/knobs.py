@@ -138,21 +138,3 @@ def shared_pretraining(knobs: FreezeDepthKnobs) -> tuple[StageKnobs, ...]:
         pretrain=knobs.pretrain,
     )
     return (stage,)
-
-
-def refuse_contradictory_pretraining(knobs: FreezeDepthKnobs) -> None:
-    """Compare pretraining in the sweep with the weights and the data.
-
-    Raises:
-        ValueError: They exclude each other.
-    """
-    if knobs.pretrain.task == NONE:
-        return
-    if knobs.weights_source != NONE:
-        raise ValueError(
-            f"pretrain_task={knobs.pretrain.task} and weights_source={knobs.weights_source} exclude each other"
-        )
-    if knobs.data.name not in COMPOSED:
-        raise ValueError(
-            f"pretraining in the sweep needs classes to spare: data_name must be one of {', '.join(COMPOSED)}"
-        )

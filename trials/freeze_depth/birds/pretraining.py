@@ -18,10 +18,9 @@ import torch
 from trials.core.augmentation.draws import draws
 from trials.core.augmentation.transforms import TRANSFORMS
 from trials.core.context import stage
-from trials.core.knobs import NONE
 from trials.core.layer_groups.pretraining import kept, pretrain
 from trials.core.streams import drawn_from
-from trials.freeze_depth.birds.composites import OTHERS, independent_composites, plain_images, spare_images
+from trials.freeze_depth.birds.composites import OTHERS, independent_composites, plain_images
 from trials.freeze_depth.birds.sets import as_seen
 from trials.freeze_depth.fine_tuning.group_accuracy import predictions
 from trials.freeze_depth.networks.backbones import Sizes, built, take_bytes
@@ -38,24 +37,14 @@ TEST_IMAGES = 1000
 Labelled = tuple[np.ndarray, np.ndarray]
 
 
-def _front(arrays: Arrays, split: str, count: int, draw: int) -> Labelled:
-    images, front, _ = independent_composites(arrays, split, count, draw)
-    return images, front
-
-
-def _behind(arrays: Arrays, split: str, count: int, draw: int) -> Labelled:
-    images, _, behind = independent_composites(arrays, split, count, draw)
-    return images, behind
-
-
 PRETRAINING: Mapping[str, Callable[[Arrays, str, int, int], Labelled]] = MappingProxyType(
-    {"fg": _front, "bg": _behind, "class6": plain_images}
+    {
+        "fg": lambda *chosen: independent_composites(*chosen)[:2],
+        "bg": lambda *chosen: independent_composites(*chosen)[::2],
+        "class6": plain_images,
+    }
 )
 """Task -> (arrays, split, images, draw) -> images and labels: composites by what is in front or behind, or plain."""
-
-AUGMENTATIONS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = MappingProxyType(
-    {NONE: lambda images, numbers: images, **{name: transform.apply for name, transform in TRANSFORMS.items()}}
-)
 
 
 @stage("trials.core.birds.pretraining.pretrained")
@@ -69,14 +58,15 @@ def pretrained(knobs: StageKnobs, context: TrialContext) -> Mapping[str, np.ndar
     """
     how, device = knobs.pretrain, context.device
     images, labels = _examples(knobs, context, "train", how.images)
-    groups = _network(knobs, device)
+    groups, transform = _network(knobs, device), TRANSFORMS.get(how.augmentation)
 
     @lru_cache(maxsize=1)
     def numbers(epoch: int) -> Tensor:
         return torch.from_numpy(draws(knobs.seed, len(images), visit=epoch, stream="pretraining")).to(device)
 
     def batch(epoch: int, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        return AUGMENTATIONS[how.augmentation](images[chosen], numbers(epoch)[chosen]), labels[chosen]
+        shown = images[chosen]
+        return transform.apply(shown, numbers(epoch)[chosen]) if transform else shown, labels[chosen]
 
     pretrain(
         groups,
@@ -89,7 +79,7 @@ def pretrained(knobs: StageKnobs, context: TrialContext) -> Mapping[str, np.ndar
         seed=knobs.seed,
         stream="pretraining",
     )
-    spare = spare_images(context.arrays(knobs.data.name), "test") // 2
+    spare = int(np.isin(context.arrays(knobs.data.name).test_labels, OTHERS).sum()) // 2  # a composite takes two
     unseen, answers = _examples(knobs, context, "test", min(TEST_IMAGES, spare))
     right = predictions(groups, unseen) == answers
     return kept(groups, float(right.double().mean()))

@@ -45,11 +45,9 @@ def birds_of(arrays: Arrays, data: BirdData) -> Birds:
 def as_seen(
     images: UInt8[np.ndarray, "images channels height width"], side: int
 ) -> UInt8[np.ndarray, "images 3 side side"]:
-    """Return images in three channels and at another side, rounded to bytes.
+    """Return images in three channels and at another side in pixels, rounded to bytes; 0 = as they are.
 
-    Args:
-        images: The images.
-        side: Pixels: means over areas where that is less than they have, bicubic where it is more; 0 = as they are.
+    Means over areas where that is less than they have, bicubic where it is more.
     """
     coloured = np.broadcast_to(images, (len(images), CHANNELS, *images.shape[2:]))
     if side in (0, images.shape[-1]):

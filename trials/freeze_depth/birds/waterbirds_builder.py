@@ -66,11 +66,9 @@ class Bird(NamedTuple):
 
 
 def is_waterbird(species: str, *, fix_labels: bool = False) -> bool:
-    """Return whether a species is a waterbird by the rule of the released set, its three mistakes included.
+    """Return whether a species, as `001.Black_footed_Albatross`, is a waterbird by the rule of the released set.
 
-    Args:
-        species: Name of the class, as `001.Black_footed_Albatross`.
-        fix_labels: Whether to call the three mistaken ones landbirds, which changes the sizes of groups.
+    Its three mistakes are included, unless labels are fixed, which changes the sizes of groups.
     """
     name = species.lower()
     mistaken = fix_labels and any(each in name for each in MISTAKEN)

@@ -49,11 +49,7 @@ NONE_SELECTED: Selections = {VALIDATED: Selected(), LEAKED: Selected()}
 def seen_in_epochs(splits: Splits, augment: Augmentation, seed: int, batch_size: int) -> tuple[Sees, int]:
     """Return what each step sees of the training images, and the steps of an epoch, whose last batch has what is left.
 
-    Args:
-        splits: The images.
-        augment: One of `AUGMENTATIONS`; see there.
-        seed: Of the order of batches and of the augmentation.
-        batch_size: Images a step.
+    The seed is that of the order of batches and of the augmentation, one of `AUGMENTATIONS`.
     """
     train = splits.train
     epoch_steps = batches_an_epoch(len(train.labels), batch_size, whole=False)

@@ -23,13 +23,7 @@ _AT_ONCE = 256  # images
 def group_accuracies(
     right: Bool[Tensor, " images"], groups: Int64[Tensor, " images"], count: int
 ) -> Float[Tensor, " groups"]:
-    """Return the share of right answers in each group, NaN where a group has no image, in one pass.
-
-    Args:
-        right: Whether each answer is right.
-        groups: Group of each image, from 0.
-        count: How many groups there are.
-    """
+    """Return the share of right answers in each of `count` groups, NaN where a group has no image, in one pass."""
     sums = torch.zeros(2, count, dtype=torch.float64, device=groups.device)
     sums.index_add_(1, groups, torch.stack([right.double(), torch.ones_like(right, dtype=torch.float64)]))
     return sums[0] / sums[1]
@@ -53,14 +47,14 @@ def group_columns(
     split: str,
     names: Sequence[str],
 ) -> dict[str, float | None]:
-    """Return the columns of one split; waits for the device.
+    """Return the columns of one split, which bear its name and those of the groups; waits for the device.
 
     Args:
         right: Whether each answer is right.
         groups: Group of each image.
         counts: Training images of each group.
-        split: What the columns' names begin with.
-        names: Names of the groups, which the columns' names end with.
+        split: Name of the split.
+        names: Names of the groups.
     """
     accuracies = group_accuracies(right, groups, len(names)).tolist()
     named = {f"{split}_group_acc_{name}": value for name, value in zip(names, accuracies, strict=True)}
@@ -72,13 +66,7 @@ def group_columns(
 
 
 def predictions(groups: LayerGroups, inputs: Tensor, start: int = 0) -> Int64[Tensor, " images"]:
-    """Return the answers in eval mode.
-
-    Args:
-        groups: The network, left in eval mode.
-        inputs: Activations after the first `start` parts.
-        start: How many parts the inputs have passed already.
-    """
+    """Return the answers of a network, left in eval mode, to activations after its first `start` parts."""
     groups.eval()
     with torch.no_grad():
         return torch.cat([groups.forward_range(some, start).argmax(1) for some in inputs.split(_AT_ONCE)])

@@ -26,28 +26,23 @@ class Grouping(NamedTuple):
     number: str
 
 
-def group_measurements(grouping: Grouping) -> dict[str, Measurement]:
-    """Return what `group_columns` returns of validation and test images."""
+def course_measurements(grouping: Grouping) -> dict[str, Measurement]:
+    """Return what `measured` returns of images in these groups."""
     meanings = {
         **{f"group_acc_{name}": f"accuracy of group {name} ({grouping.attributes})" for name in grouping.names},
         "adjusted_avg": "accuracy where groups are as frequent as in training",
         "worst_group_acc": "accuracy of the worst group",
     }
     return {
-        f"{split}_{name}": Measurement(meaning=f"{meaning}, {split} split")
-        for split in ("val", "test")
-        for name, meaning in meanings.items()
-    }
-
-
-def course_measurements(grouping: Grouping) -> dict[str, Measurement]:
-    """Return what `measured` returns of images in these groups."""
-    return {
         "epoch": Measurement(meaning="epochs of fine-tuning", unit="epochs", type=int),
         "lr": Measurement(meaning="learning rate of the step that comes next"),
         "train_loss": Measurement(meaning="mean training loss over the last epoch's steps", unit="nats"),
         "train_acc": Measurement(meaning="training accuracy over the last epoch's steps"),
-        **group_measurements(grouping),
+        **{
+            f"{split}_{name}": Measurement(meaning=f"{meaning}, {split} split")
+            for split in ("val", "test")
+            for name, meaning in meanings.items()
+        },
         "worst_group_id": Measurement(meaning=f"group {grouping.number} with the lowest test accuracy", type=int),
         **{
             f"{rule}_{name}": Measurement(meaning=f"{meaning}, chosen {how}", type=kind)

@@ -7,22 +7,20 @@ includes it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from trials.core.layer_groups.residual import residual_groups
-from trials.freeze_depth.networks.chains import IMAGENET_DEVIATION, IMAGENET_MEAN, LIBRARIES
+from trials.freeze_depth.networks.chains import IMAGENET_DEVIATION, IMAGENET_MEAN, LIBRARIES, Backbone
 from trials.freeze_depth.networks.known import CLIP_B16, VIT_TINY, VitShape, known
 from trials.freeze_depth.networks.lite0 import lite0_groups
 from trials.freeze_depth.networks.vit import EMBEDDINGS, vit_groups
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-    from trials.core.layer_groups.groups import LayerGroups
 
 CHANNELS = 3
 _CLIP_MEAN, _CLIP_DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -44,31 +42,6 @@ class Sizes:
     width: int = 16
     blocks: int = 1
     pretrained: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Backbone:
-    """A network and what it expects.
-
-    Attributes:
-        groups: The network.
-        mean: Of each channel, on a scale from 0 to 1; taken off the images.
-        deviation: Of each channel; what the images are divided by.
-        side: Pixels of an image's side, 0 where any will do.
-        embeddings: Names of embeddings of classes and places.
-        names: Name of a tensor in the network's own library -> its name here.
-    """
-
-    groups: LayerGroups
-    mean: tuple[float, ...]
-    deviation: tuple[float, ...]
-    side: int = 0
-    embeddings: tuple[str, ...] = ()
-    names: Mapping[str, str] = field(default_factory=dict)
-
-    def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return tensors that may bear the library's names under ours."""
-        return {self.names.get(name, name): value for name, value in state.items()}
 
 
 def _resnet(sizes: Sizes) -> Backbone:
@@ -109,17 +82,14 @@ def built(name: str, sizes: Sizes) -> Backbone:
     if known(name):
         return _BUILDERS[name](sizes)
     library, _, inner = name.partition("/")
-    return Backbone(**LIBRARIES[library](inner, sizes.classes, pretrained=sizes.pretrained)._asdict())
+    return LIBRARIES[library](inner, sizes.classes, pretrained=sizes.pretrained)
 
 
 def take_bytes(backbone: Backbone, largest: float) -> None:
     """Let the network's first part begin with scaling images of whole numbers.
 
-    It is a hook and no module, so that the parameters keep their names.
-
-    Args:
-        backbone: The network on its device, changed in place.
-        largest: Value of white.
+    It is a hook and no module, so that the parameters keep their names. The network must be on its device, and is
+    changed in place; `largest` is the value of white.
     """
     # Moved here once: a copy to a GPU in every step would wait for it.
     device = next(backbone.groups.parameters()).device

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
@@ -19,43 +20,51 @@ from torch.nn.modules.dropout import _DropoutNd
 from trials.core.layer_groups.groups import LayerGroups
 from trials.freeze_depth.networks.transformers import timm_transformer, torchvision_transformer
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _TRUNKS = frozenset({"blocks", "stages", "layers", "features"})
 _NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm)
 _TOLERANCE = 1e-5
 _NOISE = 0.02
 _SIDE = 224  # pixels; what torchvision's networks were made for
+# What the parts may end with: what heads take and what is done before is in no module.
 _BEFORE_HEADS: Sequence[Callable[[], nn.Module]] = (
     nn.Flatten,
     nn.Identity,
     lambda: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
     lambda: nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
 )
-_Channels = tuple[float, ...]
 _MISFITS = (RuntimeError, TypeError, ValueError, AttributeError, AssertionError, LookupError)
 
 
-class LibraryNetwork(NamedTuple):
-    """A network of another library.
+@dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """A network and what it expects.
 
     Attributes:
-        groups: Its layer groups.
-        mean: Of each channel, what its weights expect to have been taken off, on a scale from 0 to 1.
-        deviation: Of each channel, what they expect to have been divided by.
-        side: Pixels of an image's side that it was made for.
-        names: Name of a tensor in the library -> its name in the groups.
+        groups: The network.
+        mean: Of each channel, on a scale from 0 to 1; taken off the images.
+        deviation: Of each channel; what the images are divided by.
+        side: Pixels of an image's side, 0 where any will do.
         embeddings: Names of embeddings of classes and places.
+        names: Name of a tensor in the network's own library -> its name here.
     """
 
     groups: LayerGroups
-    mean: _Channels
-    deviation: _Channels
-    side: int
-    names: Mapping[str, str]
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    side: int = 0
     embeddings: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return tensors that may bear the library's names under ours."""
+        return {self.names.get(name, name): value for name, value in state.items()}
 
 
-def timm_chain(name: str, classes: int, *, pretrained: bool) -> LibraryNetwork:
+def timm_chain(name: str, classes: int, *, pretrained: bool) -> Backbone:
     """Return a network of timm.
 
     Raises:
@@ -67,12 +76,12 @@ def timm_chain(name: str, classes: int, *, pretrained: bool) -> LibraryNetwork:
     network = _made("timm", name, lambda: timm.create_model(name, pretrained=pretrained, num_classes=classes))
     given = network.pretrained_cfg
     side, transformer = given["input_size"][-1], isinstance(network, VisionTransformer)
-    candidates = [timm_transformer(network)] if transformer else _candidates(network)
+    candidates = [timm_transformer(network)] if transformer else _parts(network)
     groups = _checked(name, network, candidates, side)
     return _chain(network, groups, tuple(given["mean"]), tuple(given["std"]), side)
 
 
-def torchvision_chain(name: str, classes: int, *, pretrained: bool) -> LibraryNetwork:
+def torchvision_chain(name: str, classes: int, *, pretrained: bool) -> Backbone:
     """Return a network of torchvision, with a new head.
 
     Raises:
@@ -82,12 +91,12 @@ def torchvision_chain(name: str, classes: int, *, pretrained: bool) -> LibraryNe
 
     network = _made("torchvision", name, lambda: get_model(name, weights="DEFAULT" if pretrained else None))
     side, transformer = getattr(network, "image_size", _SIDE), isinstance(network, VisionTransformer)
-    candidates = [torchvision_transformer(network)] if transformer else _candidates(network)
+    candidates = [torchvision_transformer(network)] if transformer else _parts(network)
     groups = _renewed(name, _checked(name, network, candidates, side), classes)
     return _chain(network, groups, IMAGENET_MEAN, IMAGENET_DEVIATION, side)
 
 
-LIBRARIES: Mapping[str, Callable[..., LibraryNetwork]] = MappingProxyType(
+LIBRARIES: Mapping[str, Callable[..., Backbone]] = MappingProxyType(
     {"timm": timm_chain, "torchvision": torchvision_chain}
 )
 """Library -> (name, classes, pretrained) -> its network."""
@@ -111,12 +120,15 @@ def _certain(network: nn.Module) -> None:
             module.p = 0.0
 
 
-def _chain(network: nn.Module, groups: LayerGroups, mean: _Channels, deviation: _Channels, side: int) -> LibraryNetwork:
+def _chain(
+    network: nn.Module, groups: LayerGroups, mean: tuple[float, ...], deviation: tuple[float, ...], side: int
+) -> Backbone:
     """Return a network's layer groups with what they expect; embeddings are the first part's own parameters."""
     first = groups.names[0]
     own = groups.get_submodule(first).named_parameters(recurse=False)
     embeddings = tuple(f"{first}.{name}" for name, _ in own)
-    return LibraryNetwork(groups, mean, deviation, side, _names(network, groups), embeddings)
+    names = _names(network, groups)
+    return Backbone(groups=groups, mean=mean, deviation=deviation, side=side, names=names, embeddings=embeddings)
 
 
 def _names(network: nn.Module, groups: LayerGroups) -> dict[str, str]:
@@ -126,13 +138,8 @@ def _names(network: nn.Module, groups: LayerGroups) -> dict[str, str]:
     return {name: ours.get(id(value), f"{groups.names[-1]}.{name}") for name, value in theirs.items()}
 
 
-def _candidates(network: nn.Module) -> list[dict[str, nn.Module]]:
-    """Return what the parts may be: what heads take and what is done before is in no module."""
-    return [_parts(network, before()) for before in _BEFORE_HEADS]
-
-
-def _parts(network: nn.Module, before_head: nn.Module) -> dict[str, nn.Module]:
-    """Return the modules of a network in the order of its children, the stages of its trunk apart."""
+def _parts(network: nn.Module) -> list[dict[str, nn.Module]]:
+    """Return what the parts may be: the modules in the order of its children, the stages of its trunk apart."""
     parts: dict[str, list[nn.Module]] = {}
     for name, module in _stages(network):
         bare = not any(True for _ in module.parameters())
@@ -142,8 +149,9 @@ def _parts(network: nn.Module, before_head: nn.Module) -> dict[str, nn.Module]:
             parts[name] = [module]
     *trunk, head = parts
     modules: dict[str, nn.Module] = {name: nn.Sequential(*parts[name]) for name in trunk}
-    modules[trunk[-1]] = nn.Sequential(*parts[trunk[-1]], before_head)
-    return {**modules, "head": nn.Sequential(*parts[head])}
+    modules["head"] = nn.Sequential(*parts[head])
+    last = trunk[-1]
+    return [{**modules, last: nn.Sequential(*parts[last], before_head())} for before_head in _BEFORE_HEADS]
 
 
 def _stages(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:

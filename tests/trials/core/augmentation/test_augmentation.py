@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as oracle
 
-from trials.augmentation_ratio.arms import ARMS, AugmentedImages, augmented
-from trials.augmentation_ratio.mixing import mixup_or_cutmix, unmixed
-from trials.core.augmentation.crops import shifted
+from trials.augmentation_ratio.preparation import mixup_or_cutmix, unmixed
 from trials.core.augmentation.draws import LANES, draws
+from trials.core.augmentation.fixed_set import ARMS, FilledSet, filled
 from trials.core.augmentation.knobs import distinct_count
 from trials.core.augmentation.rows import filled_rows, subset_rows
-from trials.core.augmentation.transforms import TRANSFORMS
+from trials.core.augmentation.transforms import TRANSFORMS, shifted
+from trials.core.data.examples import Examples
 from trials.core.data.images import Images
 from trials.core.layer_groups.groups import LayerGroups
 
@@ -40,12 +40,13 @@ def images() -> Images:
     )
 
 
-def training_set(images: Images, arm: str, ratio: float, transform: str = "flip+crop4", **settings) -> AugmentedImages:
-    return augmented(images, ARMS[arm], TRANSFORMS[transform], ratio=ratio, **{"seed": 0, **settings})
+def training_set(images: Images, arm: str, ratio: float, transform: str = "flip+crop4", **settings) -> FilledSet:
+    samples = Examples(inputs=images.pixels, labels=images.labels, classes=images.classes)
+    return filled(samples, ARMS[arm], TRANSFORMS[transform], ratio=ratio, **{"seed": 0, **settings})
 
 
-def realised(train: AugmentedImages, visit: int = 0) -> Tensor:
-    return train.pixels(torch.arange(len(train)), visit)
+def realised(train: FilledSet, visit: int = 0) -> Tensor:
+    return train.at(torch.arange(len(train)), visit).inputs
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
@@ -165,7 +166,7 @@ def test_a_copy_is_transformed_alike_at_every_ratio_and_in_every_batch(images: I
     for ratio in RATIOS:
         train = training_set(images, "fixed_aug", ratio)
         order = torch.randperm(SIZE)
-        batches = torch.cat([train.pixels(part, 0) for part in order.split(7)])[order.argsort()]
+        batches = torch.cat([train.at(part).inputs for part in order.split(7)])[order.argsort()]
         assert torch.equal(batches, realised(train))
         for source, copy, pixels in zip(train.rows.sources.tolist(), train.rows.copies.tolist(), batches, strict=True):
             assert torch.equal(seen.setdefault((source, copy), pixels), pixels)

@@ -60,8 +60,9 @@ def realised(train: TrainingSet) -> torch.Tensor:
 @pytest.mark.parametrize("arm", ["copies", "fixed_aug"])
 def test_rows_are_those_of_the_augmentation_ratio(arm: str) -> None:
     ratio = AugmentationKnobs(ratio=0.3, augmentation=arm, seed=2, batch_size=20, data=DIGITS)
-    train = prepared_ratio(ratio, TrialContext())[1]
-    expected, labels = train.batch(torch.arange(100), visit=0)
+    _, train, images, _ = prepared_ratio(ratio, TrialContext())
+    shown = train.at(torch.arange(100))
+    expected, labels = images.normalised(shown.inputs), shown.labels
     own = lane_of(knobs(arm=arm, seed=2), TrialContext()).instruments.train
     assert torch.allclose(realised(own), expected, atol=1e-6)
     assert torch.equal(own.labels, labels)
@@ -72,7 +73,8 @@ def test_a_row_is_formed_alike_in_any_batch_and_none_is_stored(transform: str) -
     trial = knobs(rows=FixedSetKnobs(ratio=0.3, augmentation="fixed_aug", transform=transform))
     train = lane_of(trial, TrialContext()).instruments.train
     assert isinstance(train, FilledSet)
-    assert max(value.numel() for value in vars(train).values() if isinstance(value, torch.Tensor)) <= 4 * len(train)
+    kept = [*vars(train).values(), *vars(train.rows).values(), train.numbers(0)]
+    assert max(value.numel() for value in kept if isinstance(value, torch.Tensor)) <= 4 * len(train)
     whole, order = realised(train), torch.randperm(100, generator=torch.Generator().manual_seed(0))
     shown = train.at(order[:20])
     assert torch.equal(shown.inputs, whole[order[:20]])

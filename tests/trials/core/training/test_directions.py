@@ -81,6 +81,7 @@ def test_noise_is_of_the_seed_and_the_step():
     noisy = Private(clip=0.1, noise=2.0, expected=8, seed=0)
     one, again, other = (noisy(loss, start, step).gradient for step in (3, 3, 4))
     assert largest_difference(one, again) == 0 < largest_difference(one, other)
+    assert largest_difference(one, dataclasses.replace(noisy, seed=1)(loss, start, 3).gradient) > 0
     quiet = dataclasses.replace(noisy, noise=0.0)(loss, start, 3).gradient
     drawn = torch.cat([(one[name] - quiet[name]).flatten() for name in start])
     assert float(drawn.std()) == pytest.approx(2.0 * 0.1 / 8, rel=0.2)

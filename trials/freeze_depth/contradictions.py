@@ -1,4 +1,4 @@
-"""The knobs that decide the network before fine-tuning, and which of them exclude each other."""
+"""What decides the network before fine-tuning, and which knobs exclude each other."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from trials.core.choices import refuse_depth
 from trials.core.knobs import NONE
+from trials.freeze_depth.birds.knobs import COMPOSED
 from trials.freeze_depth.networks.known import known
 
 if TYPE_CHECKING:
     from trials.freeze_depth.knobs import FreezeDepthKnobs
-    from trials.freeze_depth.networks.backbones import Backbone
 
 LIBRARY = "library"
 SOURCES = (NONE, LIBRARY, "wheel", "file", "open_clip", "transformers")
@@ -26,21 +26,16 @@ _NETWORKS_OF: Mapping[str, str] = MappingProxyType(
 _PLACED = ("file", "open_clip", "transformers")
 
 
-def told(knobs: FreezeDepthKnobs) -> str:
-    """Return where the weights come from, in words."""
-    return f"{knobs.weights_source} {knobs.weights}".strip()
-
-
-def refuse_images(backbone: Backbone, knobs: FreezeDepthKnobs) -> None:
-    """Compare the images with a network that knows the size of its own.
+def refuse_side(knobs: FreezeDepthKnobs, side: int) -> None:
+    """Compare the images with the side, in pixels, that a network was made for, 0 where any will do.
 
     Raises:
         ValueError: They are of another size.
     """
-    if backbone.embeddings and backbone.side != knobs.data.pixels:
+    if side not in (0, knobs.data.pixels):
         raise ValueError(
-            f"network={knobs.network} takes images of {backbone.side} pixels a side, these have {knobs.data.pixels}; "
-            f"use data_side={backbone.side}"
+            f"network={knobs.network} takes images of {side} pixels a side and data_name={knobs.data.name} has "
+            f"{knobs.data.pixels}; use data_side={side}"
         )
 
 
@@ -62,21 +57,23 @@ def refuse_contradictions(knobs: FreezeDepthKnobs) -> None:
     Raises:
         ValueError: They exclude each other.
     """
-    network, data, source = known(knobs.network), knobs.data, knobs.weights_source
+    network, source, task = known(knobs.network), knobs.weights_source, knobs.pretrain.task
     if network:
         refuse_depth(knobs.freeze_depth, network.parts)
         refuse_scope(knobs, embeddings=network.embeddings)
-    side = network.side if network else 0
+        refuse_side(knobs, network.side)
     own = _NETWORKS_OF.get(source, knobs.network)
     for message, contradictory in {
-        f"network={knobs.network} takes images of {side} pixels a side and data_name={data.name} has {data.pixels}; "
-        f"use data_side={side}": side not in (0, data.pixels),
         f"weights_source={source} has weights for network={own}, got network={knobs.network}": knobs.network != own,
         f"weights_source=library needs network=timm/NAME or torchvision/NAME, got network={knobs.network}": (
             source == LIBRARY and network is not None
         ),
         f"weights_source={source} needs weights=PATH, a URL or a name": source in _PLACED and not knobs.weights,
         f"weights={knobs.weights!r} is not used by weights_source={source}": source not in _PLACED and knobs.weights,
+        f"pretrain_task={task} and weights_source={source} exclude each other": NONE not in (task, source),
+        f"pretraining in the sweep needs classes to spare: data_name must be one of {', '.join(COMPOSED)}": (
+            task != NONE and knobs.data.name not in COMPOSED
+        ),
     }.items():
         if contradictory:
             raise ValueError(message)
