@@ -36,7 +36,7 @@ def linearised_gradient(
         anchor: Where it is linearised.
         displacement: From there to where the gradient is taken; None if that is the anchor itself.
         samples: Inputs, which are passed through the network at the anchor, or that pass where it has been made.
-        labels: Of the samples.
+        labels: What the slope compares outputs with.
         slope: (outputs, labels) -> the loss's derivative in the outputs; of several trainings that of each.
     """
     way = _compiled() if chain.compiled else _gradient

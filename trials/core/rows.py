@@ -35,9 +35,7 @@ Measurements = Mapping[str, Measurement]
 class Diverged(Exception):
     """Raised by a recipe when its numbers stop being finite: the trial ends with outcome `diverged` and keeps its rows.
 
-    Attributes:
-        step: The step at which it was noticed.
-        reason: What was not finite, or how large it had grown.
+    It was noticed at `step`; `reason` says what was not finite, or how large it had grown.
     """
 
     def __init__(self, step: int, reason: str) -> None:
@@ -63,13 +61,8 @@ class Losses:
 def refuse_divergence(row: Row, training_losses: Sequence[float], *, last: bool) -> None:
     """Raise when a row is not finite, or the training loss stays far above where it began.
 
-    Two checks in a row must exceed the limit, since a large step that recovers is not a divergence; at the last check,
-    after which nothing recovers, one is enough.
-
-    Args:
-        row: What was measured, its `step` included.
-        training_losses: The loss that is being minimised at every check so far, this row's last.
-        last: Whether training ends here.
+    The training losses are those at every check so far, this row's last. Two checks in a row must exceed the limit,
+    since a large step that recovers is no divergence; at the last check, after which nothing recovers, one is enough.
 
     Raises:
         Diverged: The trial has diverged at the row's step.

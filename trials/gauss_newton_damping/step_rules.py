@@ -27,14 +27,9 @@ _RAISED, _LOWERED = 3 / 2, 2 / 3
 
 @dataclass(frozen=True, kw_only=True)
 class StepSettings:
-    """How steps are computed, wherever they are.
+    """How steps are computed, wherever they are: by one of `STEP_KINDS`, with a solver that is chosen, not `auto`.
 
-    Attributes:
-        kind: One of `STEP_KINDS`.
-        solver: One that is chosen, not `auto`.
-        inner: For solvers that iterate.
-        learning_rate: alpha of a full step.
-        dampings: Those among which `damping_search` chooses.
+    The learning rate is alpha of a full step, the dampings are those among which `damping_search` chooses.
     """
 
     kind: str

@@ -64,6 +64,6 @@ def run(knobs: CatDogKnobs, context: TrialContext) -> Iterator[Row]:
             now.past = {"lost": epoch}
         row |= {"step": now.step, "epoch": epoch, "lr": step.rate(now.step)}
         row |= {"epochs_to_acc_clean_below_0_6": now.past["lost"]}
-        # Normalised activations bound the loss: what diverges here is not finite.
+        # The loss before the first step is not measured, so that only what is not finite tells of divergence.
         refuse_divergence(row, [0.0], last=now.last)
         yield row

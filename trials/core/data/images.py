@@ -21,14 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Images:
-    """Labelled images on one device.
+    """Labelled images on one device, black at 0, `white` the largest pixel, of a set of so many classes.
 
-    Attributes:
-        pixels: Bytes, black at 0.
-        classes: Number of classes of the whole data set.
-        white: The largest pixel.
-        slope: What a pixel is multiplied by, for each channel.
-        offset: What is then added.
+    What a network sees of a channel is slope * pixel + offset.
     """
 
     pixels: UInt8[Tensor, "samples channels height width"]
@@ -76,7 +71,6 @@ def prepared_images(arrays: Arrays, knobs: DataKnobs, device: torch.device) -> t
     knobs.refuse_no_pixels()
     knobs.refuse_misfit(arrays)
     classes, record = classes_of(arrays), DATA_SETS[knobs.name]
-    # slope * pixel + offset is normalised.
     means, deviations = record.by_channel or ((record.mean,), (record.deviation,))
     slopes = [1 / (record.largest * deviation) for deviation in deviations]
     offsets = [-mean / deviation for mean, deviation in zip(means, deviations, strict=True)]

@@ -36,10 +36,8 @@ Entry = Mapping[str, str]
 def read(path: str | None = None) -> Mapping[str, np.ndarray]:
     """Return the images (N, 3, 224, 224) and groups of training, validation and test.
 
-    The shorter side is resized to 224 (bicubic), then the centre is cut out. Images are decoded once a machine.
-
-    Args:
-        path: The released folder, with `metadata.csv` and the images that it names.
+    The path is the released folder, with `metadata.csv` and the images that it names. The shorter side is resized to
+    224 (bicubic), then the centre is cut out. Images are decoded once a machine.
 
     Raises:
         ValueError: There is no path, or no metadata there, or they lack columns, or name images that are not there.

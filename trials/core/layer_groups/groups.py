@@ -15,15 +15,12 @@ if TYPE_CHECKING:
 
 
 class LayerGroups(nn.Module):
-    """A network as parts that follow each other; its parameters are named `<part>.<name in the part>`.
+    """A network as parts, by name, that follow each other; its parameters are named `<part>.<name in the part>`.
 
     Attributes:
         names: Names of the parts in their order; the last one is the head.
         frozen_depth: How many parts, the first ones, stay in eval mode whatever mode the network is put in.
         keep_statistics: Whether batch normalisation stays in eval mode in all parts.
-
-    Args:
-        parts: Name -> module.
 
     Raises:
         ValueError: There are fewer than two parts, or a name is empty, has a dot or is taken by a module's own.
@@ -88,13 +85,7 @@ class LayerGroups(nn.Module):
 
 
 class Freezing(NamedTuple):
-    """What is frozen and what trains.
-
-    Attributes:
-        frozen: Names of the parameters that stay.
-        num_frozen: How many numbers stay.
-        num_trainable: How many numbers train.
-    """
+    """What is frozen: the parameters that stay, by name, how many numbers they have, and how many numbers train."""
 
     frozen: tuple[str, ...]
     num_frozen: int

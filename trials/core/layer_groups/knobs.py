@@ -29,9 +29,7 @@ class RoundsKnobs(TrialKnobs):
     def refuse_rounds(self, *, statistics_move: bool = False, precision: str = "float32") -> None:
         """Compare the interval with what has no exact linearisation of a sample.
 
-        Args:
-            statistics_move: Whether batch normalisation uses batches in a part that trains.
-            precision: Numbers of a forward pass.
+        Statistics move where batch normalisation uses batches in a part that trains.
 
         Raises:
             ValueError: The network is to be linearised and cannot be.
