@@ -114,8 +114,9 @@ def rank_one(knobs: OneBigStepKnobs) -> Lesson:
     Source: Ba et al., arXiv 2205.01445, section 3.1, proposition 2.
     """
     units, samples = knobs.width, knobs.samples
-    direction = _unit(_drawn(knobs, "teacher", knobs.dimensions))
-    splits = _splits(knobs, lambda inputs: _centred(torch.relu(inputs @ direction)))
+    direction = _direction(knobs)
+    # A rectified standard normal variable has the mean 1 / sqrt(2 pi).
+    splits = _splits(knobs, lambda inputs: torch.relu(inputs @ direction) - 1 / math.sqrt(2 * math.pi))
     initial = _drawn(knobs, "initialisation", knobs.dimensions, units) / math.sqrt(knobs.dimensions)
     second = _drawn(knobs, "second layer", units) / math.sqrt(units)
     inputs, labels = splits[0]
@@ -145,7 +146,7 @@ def quadratic(knobs: OneBigStepKnobs) -> Lesson:
     Source: Damian, Lee, Soltanolkotabi, arXiv 2206.15144, section 3, algorithm 1.
     """
     units = knobs.width
-    direction = _unit(_drawn(knobs, "teacher", knobs.dimensions))
+    direction = _direction(knobs)
     splits = _splits(knobs, lambda inputs: ((inputs @ direction).square() - 1) / math.sqrt(2))
     half = _drawn(knobs, "initialisation", knobs.dimensions, units // 2)
     initial = torch.cat([half, half], 1)
@@ -192,6 +193,12 @@ def _regression(features: Float[Tensor, "n f"], labels: Float[Tensor, " n"], rid
     return torch.linalg.solve(features.T @ features + penalty, features.T @ labels)
 
 
+def _direction(knobs: OneBigStepKnobs) -> Tensor:
+    """Return the teacher's direction, of length 1."""
+    drawn = _drawn(knobs, "teacher", knobs.dimensions)
+    return drawn / drawn.norm()
+
+
 def _splits(knobs: OneBigStepKnobs, teacher: Callable[[Tensor], Tensor]) -> tuple[tuple[Tensor, Tensor], ...]:
     inputs = [_drawn(knobs, name, knobs.samples, knobs.dimensions) for name in ("step", "regression", "test")]
     return tuple((each, teacher(each)) for each in inputs)
@@ -199,12 +206,3 @@ def _splits(knobs: OneBigStepKnobs, teacher: Callable[[Tensor], Tensor]) -> tupl
 
 def _drawn(knobs: OneBigStepKnobs, stream: str, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=generator(knobs.seed, stream), dtype=torch.float64)
-
-
-def _unit(vector: Tensor) -> Tensor:
-    return vector / vector.norm()
-
-
-def _centred(values: Tensor) -> Tensor:
-    """Return the values of a rectified standard normal variable less their mean, 1 / sqrt(2 pi)."""
-    return values - 1 / math.sqrt(2 * math.pi)

@@ -132,7 +132,7 @@ def _trainer(tree: Path) -> Iterator[Any]:
     process = subprocess.Popen(command, cwd=tree, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with process:
         yield process
-        process.stdin.close()  # type: ignore[union-attr]
+        process.stdin.close()
 
 
 def _seconds(process: Any, study: str, trials: Trials) -> float:

@@ -14,12 +14,7 @@ from torch.nn.functional import one_hot
 from trials.core.data.examples import Examples
 from trials.core.losses.classification import LOSSES
 from trials.core.networks.chain import Chain
-from trials.core.probes.tangent_kernel import (
-    centred_alignment,
-    kernel_distance,
-    tangent_kernel,
-    trace_kernel,
-)
+from trials.core.probes.tangent_kernel import centred_alignment, kernel_distance, tangent_kernel, trace_kernel
 from trials.core.streams import generator
 from trials.k_phase_diagram.stability import largest_eigenvalue_by_kernel, largest_gauss_newton_eigenvalue
 
@@ -56,8 +51,8 @@ class FeatureProbe:
     """A few training inputs on which a network's features are compared.
 
     Attributes:
-        network: The network.
-        examples: The inputs and labels of the probe.
+        network: The network that is probed.
+        examples: Inputs and labels.
         loss: Name of the loss.
         first: The features at initialisation.
     """
@@ -93,10 +88,7 @@ class FeatureProbe:
     ) -> Float[Tensor, "*trainings"]:
         """Return learning rate x largest Gauss-Newton eigenvalue / 2 of the linearisation at `anchor`.
 
-        Args:
-            anchor: Where the network is linearised.
-            learning_rate: Length of a step.
-            known: The features there, if they have been measured.
+        `known` are the features there, if they have been measured.
         """
         curvature = LOSSES[self.loss].hessians
         there = known or self.features(anchor)

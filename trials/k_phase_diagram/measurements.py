@@ -13,19 +13,21 @@ _NET = "the network itself at the same parameters"
 _LOSS, _NORM = "nats or squared outputs", "over the norm at initialisation"
 _KERNEL = "the network's tangent kernel on the probe at the row's parameters"
 
+_LAYERS = {"first": "the first layer that trains", "last": "the last layer"} | {
+    f"layer_{layer}": f"layer {layer} of those that train" for layer in range(1, LAYERS + 1)
+}
+
 MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
     {
         "round": Measurement(meaning="round of the row's last step, from 0", type=int),
         "num_linearisations": Measurement(meaning="linearisations so far, that at initialisation included", type=int),
         "num_feature_updates": Measurement(meaning="linearisations after that at initialisation", type=int),
-        "train_loss_lin": Measurement(meaning=f"training loss of {_LIN}", unit=_LOSS),
-        "train_acc_lin": Measurement(meaning=f"training accuracy of {_LIN}"),
-        "test_loss_lin": Measurement(meaning=f"test loss of {_LIN}", unit=_LOSS),
-        "test_acc_lin": Measurement(meaning=f"test accuracy of {_LIN}"),
-        "train_loss_net": Measurement(meaning=f"training loss of {_NET}", unit=_LOSS),
-        "train_acc_net": Measurement(meaning=f"training accuracy of {_NET}"),
-        "test_loss_net": Measurement(meaning=f"test loss of {_NET}", unit=_LOSS),
-        "test_acc_net": Measurement(meaning=f"test accuracy of {_NET}"),
+        **{
+            f"{split}_{short}_{end}": Measurement(meaning=f"{word} {what} of {function}", unit=unit)
+            for end, function in (("lin", _LIN), ("net", _NET))
+            for split, word in (("train", "training"), ("test", "test"))
+            for short, what, unit in (("loss", "loss", _LOSS), ("acc", "accuracy", ""))
+        },
         "param_dist": Measurement(meaning="distance of the parameters from initialisation over their initial norm"),
         "param_dist_first": Measurement(
             meaning=f"distance of the first layer that trains from its initialisation {_NORM}"
@@ -38,15 +40,9 @@ MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
             for layer in range(1, LAYERS + 1)
         },
         "param_path": Measurement(meaning=f"distances that the rounds so far covered, added up, {_NORM}"),
-        "param_path_first": Measurement(
-            meaning=f"distances that the rounds moved the first layer that trains, added up, {_NORM}"
-        ),
-        "param_path_last": Measurement(meaning=f"distances that the rounds moved the last layer, added up, {_NORM}"),
         **{
-            f"param_path_layer_{layer}": Measurement(
-                meaning=f"distances that the rounds moved layer {layer} of those that train, added up, {_NORM}"
-            )
-            for layer in range(1, LAYERS + 1)
+            f"param_path_{end}": Measurement(meaning=f"distances that the rounds moved {layer}, added up, {_NORM}")
+            for end, layer in _LAYERS.items()
         },
         "effective_damping": Measurement(
             meaning="damping + (1 - momentum) / (learning rate x steps of the longest round so far); null with adam"

@@ -5,24 +5,80 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
 from trials.core.augmentation.fixed_set import abreast
 from trials.core.parameters import stacked
+from trials.core.probes.tangent_kernel import kernel_distance
 from trials.core.rows import refuse_divergence
-from trials.k_phase_diagram.feature_history import FeatureHistory
 from trials.k_phase_diagram.features import probes_abreast
 from trials.k_phase_diagram.reading import Gauges, Reading
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
     from trials.core.data.examples import TrainingSet
     from trials.core.rounds.choice import Switch
-    from trials.core.rounds.in_rounds import InRounds
-    from trials.core.rows import Row
+    from trials.core.rounds.in_rounds import Counted, InRounds
+    from trials.core.rows import Row, Value
     from trials.core.training.course import Moment
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureHistory:
+    """Kernels of earlier rows.
+
+    Attributes:
+        row_kernel: That of the last dated row; None before the first.
+        row_step: Its step.
+        round_kernel: That where the last round began whose beginning was measured.
+        moves: Distances between the kernels of consecutive rounds, and their squares, each added up.
+        updates: How many distances these are.
+    """
+
+    row_kernel: Float[Tensor, "n*c n*c"] | None = None
+    row_step: int = 0
+    round_kernel: Float[Tensor, "n*c n*c"] | None = None
+    moves: tuple[float, float] = (0.0, 0.0)
+    updates: int = 0
+
+    def columns(self, kernel: Float[Tensor, "n*c n*c"], step: int, updates: int) -> dict[str, Value]:
+        """Return the columns that compare a row's kernel, after so many feature updates, with earlier ones."""
+        columns: dict[str, Value] = {}
+        if self.row_kernel is not None:
+            columns["ntk_velocity"] = float(kernel_distance(kernel, self.row_kernel)) / (step - self.row_step)
+        if updates == self.updates:
+            total, squares = self.moves
+            columns["num_feature_updates_effective"] = total**2 / squares if squares > 0 else 0.0
+        return columns
+
+    def after(
+        self, kernel: Float[Tensor, "n*c n*c"], step: int, *, rounds_begun: int, begins: bool, dated: bool
+    ) -> FeatureHistory:
+        """Return the history after the row of a step.
+
+        Args:
+            kernel: That of the row.
+            step: The row's step.
+            rounds_begun: Rounds begun before it.
+            begins: Whether the next one begins there.
+            dated: Whether every trial has a row at this step, whatever its rounds. Velocities are since the last such
+                row, so that those of different K are over the same time.
+        """
+        history = replace(self, row_kernel=kernel, row_step=step) if dated else self
+        if not begins or rounds_begun != (0 if self.round_kernel is None else self.updates + 1):
+            return history
+        if self.round_kernel is None:
+            return replace(history, round_kernel=kernel)
+        moved = float(kernel_distance(kernel, self.round_kernel))
+        total, squares = self.moves
+        return replace(
+            history, round_kernel=kernel, moves=(total + moved, squares + moved**2), updates=self.updates + 1
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,16 +98,13 @@ class Past:
     told_of: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stand:
+class Stand(NamedTuple):
     """Where a training stands among its rounds when a row is taken.
 
     Attributes:
         step: Steps done.
-        linearisations: How often the network was linearised; 0 before the first step.
-        begun: Step at which the round began.
-        longest: Steps of the longest of the earlier rounds.
-        damping: What draws the parameters to the anchor.
+        counted: How the round came about.
+        damping: What draws the parameters to its anchor.
         method: How the last step was computed, or would have been by a trial by itself.
         converged: Whether the round has reached the tolerance; None if there is none.
         begins: Whether the next round begins here.
@@ -59,9 +112,7 @@ class Stand:
     """
 
     step: int
-    linearisations: int
-    begun: int
-    longest: int
+    counted: Counted
     damping: float
     method: Switch
     converged: bool | None
@@ -71,7 +122,7 @@ class Stand:
     @property
     def number(self) -> int:
         """Which linearisation a row describes, from 1; the row at step 0 has that of the first round."""
-        return max(1, self.linearisations)
+        return max(1, self.counted.linearisations)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +147,8 @@ class Instruments(Gauges):
         """Return whether a moment has a row: by its step, or as the end of one of the first rounds."""
         if now.step in self.measured_steps:
             return True
-        return now.trained.linearisations <= self.measured_rounds and now.standing.ends
+        first = now.trained.counted.linearisations <= self.measured_rounds
+        return first and now.trained.ends(now.step, now.place)
 
     def row(self, now: Moment[InRounds, Past]) -> tuple[Row, Past]:
         """Return the row of a moment and the past that includes it.
@@ -104,20 +156,11 @@ class Instruments(Gauges):
         Raises:
             Diverged: A measurement is not finite, or the training loss stays far above its initial value.
         """
-        trained = now.trained
-        stand = Stand(
-            step=now.step,
-            linearisations=trained.linearisations,
-            begun=trained.begun,
-            longest=trained.longest,
-            damping=trained.round.damping,
-            method=trained.method,
-            converged=now.standing.converged,
-            begins=now.standing.ends,
-            last=now.last,
-        )
-        model = trained.round.model
-        (reading,) = self.read(model, now.parameters, trained.path, begins=stand.begins)
+        trained, begins = now.trained, now.trained.ends(now.step, now.place)
+        converged, model = trained.converged(now.place), trained.round.model
+        how = trained.counted, trained.round.damping, trained.method
+        stand = Stand(now.step, *how, converged, begins, now.last)
+        (reading,) = self.read(model, now.parameters, trained.path, begins=begins)
         stability = self.stability(model.anchor)[0] if self.lacks_stability(stand, now.past) else None
         return self.told(stand, now.past, reading, stability)
 
@@ -128,14 +171,10 @@ class Instruments(Gauges):
     def told(self, moment: Stand, past: Past, reading: Reading, stability: float | None) -> tuple[Row, Past]:
         """Return the row of what has been read, and the past that includes it.
 
-        Args:
-            moment: Where training stands.
-            past: What earlier rows left.
-            reading: What the passes told.
-            stability: Stability ratio of the present linearisation, where the past lacks it.
+        `stability` is the ratio of the present linearisation, where the past lacks it.
 
         Raises:
-            Diverged: A measurement is not finite, or the training loss stays far above its initial value.
+            Diverged: See `row`.
         """
         step, updates = moment.step, moment.number - 1
         losses = (*past.training_losses, reading.fits["train_loss_lin"])
@@ -145,7 +184,7 @@ class Instruments(Gauges):
         history, of_history = past.features, {}
         if reading.kernel is not None:
             of_history = history.columns(reading.kernel, step, updates)
-            begun, dated = moment.linearisations, step in self.measured_steps
+            begun, dated = moment.counted.linearisations, step in self.measured_steps
             history = history.after(reading.kernel, step, rounds_begun=begun, begins=moment.begins, dated=dated)
         converged = moment.converged
         row = {
@@ -164,17 +203,17 @@ class Instruments(Gauges):
             "round_converged": converged,
             "status": "budget" if converged is None else "converged" if converged else "unconverged",
         }
-        told_of, known = (
-            (moment.linearisations + 1, reading.next_stability) if moment.begins else (moment.number, stability)
-        )
-        return row, Past(training_losses=losses, features=history, stability=known, told_of=told_of)
+        told_of = moment.number
+        if moment.begins:
+            told_of, stability = moment.counted.linearisations + 1, reading.next_stability
+        return row, Past(training_losses=losses, features=history, stability=stability, told_of=told_of)
 
     def _effective_damping(self, moment: Stand) -> float | None:
         """Return 1 / (reach k): k gradient steps on squared error filter a kernel's modes about as damping by it does.
 
         Source: Ali, Kolter, Tibshirani, arXiv 1810.10082, section 2 (gradient flow for time t and ridge 1 / t).
         """
-        longest = max(moment.longest, moment.step - moment.begun)
+        longest = max(moment.counted.longest, moment.step - moment.counted.begun)
         return moment.damping + 1 / (self.reach * longest) if longest and self.reach else None
 
 

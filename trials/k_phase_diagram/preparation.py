@@ -17,13 +17,11 @@ from trials.core.networks.network import Network
 from trials.core.networks.precision import PRECISIONS, in_precision
 from trials.core.networks.resnet import resnet18
 from trials.core.parameters import moved_to
-from trials.core.rounds.calendar import Calendar
 from trials.core.rounds.choice import chosen_methods
 from trials.core.rounds.in_rounds import Rounds
 from trials.core.rounds.round import Problem
 from trials.core.rows import logarithmic_steps
 from trials.core.streams import generator
-from trials.core.training.batches import epochs
 from trials.core.training.descent import Descent
 from trials.core.training.parts import behind, passed
 from trials.core.training.rules import REACHES, RULES
@@ -69,19 +67,15 @@ def lane_of(knobs: KPhaseKnobs, context: TrialContext) -> Lane:
         measured_steps=logarithmic_steps(knobs.steps, knobs.measurements_per_decade),
         measured_rounds=knobs.measured_rounds,
     )
-    calendar = Calendar(
+    descent = Descent(rule=rule, rate=lambda step: knobs.learning_rate, weight_decay=knobs.weight_decay)
+    rounds = Rounds(
+        problem=problem,
         interval=knobs.feature_update_interval,
+        methods=chosen_methods(knobs.round_method, problem, knobs.batch_size, descent),
+        damping=knobs.damping,
         warm_steps=knobs.warm_steps,
         tolerance=knobs.round_tolerance,
         check_every=max(1, len(rows) // knobs.batch_size),
+        forgotten=rule.beginning if knobs.reset_optimizer_on_relinearisation else None,
     )
-    descent = Descent(rule=rule, rate=lambda step: knobs.learning_rate, weight_decay=knobs.weight_decay)
-    methods = chosen_methods(knobs.round_method, problem, knobs.batch_size, descent)
-    forgotten = rule.beginning if knobs.reset_optimizer_on_relinearisation else None
-    return Lane(
-        instruments=instruments,
-        rounds=Rounds(problem=problem, calendar=calendar, methods=methods, damping=knobs.damping, forgotten=forgotten),
-        descent=descent,
-        steps=knobs.steps,
-        draw=epochs(knobs.seed, len(rows), knobs.batch_size, context.device),
-    )
+    return Lane(knobs, instruments, rounds, descent)

@@ -73,7 +73,7 @@ class Gauges:
         Args:
             model: The linearisation that is trained.
             parameters: Where training is.
-            path: Lengths that the rounds before this one covered, added up.
+            path: See `movement`.
             begins: Whether a round may begin here.
         """
         columns: dict[str, Columns] = {
@@ -98,11 +98,7 @@ class Gauges:
         ]
 
     def stability(self, anchor: Parameters, known: Features | None = None) -> list[float]:
-        """Return the stability ratio of each training's linearisation.
-
-        Args:
-            anchor: Where the network is linearised.
-            known: The features there, if they have been measured.
+        """Return the stability ratio of each training's linearisation; see `FeatureProbe.stability_ratio`.
 
         Raises:
             ValueError: There is no probe.

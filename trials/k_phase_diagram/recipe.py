@@ -18,7 +18,7 @@ from trials.core.context import Together
 from trials.core.networks.precision import products_in
 from trials.core.rounds.in_rounds import in_rounds
 from trials.core.rows import Diverged, Row
-from trials.core.training.batches import formed, seen
+from trials.core.training.batches import epochs, formed, seen
 from trials.core.training.course import course
 from trials.core.training.places import Place
 from trials.k_phase_diagram.measuring import Past
@@ -53,7 +53,8 @@ def _rows(knobs: KPhaseKnobs, context: TrialContext) -> Iterator[Row]:
     lane = lane_of(knobs, context)
     instruments, descent = lane.instruments, lane.descent
     begun = in_rounds(lane.rounds, Place(instruments.initial, descent.rule.beginning(instruments.initial)))
-    sees = seen(formed(instruments.train), lane.draw)
+    rows = instruments.train
+    sees = seen(formed(rows), epochs(knobs.seed, len(rows), knobs.batch_size, context.device))
     for now in course(
         begun, descent, sees, steps=knobs.steps, rows_at=instruments.is_measured, context=context, past=Past()
     ):

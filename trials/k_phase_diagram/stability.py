@@ -28,17 +28,10 @@ def largest_gauss_newton_eigenvalue(
     curvature: Curvature,
     iterations: int = ITERATIONS,
 ) -> Float[Tensor, ""]:
-    """Return the largest eigenvalue of J^T H J / n, from below, by power iteration.
+    """Return the largest eigenvalue of J^T H J / n at the parameters, from below, by power iteration.
 
-    Neither J nor J J^T is formed, so it serves any network: J^T v is a reverse pass, and J u the derivative of
-    <J^T v, u> in v.
-
-    Args:
-        forward: The network.
-        parameters: Where J is taken, and H at the network's outputs there.
-        inputs: The n samples.
-        curvature: Outputs -> H.
-        iterations: Steps of the power iteration.
+    H is the loss's curvature at the outputs for the n inputs. Neither J nor J J^T is formed, so it serves any network:
+    J^T v is a reverse pass, and J u the derivative of <J^T v, u> in v.
     """
     leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
     weights = list(leaves.values())
@@ -58,21 +51,13 @@ def largest_eigenvalue_by_kernel(
     kernel: Float[Tensor, "*trainings n*c n*c"],
     outputs: Float[Tensor, "*trainings n c"],
     curvature: Curvature,
-    iterations: int = ITERATIONS,
 ) -> Float[Tensor, "*trainings"]:
-    """Return the same of each training from J J^T, where that is at hand, by the same iteration from the same start.
-
-    Args:
-        kernel: J J^T on the n samples.
-        outputs: The network's, where H is taken.
-        curvature: Outputs -> H.
-        iterations: Steps of the power iteration.
-    """
+    """Return the same of each training from J J^T, where that is at hand, by the same iteration from the same start."""
 
     def kernel_times(vector: Tensor) -> Tensor:
         return (kernel @ vector.flatten(-2).unsqueeze(-1)).view_as(vector)
 
-    return _by_power_iteration(kernel_times, curvature(outputs), iterations)
+    return _by_power_iteration(kernel_times, curvature(outputs), ITERATIONS)
 
 
 def _by_power_iteration(

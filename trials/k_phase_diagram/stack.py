@@ -12,6 +12,7 @@ from trials.core.gradients import linearised_gradient
 from trials.core.parameters import Parameters, difference
 from trials.core.probes.columns import PARTS
 from trials.core.probes.movement import lengths_of_each
+from trials.core.rounds.in_rounds import Counted
 from trials.core.rounds.round import drawn_back
 from trials.core.training.places import of_lanes
 from trials.core.training.slopes import Told
@@ -48,18 +49,6 @@ class StackLoss(NamedTuple):
         return gradient if dampings is None else drawn_back(gradient, point, self.stack.anchor, dampings)
 
 
-class Counted(NamedTuple):
-    """How the round of one training came about; see `InRounds`."""
-
-    linearisations: int = 0
-    begun: int = 0
-    longest: int = 0
-
-    def at(self, step: int) -> Counted:
-        """Return the counts after a round that begins at a step."""
-        return Counted(self.linearisations + 1, step, max(self.longest, step - self.begun))
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Stack:
     """The linearisations that several trainings train.
@@ -69,6 +58,7 @@ class Stack:
         loss: What all minimise.
         rounds: What all rounds of each have in common; they end by their length alone.
         counts: How the round of each came about.
+        ends: Step before which it ends.
         anchor: Where the networks were linearised.
         path: Lengths that the earlier rounds covered, added up; see `lengths`.
         dampings: What draws each to its anchor; None where nothing draws any.
@@ -78,6 +68,7 @@ class Stack:
     loss: Loss
     rounds: Sequence[Rounds]
     counts: Sequence[Counted]
+    ends: Sequence[int]
     anchor: Parameters
     path: Float64[Tensor, "lanes parts"]
     dampings: Float[Tensor, " lanes"] | None
@@ -85,25 +76,23 @@ class Stack:
     def on(self, batch: Batch) -> StackLoss:
         return StackLoss(self, batch)
 
-    def standing(self, step: int, place: Place) -> Sequence[bool]:
-        """Return whether the round of each ends before a step."""
-        counts = zip(self.rounds, self.counts, strict=True)
-        return [each.calendar.is_over(step, counted.begun) for each, counted in counts]
+    def due(self, step: int) -> list[int]:
+        """Return the places of those whose round ends before a step."""
+        return [place for place, end in enumerate(self.ends) if end <= step]
 
-    def renewed(self, step: int, place: Place, standing: Sequence[bool]) -> tuple[Self, Place]:
+    def renewed(self, step: int, place: Place) -> tuple[Self, Place]:
         """Return the stack after some have begun a round, the place as it is."""
-        due = [lane for lane, ends in enumerate(standing) if ends]
+        due = self.due(step)
         if not due:
             return self, place
+        counts, ends = list(self.counts), list(self.ends)
+        for each in due:
+            counts[each], ends[each] = counts[each].at(step), self.rounds[each].end_of(step)
         chosen = torch.tensor(due, device=self.path.device)
         point, before = of_lanes(place.point, chosen), of_lanes(self.anchor, chosen)
-        renewed = replace(
-            self,
-            counts=[each.at(step) if ends else each for each, ends in zip(self.counts, standing, strict=True)],
-            anchor={name: value.index_copy(0, chosen, point[name]) for name, value in self.anchor.items()},
-            path=self.path.index_add(0, chosen, lengths_of_each(difference(point, before)).to(self.path)),
-        )
-        return renewed, place
+        anchor = {name: value.index_copy(0, chosen, point[name]) for name, value in self.anchor.items()}
+        path = self.path.index_add(0, chosen, lengths_of_each(difference(point, before)).to(self.path))
+        return replace(self, counts=counts, ends=ends, anchor=anchor, path=path), place
 
     def only(self, places: Int64[Tensor, " chosen"]) -> Self:
         listed = places.tolist()
@@ -111,6 +100,7 @@ class Stack:
             self,
             rounds=[self.rounds[place] for place in listed],
             counts=[self.counts[place] for place in listed],
+            ends=[self.ends[place] for place in listed],
             anchor=of_lanes(self.anchor, places),
             path=self.path[places],
             dampings=None if self.dampings is None else self.dampings[places],
@@ -118,13 +108,7 @@ class Stack:
 
 
 def stack_of(chain: Chain, rounds: Sequence[Rounds], initial: Parameters) -> Stack:
-    """Return what several trainings train before their first step.
-
-    Args:
-        chain: The network of all.
-        rounds: Those of each.
-        initial: Where they begin.
-    """
+    """Return what trainings of one network train before their first step."""
     first = next(iter(initial.values()))
     dampings = [each.damping for each in rounds]
     return Stack(
@@ -132,6 +116,7 @@ def stack_of(chain: Chain, rounds: Sequence[Rounds], initial: Parameters) -> Sta
         loss=rounds[0].problem.loss,
         rounds=rounds,
         counts=[Counted()] * len(rounds),
+        ends=[0] * len(rounds),
         anchor=initial,
         path=torch.zeros(len(rounds), len(PARTS), dtype=torch.float64, device=first.device),
         dampings=first.new_tensor(dampings) if any(dampings) else None,

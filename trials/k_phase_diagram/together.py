@@ -12,10 +12,8 @@ twin as far as from its companions.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
-
-import torch
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from trials.core.augmentation.fixed_set import abreast
 from trials.core.linearisation import Linearised, linearised
@@ -23,9 +21,10 @@ from trials.core.networks.chain import Chain
 from trials.core.networks.fixed_layers import Flatten, Relu
 from trials.core.networks.layers import Linear
 from trials.core.parameters import stacked
-from trials.core.rounds.parameter_space import chain_of
+from trials.core.rounds.choice import serving
+from trials.core.rounds.round import chain_of
 from trials.core.rows import Diverged, Row
-from trials.core.training.batches import seen
+from trials.core.training.batches import epochs, seen
 from trials.core.training.places import Place
 from trials.core.training.together import Lanes, Moments, courses
 from trials.k_phase_diagram.measuring import Past, Stand, gauges_abreast
@@ -33,29 +32,27 @@ from trials.k_phase_diagram.stack import Stack, stack_of
 
 if TYPE_CHECKING:
     from trials.core.rounds.in_rounds import Rounds
-    from trials.core.training.batches import Draw, Sees
+    from trials.core.training.batches import Sees
     from trials.core.training.descent import Descent, Step
     from trials.k_phase_diagram.features import FeatureProbe
+    from trials.k_phase_diagram.knobs import KPhaseKnobs
     from trials.k_phase_diagram.measuring import Instruments
 
 
-@dataclass(frozen=True, kw_only=True)
-class Lane:
+class Lane(NamedTuple):
     """One of the trials that train together.
 
     Attributes:
+        knobs: Its own.
         instruments: What its rows are measured with.
         rounds: When they end, by their length alone, and how steps would be computed if it trained by itself.
         descent: How its steps follow from gradients.
-        steps: Its last step.
-        draw: Step -> its training samples.
     """
 
+    knobs: KPhaseKnobs
     instruments: Instruments
     rounds: Rounds
     descent: Descent
-    steps: int
-    draw: Draw
 
 
 _KERNEL_NUMBERS = 2**19
@@ -82,26 +79,28 @@ def trained_together(lanes: Sequence[Lane]) -> Iterator[tuple[int, Row | Diverge
         return replace(first.descent, rate=lambda number: own)
 
     def sees(under_way: Lanes) -> Sees:
-        draws = [lanes[lane].draw for lane in under_way]
-        return seen(train.only(under_way).at, lambda number: torch.stack([draw(number) for draw in draws]))
+        seeds = [lanes[lane].knobs.seed for lane in under_way]
+        return seen(train.only(under_way).at, epochs(seeds, train.length, first.knobs.batch_size, rates.device))
+
+    dated = frozenset[int]().union(*(lane.instruments.measured_steps for lane in lanes))
+    measured_rounds = max(lane.instruments.measured_rounds for lane in lanes)
 
     def measured(now: Moments[Stack, Past]) -> list[int]:
-        return [place for place, lane in enumerate(now.lanes) if _is_measured(lanes[lane].instruments, now, place)]
+        due = now.trained.due(now.step) if measured_rounds else []
+        if not due and now.step not in dated:
+            return []
+        own = [lanes[lane].instruments for lane in now.lanes]
+        ending = {place for place in due if now.trained.counts[place].linearisations <= own[place].measured_rounds}
+        return [place for place, each in enumerate(own) if place in ending or now.step in each.measured_steps]
 
     begun = (
         stack_of(chain, [lane.rounds for lane in lanes], initial),
         Place(initial, first.descent.rule.beginning(initial)),
     )
-    steps, past = [lane.steps for lane in lanes], [Past() for _ in lanes]
+    steps, past = [lane.knobs.steps for lane in lanes], [Past() for _ in lanes]
     for now in courses(begun, step, sees, steps=steps, rows_at=measured, past=past):
         for places in _at_once(len(now.lanes), first.instruments.probe):
             yield from _rows(now.only(places), lanes)
-
-
-def _is_measured(instruments: Instruments, now: Moments[Stack, Past], place: int) -> bool:
-    if now.step in instruments.measured_steps:
-        return True
-    return now.trained.counts[place].linearisations <= instruments.measured_rounds and now.standing[place]
 
 
 def _at_once(lanes: int, probe: FeatureProbe | None) -> Iterator[range]:
@@ -113,17 +112,21 @@ def _at_once(lanes: int, probe: FeatureProbe | None) -> Iterator[range]:
 
 def _rows(now: Moments[Stack, Past], all_lanes: Sequence[Lane]) -> Iterator[tuple[int, Row | Diverged]]:
     """Yield the row of each lane, or that it has diverged, and leave the past that includes the row."""
-    lanes = [all_lanes[lane] for lane in now.lanes]
+    lanes, due, trained = [all_lanes[lane] for lane in now.lanes], now.trained.due(now.step), now.trained
     instruments, pasts = [lane.instruments for lane in lanes], [now.past[lane] for lane in now.lanes]
-    stands = [_stand(now, place, lane) for place, lane in enumerate(lanes)]
+    stands = []
+    for place, (lane, counted) in enumerate(zip(lanes, trained.counts, strict=True)):
+        method = serving(lane.rounds.methods, max(0, now.step - 1 - counted.begun))
+        damping, last = lane.rounds.damping_of(counted.begun), now.step == lane.knobs.steps
+        stands.append(Stand(now.step, counted, damping, method, None, place in due, last))
     told_of = enumerate(zip(instruments, stands, pasts, strict=True))
     lacking = [place for place, (each, stand, past) in told_of if each.lacks_stability(stand, past)]
     known: dict[int, float] = {}
     if lacking:
         lack = gauges_abreast([instruments[place] for place in lacking])
         known = dict(zip(lacking, lack.stability(now.only(lacking).trained.anchor), strict=True))
-    model, begins = linearised(lanes[0].rounds.problem.network.forward, now.trained.anchor), any(now.standing)
-    readings = gauges_abreast(instruments).read(model, now.place.point, now.trained.path, begins=begins)
+    model = linearised(lanes[0].rounds.problem.network.forward, trained.anchor)
+    readings = gauges_abreast(instruments).read(model, now.place.point, trained.path, begins=bool(due))
     for place, number in enumerate(now.lanes):
         told: Row | Diverged
         try:
@@ -133,19 +136,6 @@ def _rows(now: Moments[Stack, Past], all_lanes: Sequence[Lane]) -> Iterator[tupl
             told = divergence
             now.ending.add(number)
         yield number, told
-
-
-def _stand(now: Moments[Stack, Past], place: int, lane: Lane) -> Stand:
-    counted = now.trained.counts[place]
-    return Stand(
-        step=now.step,
-        **counted._asdict(),
-        damping=lane.rounds.damping_of(counted.begun),
-        method=lane.rounds.methods.at(max(0, now.step - 1 - counted.begun)),
-        converged=None,
-        begins=now.standing[place],
-        last=now.step == lane.steps,
-    )
 
 
 def _of_several(model: Linearised) -> Chain:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int64
     from torch import Tensor
 
-    from trials.multi_view.patch_knobs import PatchKnobs
+    from trials.multi_view.knobs import MultiViewKnobs
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class FreshCopies:
         noise_of_own: Channels whose projections on noise of its own a copy has; 0 where copies share the original's.
     """
 
-    seeds: Int64[Tensor, " trials"]
+    seeds: Sequence[int]
     norms: Float[Tensor, "trials noises"]
     originals: Float[Tensor, "trials features samples sharing"]
     transformed: Float[Tensor, "trials features samples transforms"]
@@ -52,15 +52,16 @@ class FreshCopies:
 
     def only(self, places: Int64[Tensor, " chosen"]) -> FreshCopies:
         """Return the copies of some of the trainings."""
-        names = ("seeds", "norms", "originals", "transformed")
-        return replace(self, **{name: getattr(self, name)[places] for name in names})
+        seeds = [self.seeds[place] for place in places.tolist()]
+        chosen = {name: getattr(self, name)[places] for name in ("norms", "originals", "transformed")}
+        return replace(self, seeds=seeds, **chosen)
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
         """Return alignments of originals and copies of a step, and the projections on noise that it alone meets."""
         samples, transforms = self.transformed.shape[2:]
         if transforms == 1:  # no more than noise to draw
             return self.expected(step)
-        drawn = torch.stack([drawn_transforms(each, step, samples, self.copies, transforms) for each in self._seeds])
+        drawn = torch.stack([drawn_transforms(each, step, samples, self.copies, transforms) for each in self.seeds])
         picked = drawn[:, None].expand(-1, self.transformed.shape[1], -1, -1).to(self.norms.device)
         return self._with_originals(self.transformed.gather(3, picked)[..., None]), self._passing(step)
 
@@ -76,11 +77,6 @@ class FreshCopies:
         """Those of originals and copies, every copy under every transform."""
         return self._with_originals(self.transformed[:, :, :, None].expand(-1, -1, -1, self.copies, -1))
 
-    @property
-    def _seeds(self) -> Sequence[int]:
-        seeds: Sequence[int] = self.seeds.tolist()
-        return seeds
-
     def _with_originals(self, copied: Float[Tensor, "trials features samples copies transforms"]) -> Tensor:
         # An original counts as much as a copy under all its transforms.
         originals = self.originals[..., None].expand(-1, -1, -1, -1, copied.shape[4])
@@ -92,31 +88,24 @@ class FreshCopies:
         if not self.noise_of_own:
             return self.norms.new_empty(0)
         sizes = (self.transformed.shape[2], self.copies, self.noise_of_own, self.norms.shape[1])
-        normal = torch.stack([drawn_noise(seed, step, *sizes) for seed in self._seeds])
+        normal = torch.stack([drawn_noise(seed, step, *sizes) for seed in self.seeds])
         return normal.to(self.norms.device) * self.norms[:, None, :, None]
 
 
 def fresh_copies(
-    knobs: Sequence[PatchKnobs], alignments: Float[Tensor, "trials features samples 1"], norms: Tensor, channels: int
+    knobs: Sequence[MultiViewKnobs], originals: Float[Tensor, "trials features samples 1"], norms: Tensor
 ) -> FreshCopies:
-    """Return what each step of several trainings sees whose copies it draws.
-
-    Args:
-        knobs: Training sets of one shape and arm.
-        alignments: Those of the originals.
-        norms: Standard deviations of the first weights' projections on noise, trials x noises.
-        channels: Units of the network.
-    """
+    """Return what each step of several trainings of one shape and arm sees, whose copies it draws."""
     first, views = knobs[0], knobs[0].views
-    carried, others = alignments[:, :views, :, 0], alignments[:, views:, :, 0]
+    carried, others = originals[:, :views, :, 0], originals[:, views:, :, 0]
     moved = [torch.cat([carried.roll(shift, dims=1), others], dim=1) for shift in first.drawn_shifts]
     return FreshCopies(
-        seeds=torch.tensor([each.seed for each in knobs], device=alignments.device),
+        seeds=[each.seed for each in knobs],
         norms=norms,
-        originals=alignments,
+        originals=originals,
         transformed=torch.stack(moved, dim=3),
         copies=first.copies - 1,
-        noise_of_own=channels if first.arm.redraws_noise else 0,
+        noise_of_own=first.channels if first.arm.redraws_noise else 0,
     )
 
 

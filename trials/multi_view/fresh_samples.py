@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import pad
 
-from trials.multi_view.activation import activation
+from trials.multi_view.patches import activation
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -37,7 +37,7 @@ def fresh_factor(
 
     Args:
         geometry: The training set's directions.
-        projected: What one training trains.
+        projected: What one training trains, from `start` to `end`.
         start: Where it began.
         end: Where it has led.
         scale: sigma_0.
@@ -92,11 +92,7 @@ def accuracies(
 ) -> Float[Tensor, " kinds"]:
     """Return the share of fresh samples of each kind that are classified; an output of 0 is an error.
 
-    Args:
-        alignments: Which features a kind of sample carries, label times sign.
-        features: The channels' projections on the features.
-        noise: Those on the noise of fresh samples.
-        exponent: The network's q.
+    Alignments tell which features a kind of sample carries, label times sign; the rest are the channels' projections.
     """
     signal = alignments @ activation(features, exponent).sum(0)
     margins = signal[:, None] + activation(noise, exponent).sum((1, 2))

@@ -75,23 +75,18 @@ def group_of(knobs: Sequence[MultiViewKnobs], device: torch.device) -> tuple[Gro
     """Return trials of one shape as a group, what they train, and where they begin."""
     first, sets = knobs[0], [patch_set(each) for each in knobs]
     geometries = [geometry(each.noise, drawn(each)) for each in knobs]
-    scales, rates = (
-        torch.tensor(numbers, dtype=torch.float64, device=device)
-        for numbers in ([each.initial_scale for each in knobs], [each.learning_rate for each in knobs])
-    )
+    numbers = [[each.initial_scale, each.learning_rate] for each in knobs]
+    scales, rates = torch.tensor(numbers, dtype=torch.float64, device=device).unbind(1)
     projected, place = begun(sets, geometries, scales, first.exponent)
     alignments = torch.stack([each.alignments.movedim(2, 0) for each in sets]).to(device)
     samples: DrawnOnce | FreshCopies = DrawnOnce(alignments)
     if first.draws_every_step:
-        norms = scales[:, None] * projected.noise_magnitudes
-        samples = fresh_copies(knobs, alignments, norms, first.channels)
+        samples = fresh_copies(knobs, alignments, scales[:, None] * projected.noise_magnitudes)
     told, skipped = forecast(projected, samples.alignments, place.point), torch.zeros_like(rates, dtype=torch.int64)
     if first.flat_phase == "closed_form":
         # What is passed over is taken to be independent of all else: it must end far below 1.
         flat = told.flat_until(min(_FLAT_BELOW, first.threshold / 5)) / rates
         skipped = flat.clamp(max=first.steps).floor().long()
         place = place._replace(point=told.at(rates * skipped))
-    return Group(knobs, geometries, samples, ProjectedDescent(rates, skipped, first.threshold), told), (
-        projected,
-        place,
-    )
+    group = Group(knobs, geometries, samples, ProjectedDescent(rates, skipped, first.threshold), told)
+    return group, (projected, place)

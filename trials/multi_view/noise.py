@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from trials.multi_view.knobs import MultiViewKnobs
-    from trials.multi_view.patch_knobs import PatchShape
+    from trials.multi_view.knobs import MultiViewKnobs, PatchShape
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,17 +47,8 @@ class Geometry:
         return torch.linalg.pinv(self.gram, hermitian=True)
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """What decides the directions and the first weights.
-
-    Attributes:
-        seed: The trial's seed.
-        channels: Channels of the network.
-        dimension: Entries of a patch.
-        samples: Draws of noise in one copy of the training set: every copy has a stream of its own.
-        shape: Sizes of the training set.
-    """
+class Drawn(NamedTuple):
+    """What decides the directions and the first weights; `samples` are those of a copy, which each has its stream."""
 
     seed: int
     channels: int

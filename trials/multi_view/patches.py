@@ -1,26 +1,48 @@
-"""The patch model's training set as the network sees it.
+"""The patch model's training set as the network sees it, and its activation: one layer of channels, all patches alike.
 
 The network sees patches alike and psi is odd, so a label enters only through alignments: y times the sign with which a
 sample carries a feature.
+
+Source: Shen, Bubeck and Gunasekar, arXiv 2203.01572; the data model descends from Allen-Zhu and Li, arXiv 2012.09816.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.functional import one_hot
 
 from trials.core.streams import generator
-from trials.multi_view.patch_knobs import noise_magnitudes
+from trials.multi_view.knobs import noise_magnitudes
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
     from torch import Tensor
 
-    from trials.multi_view.patch_knobs import PatchKnobs
+    from trials.multi_view.knobs import MultiViewKnobs
+
+
+# |z|^(q-1) for |z| <= 1. Products: a general power takes ten times as long.
+_POWERS: Mapping[int, Callable[[Tensor], Tensor]] = MappingProxyType(
+    {1: torch.ones_like, 2: torch.abs, 3: torch.square, 4: lambda z: z.abs() * z.square()}
+)
+
+
+def activation(z: Float[Tensor, " ..."], exponent: int) -> Float[Tensor, " ..."]:
+    """Return psi: sign(z) |z|^q / q where |z| <= 1, beyond it the tangent."""
+    clamped, slope = clamped_and_slope(z, exponent)
+    return torch.addcmul(z - clamped, clamped, slope, value=1 / exponent)
+
+
+def clamped_and_slope(z: Float[Tensor, " ..."], exponent: int) -> tuple[Tensor, Tensor]:
+    """Return z cut to [-1, 1] and psi'(z) = min(|z|, 1)^(q-1), which is even, not negative and at most 1."""
+    clamped = z.clamp(-1.0, 1.0)
+    return clamped, _POWERS[exponent](clamped)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +86,7 @@ class DrawnOnce:
         return DrawnOnce(self.alignments[places])
 
 
-def patch_set(knobs: PatchKnobs) -> PatchSet:
+def patch_set(knobs: MultiViewKnobs) -> PatchSet:
     """Return the training set, without the copies that each step draws."""
     carried = _carried_views(knobs)
     copies = range(knobs.lasting_copies)
@@ -85,7 +107,7 @@ def patch_set(knobs: PatchKnobs) -> PatchSet:
     )
 
 
-def _carried_views(knobs: PatchKnobs) -> Int64[Tensor, " samples"]:
+def _carried_views(knobs: MultiViewKnobs) -> Int64[Tensor, " samples"]:
     """Return the view of each sample, in ascending order: nothing depends on the order."""
     rare = knobs.rare_share
     if knobs.counts == "multinomial":
@@ -97,7 +119,7 @@ def _carried_views(knobs: PatchKnobs) -> Int64[Tensor, " samples"]:
     return torch.arange(knobs.views).repeat_interleave(torch.tensor(counts))
 
 
-def _attributes(knobs: PatchKnobs) -> Float[Tensor, " samples"]:
+def _attributes(knobs: MultiViewKnobs) -> Float[Tensor, " samples"]:
     """Return label times attribute: -1 for the minority, 1 for the majority."""
     random = torch.rand(knobs.samples, generator=generator(knobs.seed, "attributes"), dtype=torch.float64)
     if knobs.counts == "exact":

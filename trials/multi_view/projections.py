@@ -23,7 +23,7 @@ from torch.nn.functional import softplus
 
 from trials.core.training.places import Place, Vector
 from trials.core.training.slopes import BatchLoss, Told
-from trials.multi_view.activation import activation, clamped_and_slope
+from trials.multi_view.patches import activation, clamped_and_slope
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
@@ -72,10 +72,7 @@ class Projected:
     def on(self, batch: Batch) -> ProjectedLoss:
         return ProjectedLoss(self, batch)
 
-    def standing(self, step: int, place: Place) -> None:
-        return None
-
-    def renewed(self, step: int, place: Place, standing: None) -> tuple[Self, Place]:
+    def renewed(self, step: int, place: Place) -> tuple[Self, Place]:
         return self, place
 
     def state(self, place: Place) -> State:
@@ -182,13 +179,9 @@ class ProjectedDescent:
 def begun(
     sets: Sequence[PatchSet], geometries: Sequence[Geometry], scales: Float[Tensor, " trials"], exponent: int
 ) -> tuple[Projected, Place]:
-    """Return what several trainings train, and where they start.
+    """Return what trainings on sets of one shape and one Gram matrix train, and where they start.
 
-    Args:
-        sets: Training sets of one shape.
-        geometries: Directions and first projections; those of one Gram matrix share it.
-        scales: sigma_0, the standard deviation of the first weights.
-        exponent: The network's q.
+    Scales are sigma_0, the standard deviation of the first weights.
     """
     device, gram = scales.device, geometries[0].gram
     projected = Projected(

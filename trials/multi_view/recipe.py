@@ -24,13 +24,12 @@ from trials.core.rows import logarithmic_steps
 from trials.core.streams import generator
 from trials.core.training.course import course
 from trials.core.training.together import courses
-from trials.multi_view.activation import activation
 from trials.multi_view.forecast import arrival_columns, fit_columns, growth_columns
 from trials.multi_view.fresh_samples import fresh_factor, fresh_noise, test_columns
 from trials.multi_view.group import Group, group_of
-from trials.multi_view.knobs import MultiViewKnobs
+from trials.multi_view.knobs import MultiViewKnobs, noise_magnitudes
 from trials.multi_view.noise import drawn
-from trials.multi_view.patch_knobs import noise_magnitudes
+from trials.multi_view.patches import activation
 from trials.multi_view.projections import Projected, joined
 
 if TYPE_CHECKING:

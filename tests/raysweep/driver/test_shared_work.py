@@ -73,7 +73,7 @@ PINNED = {
 def test_stored_stages_are_found_wherever_their_code_lies(of_study, pretrained: Stage, knobs: type[Knobs]) -> None:
     (asked,) = of_study.shared_work(smallest_sweep(of_study)[0].knobs)
     assert isinstance(asked, knobs)
-    found = (knobs(), knobs(seed=3), asked)  # type: ignore[call-arg]
+    found = (knobs(), knobs(seed=3), asked)
     assert tuple(stage_fingerprint(pretrained, each) for each in found) == PINNED[pretrained.name]
 
 

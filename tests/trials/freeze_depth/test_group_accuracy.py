@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from trials.core.training.states import as_state, from_state
+from trials.core.training.course import as_state, from_state
 from trials.freeze_depth.birds.groups import GROUPING, TASKS
 from trials.freeze_depth.fine_tuning.course import Selected
 from trials.freeze_depth.fine_tuning.group_accuracy import (

@@ -14,7 +14,6 @@ from trials.core.losses.classification import LOSSES
 from trials.core.losses.features import spectral
 from trials.core.networks.feedforward import mlp
 from trials.core.parameters import moved_to
-from trials.core.rounds.calendar import Calendar
 from trials.core.rounds.choice import chosen_methods
 from trials.core.rounds.in_rounds import Rounds, in_rounds
 from trials.core.rounds.round import Problem
@@ -86,7 +85,7 @@ def test_a_damped_round_solved_on_full_batches_is_the_damped_gauss_newton_step(m
     # A rate of 0.3 contracts by 1 - 0.3 x damping a step along the flattest direction.
     descent = Descent(rule=RULES["sgd"](0.0), rate=lambda step: 0.3)
     methods = chosen_methods(method, of_rounds, 60, descent)
-    rounds = Rounds(problem=of_rounds, calendar=Calendar(interval=10**9), methods=methods, damping=damping)
+    rounds = Rounds(problem=of_rounds, interval=10**9, methods=methods, damping=damping)
     *_, last = course(
         in_rounds(rounds, Place(start, {})),
         descent,

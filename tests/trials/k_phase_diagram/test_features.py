@@ -30,11 +30,11 @@ from trials.core.probes.tangent_kernel import (
 )
 from trials.core.rows import checked
 from trials.core.streams import generator
-from trials.core.training.states import as_state, from_state
-from trials.k_phase_diagram.feature_history import FeatureHistory
+from trials.core.training.course import as_state, from_state
 from trials.k_phase_diagram.features import alignment, feature_probe, probe_indices
 from trials.k_phase_diagram.knobs import KPhaseKnobs
 from trials.k_phase_diagram.measurements import MEASUREMENTS
+from trials.k_phase_diagram.measuring import FeatureHistory
 from trials.k_phase_diagram.preparation import lane_of
 from trials.k_phase_diagram.recipe import run
 from trials.k_phase_diagram.stability import largest_gauss_newton_eigenvalue

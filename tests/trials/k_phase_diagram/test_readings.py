@@ -54,8 +54,8 @@ def _numbers(reading):
 
 @pytest.mark.parametrize("case", CASES)
 def test_trainings_that_are_read_at_once_read_as_each_by_itself(case):
-    instruments = [lane_of(KPhaseKnobs(**knobs), CONTEXT).instruments for knobs in CASES[case]]
-    forward = instruments[0].problem.network.forward
+    lanes = [lane_of(KPhaseKnobs(**knobs), CONTEXT) for knobs in CASES[case]]
+    instruments, forward = [lane.instruments for lane in lanes], lanes[0].rounds.problem.network.forward
     anchors = [_moved(each.initial, seed) for seed, each in enumerate(instruments)]
     points = [_moved(anchor, 10 + seed) for seed, anchor in enumerate(anchors)]
     path = torch.rand(len(points), len(PARTS), generator=generator(0, "path"), dtype=torch.float64)

@@ -11,11 +11,10 @@ from torch.nn.functional import softplus
 from trials.core.parameters import Parameters
 from trials.core.streams import generator
 from trials.core.training.places import Place
-from trials.multi_view.activation import activation
 from trials.multi_view.group import Group, group_of
 from trials.multi_view.knobs import MultiViewKnobs
 from trials.multi_view.noise import Drawn, drawn, gaussian_directions, orthonormal
-from trials.multi_view.patches import patch_set
+from trials.multi_view.patches import activation, patch_set
 from trials.multi_view.projections import Projected
 
 WEIGHT = "channels.weight"

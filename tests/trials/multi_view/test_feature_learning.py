@@ -8,11 +8,10 @@ import pytest
 import torch
 
 from tests.trials.multi_view.patch_oracles import WEIGHT, descended, training, written
-from trials.multi_view.activation import activation, clamped_and_slope
-from trials.multi_view.growth import grown, importance_ratio, learning_time
+from trials.multi_view.forecast import grown, importance_ratio, learning_time
 from trials.multi_view.knobs import EXPONENTS, MultiViewKnobs
 from trials.multi_view.noise import drawn, geometry
-from trials.multi_view.patches import patch_set
+from trials.multi_view.patches import activation, clamped_and_slope, patch_set
 
 
 def knobs(**changes: object) -> MultiViewKnobs:

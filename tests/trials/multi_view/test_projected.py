@@ -46,7 +46,7 @@ def test_the_gradient_is_that_of_the_logistic_loss_in_unit_directions(changes: d
     at = {**point, "noise": torch.cat([point["noise"], passing], 3)} if passing.numel() else point
     margins = begin.projected.forward(at, alignments)
     losses = [MARGIN_LOSSES["logistic"](each.flatten()[:, None], torch.ones(each.numel())) for each in margins]
-    gradients = dict(zip(point, torch.autograd.grad(sum(losses), list(point.values())), strict=True))  # type: ignore[arg-type]
+    gradients = dict(zip(point, torch.autograd.grad(sum(losses), list(point.values())), strict=True))
     values = {name: value.detach() for name, value in point.items()}
     told = begin.projected.on(batch).slope(values).gradient
     norms = {

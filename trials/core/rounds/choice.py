@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,8 +17,7 @@ from trials.core.linearisation import Linearised
 from trials.core.networks.chain import Chain
 from trials.core.networks.layers import Kept, Layer, Weighted
 from trials.core.rounds.function_space import FunctionSpaceRound
-from trials.core.rounds.parameter_space import CachedRound, TangentRound
-from trials.core.rounds.round import Problem, Round
+from trials.core.rounds.round import CachedRound, Problem, Round
 from trials.core.rounds.settings import LARGEST_KERNEL_BYTES, refuse_large_kernel
 from trials.core.training.places import Place
 
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
     from trials.core.training.descent import Descent
 
 METHODS: Mapping[str, Callable[[Problem, Linearised, Place, float], Round]] = MappingProxyType(
-    {"jvp": TangentRound, "cached": CachedRound, "function_space": FunctionSpaceRound}
+    {"jvp": Round, "cached": CachedRound, "function_space": FunctionSpaceRound}
 )
 """Name -> (problem, linearisation, place, damping) -> round."""
 LARGEST_CACHE_BYTES = 2**31
@@ -45,18 +43,12 @@ class Switch(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True)
-class Methods:
-    """The methods of a round, one after another as it grows older."""
-
-    switches: tuple[Switch, ...]
-
-    def at(self, steps: int) -> Switch:
-        """Return what serves after `steps` steps of a round."""
-        return max(switch for switch in self.switches if switch.from_step <= steps)
+def serving(switches: Sequence[Switch], age: int) -> Switch:
+    """Return what serves after `age` steps of a round."""
+    return max(switch for switch in switches if switch.from_step <= age)
 
 
-def chosen_methods(asked: str, problem: Problem, batch_size: int, step: Descent) -> Methods:
+def chosen_methods(asked: str, problem: Problem, batch_size: int, step: Descent) -> tuple[Switch, ...]:
     """Return the method asked for, or for `auto` those whose modelled cost is least.
 
     Raises:
@@ -67,9 +59,9 @@ def chosen_methods(asked: str, problem: Problem, batch_size: int, step: Descent)
             if step.unfit_for_kernels:
                 raise ValueError(f"round_method=function_space cannot take these steps: {step.unfit_for_kernels}")
             refuse_large_kernel(len(problem.rows), problem.rows.classes, _first(problem).element_size())
-        return Methods((Switch(0, asked, "asked for by round_method"),))
+        return (Switch(0, asked, "asked for by round_method"),)
     if not isinstance(problem.network.forward, Chain):
-        return Methods((Switch(0, "jvp", "the network is no chain of layers"),))
+        return (Switch(0, "jvp", "the network is no chain of layers"),)
     switches = [Switch(0, "jvp", "a young round has nothing to keep")]
     samples, layers = len(problem.rows), _kept_of_one_sample(problem, problem.network.forward)
     distinct = {id(tensor): tensor for _, kept in layers for tensor in kept}.values()
@@ -79,7 +71,7 @@ def chosen_methods(asked: str, problem: Problem, batch_size: int, step: Descent)
         switches.append(Switch(max(1, samples // batch_size), "cached", "each sample was visited about once"))
     if step.unfit_for_kernels is None and not problem.network.forward.rounds_products:
         switches += _kernel(problem, layers, batch_size)
-    return Methods(tuple(switches))
+    return tuple(switches)
 
 
 def _kernel(problem: Problem, layers: Sequence[tuple[Layer, Kept]], batch_size: int) -> Iterator[Switch]:

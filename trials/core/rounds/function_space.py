@@ -22,12 +22,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from trials.core.linearisation import Linearised
 from trials.core.networks.chain import Opened
 from trials.core.parameters import Parameters, difference
 from trials.core.probes.tangent_kernel import tangent_kernel
-from trials.core.rounds.parameter_space import chain_of, opened_everywhere
-from trials.core.rounds.round import Problem
+from trials.core.rounds.round import Round, chain_of, opened_everywhere
 from trials.core.training.places import Place, Vector
 from trials.core.training.slopes import Told
 
@@ -39,21 +37,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class FunctionSpaceRound:
+class FunctionSpaceRound(Round):
     """Steps on dual weights. Coordinates: `basis`, the share of each basis vector, and `dual`, (samples, classes).
 
-    Attributes:
-        problem: What is trained on what.
-        model: The linearisation.
-        begun: Where the coordinates begin, in parameter space: its vectors are the basis.
-        damping: What draws the parameters to the anchor, which is then a vector of the basis: a round that goes on
-            from a checkpoint cannot tell whether it began there.
+    The basis has the vectors of where the round begins. The anchor is one more in a damped round: one that goes on from
+    a checkpoint cannot tell whether it began there.
     """
-
-    problem: Problem
-    model: Linearised
-    begun: Place
-    damping: float = 0.0
 
     @property
     def start(self) -> Place:
@@ -62,11 +51,11 @@ class FunctionSpaceRound:
 
     @cached_property
     def anchor(self) -> Vector:
-        """The anchor: the last vector of a damped round's basis."""
+        """The last vector of a damped round's basis."""
         return self._unit(len(self._basis) - 1)
 
     def slope(self, point: Vector, batch: Batch, weights: Tensor | None = None) -> Told:
-        """Return the gradient on a batch: its residuals, over the size of the batch, as dual weights."""
+        """Return the gradient: the batch's residuals, over its size, as dual weights."""
         rows = batch.rows
         moved = point["basis"] - self.start.point["basis"]
         by_kernel = (self._kernel[rows].flatten(0, 1) @ point["dual"].flatten()).view(len(rows), -1)
@@ -78,11 +67,7 @@ class FunctionSpaceRound:
         return Told({"basis": torch.zeros_like(moved), "dual": dual})
 
     def norms(self, point: Vector, batch: Batch) -> Float[Tensor, " batch"]:
-        """Refuse: gradients have no norm of parameter space in these coordinates.
-
-        Raises:
-            TypeError: Always.
-        """
+        """Refuse (TypeError): gradients have no norm of parameter space in these coordinates."""
         raise TypeError("round_method=function_space has no norms of samples' gradients: take jvp or cached")
 
     def parameters(self, vector: Vector) -> Parameters:
@@ -92,7 +77,6 @@ class FunctionSpaceRound:
         return {name: value + sum(share * each[name] for share, each in shares) for name, value in pulled.items()}
 
     def state(self) -> State:
-        """Return the basis."""
         return self.begun.state()
 
     @cached_property
@@ -107,7 +91,7 @@ class FunctionSpaceRound:
 
     @cached_property
     def _opened(self) -> Opened:
-        return opened_everywhere(chain_of(self.model), self.model.anchor, self.problem.rows)
+        return opened_everywhere(self.model, self.problem.rows)
 
     @cached_property
     def _kernel(self) -> Float[Tensor, "samples classes samples*classes"]:

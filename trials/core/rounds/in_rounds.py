@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -12,9 +12,8 @@ from trials.core.linearisation import linearised
 from trials.core.parameters import Parameters, difference
 from trials.core.probes.columns import PARTS
 from trials.core.probes.movement import lengths
-from trials.core.rounds.calendar import Calendar
-from trials.core.rounds.choice import METHODS, Methods, Switch
-from trials.core.rounds.round import Problem, Round, RoundLoss, gradient_norm
+from trials.core.rounds.choice import METHODS, Switch, serving
+from trials.core.rounds.round import Problem, Round, RoundLoss
 from trials.core.training.places import Place
 from trials.core.training.plain import Plain
 
@@ -36,52 +35,61 @@ class Rounds:
 
     Attributes:
         problem: What is trained on what.
-        calendar: When a round ends.
+        interval: Steps of a round at most (the paper's K).
         methods: How its steps are computed as it grows older.
         damping: lambda of lambda / 2 ||theta - anchor||^2, which a round minimises beside the loss.
+        warm_steps: Steps at the beginning that each begin a round.
+        tolerance: Norm of the training gradient at which a round ends early; 0 = never.
+        check_every: Steps of a round between looks at that norm, since it takes a pass over the training set.
         forgotten: Parameters -> the memory with which each round begins anew; None where it is kept.
     """
 
     problem: Problem
-    calendar: Calendar
-    methods: Methods
+    interval: int
+    methods: Sequence[Switch]
     damping: float = 0.0
+    warm_steps: int = 0
+    tolerance: float = 0.0
+    check_every: int = 1
     forgotten: Callable[[Parameters], Memory] | None = None
+
+    def end_of(self, begun: int) -> int:
+        """Return the step before which a round that began at step `begun` ends by its length."""
+        return begun + (1 if begun < self.warm_steps else self.interval)
+
+    def is_checked(self, age: int) -> bool:
+        """Return whether the norm of the gradient decides after so many steps of a round."""
+        return self.tolerance > 0 and age > 0 and age % self.check_every == 0
 
     def damping_of(self, begun: int) -> float:
         """Return the damping of the round that began at a step: none in a warm start, whose rounds are plain steps."""
-        return self.damping if begun >= self.calendar.warm_steps else 0.0
+        return self.damping if begun >= self.warm_steps else 0.0
 
     def round(self, method: Switch, model: Linearised, place: Place, begun: int) -> Round:
         """Return the round that began at a step, or the rest of it, from a place of parameter space."""
         return METHODS[method.method](self.problem, model, place, self.damping_of(begun))
 
 
-class Standing:
-    """Where a training stands in its round at the beginning of a step.
+class Counted(NamedTuple):
+    """How a round came about.
 
     Attributes:
-        ends: Whether the next round begins here.
+        linearisations: How often the network was linearised so far; 0 before the first step.
+        begun: Step at which the round began.
+        longest: Steps of the longest of the earlier rounds.
     """
 
-    __slots__ = ("_converged", "_in_rounds", "_place", "ends")
+    linearisations: int = 0
+    begun: int = 0
+    longest: int = 0
 
-    def __init__(self, in_rounds: InRounds, step: int, place: Place) -> None:
-        calendar, begun = in_rounds.rounds.calendar, in_rounds.begun
-        self._in_rounds, self._place = in_rounds, place
-        self._converged: bool | None = None
-        self.ends = calendar.is_over(step, begun) or (calendar.is_checked(step, begun) and bool(self.converged))
+    def at(self, step: int) -> Counted:
+        """Return the counts of the next round, which begins at a step."""
+        return Counted(self.linearisations + 1, step, max(self.longest, step - self.begun))
 
-    @property
-    def converged(self) -> bool | None:
-        """Whether the gradient of what the round minimises is within the tolerance; None if there is none.
-
-        It takes a pass through the training set, when it is first asked for.
-        """
-        tolerance = self._in_rounds.rounds.calendar.tolerance
-        if self._converged is None and tolerance > 0:
-            self._converged = bool(gradient_norm(self._in_rounds.round, self._place.point) <= tolerance)
-        return self._converged
+    def end(self, rounds: Rounds) -> int:
+        """Return the step before which the round ends by its length; the first begins before step 0."""
+        return rounds.end_of(self.begun) if self.linearisations else 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,18 +100,16 @@ class InRounds:
         rounds: What all rounds have in common.
         method: How the steps of the round are computed.
         round: The round that the last step belonged to.
-        linearisations: How often the network was linearised so far; 0 before the first step.
-        begun: Step at which the round began.
-        longest: Steps of the longest of the earlier rounds.
+        counted: How it came about.
+        end: The step before which it ends by its length.
         path: Lengths that the earlier rounds covered, added up; see `lengths`.
     """
 
     rounds: Rounds
     method: Switch
     round: Round
-    linearisations: int
-    begun: int
-    longest: int
+    counted: Counted
+    end: int
     path: Float64[Tensor, " parts"]
 
     @property
@@ -112,83 +118,66 @@ class InRounds:
         return self.rounds.problem.network.forward
 
     def parameters(self, point: Vector) -> Parameters:
-        """Return the parameters at a point of the round's coordinates."""
         return self.round.parameters(point)
 
     def on(self, batch: Batch) -> RoundLoss:
-        """Return the loss of a batch."""
         return RoundLoss(self.round, batch)
 
-    def standing(self, step: int, place: Place) -> Standing:
-        """Return where the round stands before a step."""
-        return Standing(self, step, place)
+    def ends(self, step: int, place: Place) -> bool:
+        """Return whether the next round begins before a step: by the length of this one, or since it has converged."""
+        if step >= self.end:
+            return True
+        return self.rounds.is_checked(step - self.counted.begun) and bool(self.converged(place))
 
-    def renewed(self, step: int, place: Place, standing: Standing) -> tuple[InRounds, Place]:
+    def converged(self, place: Place) -> bool | None:
+        """Return whether the gradient of what the round minimises is within the tolerance; None if there is none.
+
+        It takes a pass through the training set.
+        """
+        tolerance = self.rounds.tolerance
+        return bool(self.round.gradient_norm(place.point) <= tolerance) if tolerance > 0 else None
+
+    def renewed(self, step: int, place: Place) -> tuple[InRounds, Place]:
         """Return what a step trains and where it begins: the round, a new one, or the same by another method."""
-        if standing.ends:
+        if self.ends(step, place):
             return self._linearised_anew(step, place)
-        method = self.rounds.methods.at(step - self.begun)
-        return (self, place) if method == self.method else self._carried_on(method, place)
+        method = serving(self.rounds.methods, step - self.counted.begun)
+        if method == self.method:
+            return self, place
+        round_ = self.rounds.round(method, self.round.model, place.each(self.round.parameters), self.counted.begun)
+        return replace(self, method=method, round=round_), round_.start
 
     def _linearised_anew(self, step: int, place: Place) -> tuple[InRounds, Place]:
         place, rounds = place.each(self.round.parameters), self.rounds
         if rounds.forgotten:
             place = Place(place.point, rounds.forgotten(place.point))
-        method = rounds.methods.at(0)
-        round_ = rounds.round(method, linearised(self.forward, place.point), place, step)
-        renewed = InRounds(
-            rounds=rounds,
-            method=method,
-            round=round_,
-            linearisations=self.linearisations + 1,
-            begun=step,
-            longest=max(self.longest, step - self.begun),
-            path=self.path + lengths(difference(place.point, self.round.model.anchor)),
-        )
-        return renewed, round_.start
-
-    def _carried_on(self, method: Switch, place: Place) -> tuple[InRounds, Place]:
-        """Return the rest of the round computed by another method."""
-        round_ = self.rounds.round(method, self.round.model, place.each(self.round.parameters), self.begun)
-        return replace(self, method=method, round=round_), round_.start
+        path = self.path + lengths(difference(place.point, self.round.model.anchor))
+        return _begun(rounds, self.counted.at(step), path, place)
 
     def state(self, place: Place) -> State:
         """Return all that the steps to come depend on. Without the anchor a resumed trial would re-linearise."""
-        counts = {"linearisations": self.linearisations, "begun": self.begun, "longest": self.longest}
         return {
             "anchor": self.round.model.anchor,
             "basis": self.round.state(),
             "now": place.state(),
             "path": self.path,
-            **{name: torch.tensor(count) for name, count in counts.items()},
+            **{name: torch.tensor(count) for name, count in self.counted._asdict().items()},
         }
 
     def restored(self, place: Place, state: Any, step: int) -> tuple[InRounds, Place]:
-        """Return what is trained, and where it is, as a state of the beginning of `step` tells."""
-        begun = int(state["begun"])
+        counted, rounds = Counted(*(int(state[name]) for name in Counted._fields)), self.rounds
         # At its first step a round's method has not been asked yet: the state is still the last round's.
-        method = self.rounds.methods.at(max(0, step - 1 - begun))
-        model = linearised(self.forward, state["anchor"])
-        restored = InRounds(
-            rounds=self.rounds,
-            method=method,
-            round=self.rounds.round(method, model, _place(state.get("basis") or state["now"]), begun),
-            linearisations=int(state["linearisations"]),
-            begun=begun,
-            longest=int(state["longest"]),
-            path=state["path"],
-        )
+        method = serving(rounds.methods, max(0, step - 1 - counted.begun))
+        model, begun = linearised(self.forward, state["anchor"]), _place(state.get("basis") or state["now"])
+        round_, end = rounds.round(method, model, begun, counted.begun), counted.end(rounds)
+        restored = replace(self, method=method, round=round_, counted=counted, end=end, path=state["path"])
         return restored, _place(state["now"])
 
 
 def in_rounds(rounds: Rounds, place: Place) -> tuple[InRounds, Place]:
     """Return what is trained before the first step, and where it is."""
-    method, initial = rounds.methods.at(0), place.point
-    round_ = rounds.round(method, linearised(rounds.problem.network.forward, initial), place, 0)
-    path = torch.zeros(len(PARTS), dtype=torch.float64, device=next(iter(initial.values())).device)
-    return InRounds(
-        rounds=rounds, method=method, round=round_, linearisations=0, begun=0, longest=0, path=path
-    ), round_.start
+    path = torch.zeros(len(PARTS), dtype=torch.float64, device=next(iter(place.point.values())).device)
+    return _begun(rounds, Counted(), path, place)
 
 
 def renewed_every(
@@ -202,10 +191,15 @@ def renewed_every(
     """
     if interval == 1:
         return Plain(problem.network.forward, problem.loss), place
-    methods = Methods((Switch(0, "jvp", "one method serves every network"),))
-    return in_rounds(
-        Rounds(problem=problem, calendar=Calendar(interval=interval), methods=methods, damping=damping), place
-    )
+    methods = (Switch(0, "jvp", "one method serves every network"),)
+    return in_rounds(Rounds(problem=problem, interval=interval, methods=methods, damping=damping), place)
+
+
+def _begun(rounds: Rounds, counted: Counted, path: Tensor, place: Place) -> tuple[InRounds, Place]:
+    method = serving(rounds.methods, 0)
+    round_ = rounds.round(method, linearised(rounds.problem.network.forward, place.point), place, counted.begun)
+    end = counted.end(rounds)
+    return InRounds(rounds=rounds, method=method, round=round_, counted=counted, end=end, path=path), round_.start
 
 
 def _place(saved: Any) -> Place:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -81,7 +81,7 @@ def seen_anew(form: Callable[[int, Tensor], tuple[Tensor, Tensor]], draw: Draw) 
 
 
 def epochs(
-    seed: int,
+    seed: int | Sequence[int],
     samples: int,
     batch_size: int,
     device: torch.device | None = None,
@@ -91,16 +91,23 @@ def epochs(
 ) -> Draw:
     """Return batches of permutations, a fresh one an epoch: functions of (seed, stream, step) alone.
 
-    Unless told otherwise, what does not fill a batch waits for another epoch.
+    Unless told otherwise, what does not fill a batch waits for another epoch. Several seeds give those of each, with a
+    first axis over them.
 
     Raises:
         ValueError: The batch is larger than the data set.
     """
     of_an_epoch, on = batches_an_epoch(samples, batch_size, whole=whole), device or torch.device("cpu")
 
+    @lru_cache(maxsize=1)
+    def order(epoch: int) -> Tensor:
+        if isinstance(seed, Sequence):
+            return torch.stack([_order(each, stream, epoch, samples, on) for each in seed])
+        return _order(seed, stream, epoch, samples, on)
+
     def draw(step: int) -> Tensor:
         epoch, batch = divmod(step, of_an_epoch)
-        return _order(seed, stream, epoch, samples, on)[batch * batch_size : (batch + 1) * batch_size]
+        return order(epoch)[..., batch * batch_size : (batch + 1) * batch_size]
 
     return draw
 

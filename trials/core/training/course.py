@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
-from trials.core.training.states import as_state, from_state
+import torch
+from torch import Tensor
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from trials.core.checkpoints import State
     from trials.core.context import TrialContext
     from trials.core.training.batches import Batch, Sees
@@ -38,10 +38,7 @@ class Trained(Protocol):
     def on(self, batch: Batch) -> BatchLoss:
         """Return the loss of a batch as a function of the point."""
 
-    def standing(self, step: int, place: Place) -> Any:
-        """Return where training stands before a step: whether what is trained is renewed there."""
-
-    def renewed(self, step: int, place: Place, standing: Any) -> tuple[Self, Place]:
+    def renewed(self, step: int, place: Place) -> tuple[Self, Place]:
         """Return what a step trains, and where it begins."""
 
     def state(self, place: Place) -> State:
@@ -53,44 +50,35 @@ class Trained(Protocol):
 
 T = TypeVar("T", bound=Trained)
 P = TypeVar("P")
+_SCALARS = {"bool": bool, "int": int, "float": float}
 
 
+@dataclass(slots=True, eq=False)
 class Moment(Generic[T, P]):
     """The beginning of a step at which a row may be measured.
 
     Attributes:
         step: Steps done.
-        last: Whether training ends here.
         trained: What the last step trained.
         place: Where it led.
         seen: What the steps since the sums began anew add up to; None before the first of them.
         noted: Returns what is noted of the last step alone; None before the first.
         past: What earlier rows left for later ones. A recipe puts there what this row leaves.
+        last: Whether training ends here.
     """
 
-    __slots__ = ("_standing", "last", "noted", "past", "place", "seen", "step", "trained")
-
-    def __init__(
-        self, step: int, begun: tuple[T, Place], seen: Tensor | None, noted: Noted, past: P, *, last: bool
-    ) -> None:
-        self.step, self.last, self.seen, self.noted, self.past = step, last, seen, noted, past
-        self.trained, self.place = begun
-        self._standing: Any = _UNKNOWN
-
-    @property
-    def standing(self) -> Any:
-        """See `Trained.standing`."""
-        if self._standing is _UNKNOWN:
-            self._standing = self.trained.standing(self.step, self.place)
-        return self._standing
+    step: int
+    trained: T
+    place: Place
+    seen: Tensor | None
+    noted: Noted
+    past: P
+    last: bool
 
     @property
     def parameters(self) -> Vector:
         """What trains, where it is."""
         return self.trained.parameters(self.place.point)
-
-
-_UNKNOWN = object()
 
 
 def course(
@@ -125,9 +113,16 @@ def course(
         sums_at: Whether these sums begin anew after a step's row, if it has one; None wherever there was a row.
         ends_at: Whether training ends at a moment before `steps`; asked before its row.
     """
-    start, begun, seen, noted, past = _beginning(begun, past, context)
+    (trained, place), start, seen = begun, 0, None
+    noted: Noted = _nothing
+    found = context.checkpoints.restored(context.device)
+    if found is not None:
+        state: Any = found.state
+        start, seen, last_noted = found.step, state.get("seen"), state.get("noted")
+        noted, past = (lambda: last_noted), from_state(past, state.get("past", {}))
+        trained, place = trained.restored(place, state["training"], start)
     for number in range(start, steps + 1):
-        now = Moment(number, begun, seen, noted, past, last=number == steps)
+        now = Moment(number, trained, place, seen, noted, past, number == steps)
         if ends_at is not None and not now.last:
             now.last = ends_at(now)
         context.checkpoints.offer(number, partial(_saved, now), last=now.last)
@@ -139,10 +134,9 @@ def course(
             return
         if shown if sums_at is None else sums_at(number):
             seen = None
-        trained, place = now.trained.renewed(number, now.place, now.standing)
+        trained, place = trained.renewed(number, place)
         batch = sees(number)
         place, told = step(trained.on(batch), place, number)
-        begun = trained, place
         if note is not None:
             noted = partial(note, told)
         if tally is not None:
@@ -155,16 +149,59 @@ def _saved(now: Moment[T, P]) -> State:
     return {"training": now.trained.state(now.place), "past": as_state(now.past), **kept}
 
 
-def _beginning(
-    begun: tuple[T, Place], past: P, context: TrialContext
-) -> tuple[int, tuple[T, Place], Tensor | None, Noted, P]:
-    found = context.checkpoints.restored(context.device)
-    if found is None:
-        return 0, begun, None, _nothing, past
-    state: Any = found.state
-    restored, noted = begun[0].restored(begun[1], state["training"], found.step), state.get("noted")
-    return found.step, restored, state.get("seen"), lambda: noted, from_state(past, state.get("past", {}))
-
-
 def _nothing() -> None:
     return None
+
+
+def as_state(value: Any) -> State:
+    """Return a dataclass or a mapping (tensors, numbers, tuples of floats, None, or the like) as tensors by name.
+
+    Kinds of numbers are part of the names, so that what comes back is what was kept.
+    """
+    state: dict[str, Any] = {}
+    for name, each in _entries(value):
+        kind = type(each).__name__
+        if isinstance(each, Tensor):
+            state[name] = each
+        elif each is None:
+            state[f"{name}:none"] = torch.empty(0)
+        elif kind in _SCALARS:
+            state[f"{name}:{kind}"] = torch.tensor(each, dtype=torch.float64 if kind == "float" else None)
+        elif isinstance(each, tuple) and all(type(item) is float for item in each):
+            state[f"{name}:floats"] = torch.tensor(each, dtype=torch.float64)
+        else:
+            state[name] = as_state(each)
+    return state
+
+
+def from_state(like: Any, state: Any) -> Any:
+    """Return what `as_state` kept, `like` it in its classes."""
+    found = {}
+    for tagged, value in state.items():
+        name, _, kind = tagged.partition(":")
+        found[name] = (
+            _value(value, kind) if kind or isinstance(value, Tensor) else from_state(_entry(like, name), value)
+        )
+    if is_dataclass(like) and not isinstance(like, type):
+        return replace(like, **found)
+    return {**like, **found} if isinstance(like, Mapping) else like
+
+
+def _value(value: Any, kind: str) -> Any:
+    if kind == "none":
+        return None
+    if kind == "floats":
+        return tuple(value.tolist())
+    return _SCALARS[kind](value.item()) if kind else value
+
+
+def _entries(value: Any) -> list[tuple[str, Any]]:
+    if value is None:
+        return []
+    if is_dataclass(value):
+        return [(entry.name, getattr(value, entry.name)) for entry in fields(value)]
+    return list(value.items())
+
+
+def _entry(like: Any, name: str) -> Any:
+    return like[name] if isinstance(like, Mapping) else getattr(like, name)

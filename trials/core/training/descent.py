@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from trials.core.training.directions import Direction, plain
-from trials.core.training.places import Place, Vector, is_own, move, moved, plus, shrink, shrunk
+from trials.core.training.places import Place, Vector, is_own, moved, plus, shrunk
 from trials.core.training.slopes import slope_of
 
 if TYPE_CHECKING:
@@ -54,9 +54,11 @@ class Descent:
         if is_own(point):
             with torch.no_grad():
                 direction, memory = self._direction(gradient, place)
-                if self.decoupled:
-                    shrink(point, 1 - rate * self.weight_decay)
-                return Place(move(point, direction, rate), memory), told
+                for name, value in point.items():
+                    if self.decoupled:
+                        value.mul_(1 - rate * self.weight_decay)
+                    value.sub_(direction[name], alpha=rate)
+                return Place(point, memory), told
         direction, memory = self._direction(gradient, place)
         if self.decoupled:
             point = shrunk(point, 1 - rate * self.weight_decay)

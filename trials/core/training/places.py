@@ -68,19 +68,6 @@ def shrunk(point: Vector, factor: float | Tensor) -> Vector:
     return {name: value * factor for name, value in point.items()}
 
 
-def shrink(point: Vector, factor: float) -> None:
-    """Multiply a module's own parameters."""
-    for value in point.values():
-        value.mul_(factor)
-
-
-def move(point: Vector, direction: Vector, rate: float) -> Vector:
-    """Change a module's own parameters by a step, and return them."""
-    for name, value in point.items():
-        value.sub_(direction[name], alpha=rate)
-    return point
-
-
 def plus(vector: Vector, other: Vector, factor: float | Tensor) -> Vector:
     """Return `vector + factor x other` as values; of several trainings each has a factor of its own."""
     if isinstance(factor, Tensor):

@@ -60,10 +60,7 @@ class Plain:
     def on(self, batch: Batch) -> PlainLoss:
         return PlainLoss(self.forward, self.loss, batch)
 
-    def standing(self, step: int, place: Place) -> None:
-        return None
-
-    def renewed(self, step: int, place: Place, standing: Any) -> tuple[Self, Place]:
+    def renewed(self, step: int, place: Place) -> tuple[Self, Place]:
         return self, place
 
     def state(self, place: Place) -> State:

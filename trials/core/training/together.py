@@ -7,8 +7,9 @@ once for all lanes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
 import torch
 
@@ -31,10 +32,7 @@ class TrainedAbreast(Protocol):
     def on(self, batch: Batch) -> BatchLoss:
         """Return the losses of the lanes' batches as a function of the point."""
 
-    def standing(self, step: int, place: Place) -> Any:
-        """Return where the lanes stand before a step: whether what is trained is renewed there."""
-
-    def renewed(self, step: int, place: Place, standing: Any) -> tuple[Self, Place]:
+    def renewed(self, step: int, place: Place) -> tuple[Self, Place]:
         """Return what a step trains, and where it begins."""
 
     def only(self, places: Int64[Tensor, " chosen"]) -> Self:
@@ -45,6 +43,7 @@ T = TypeVar("T", bound=TrainedAbreast)
 P = TypeVar("P")
 
 
+@dataclass(slots=True, eq=False)
 class Moments(Generic[T, P]):
     """The beginning of a step of several trainings, at which rows of some may be measured.
 
@@ -57,25 +56,18 @@ class Moments(Generic[T, P]):
         ending: The lanes that end here. A recipe adds one that cannot go on.
     """
 
-    __slots__ = ("_standing", "ending", "lanes", "past", "place", "step", "trained")
-
-    def __init__(self, step: int, lanes: Lanes, begun: tuple[T, Place], past: dict[int, P], ending: set[int]) -> None:
-        self.step, self.lanes, self.past, self.ending = step, lanes, past, ending
-        self.trained, self.place = begun
-        self._standing: Any = None
-
-    @property
-    def standing(self) -> Any:
-        """See `TrainedAbreast.standing`."""
-        if self._standing is None:
-            self._standing = self.trained.standing(self.step, self.place)
-        return self._standing
+    step: int
+    lanes: Lanes
+    trained: T
+    place: Place
+    past: dict[int, P]
+    ending: set[int]
 
     def only(self, places: Sequence[int]) -> Moments[T, P]:
         """Return the moment of the lanes at some places of the first axis, as values of their own."""
         chosen = torch.tensor(places, dtype=torch.int64, device=next(iter(self.place.point.values())).device)
-        begun = self.trained.only(chosen), self.place.only(chosen)
-        return Moments(self.step, [self.lanes[place] for place in places], begun, self.past, self.ending)
+        lanes, trained = [self.lanes[each] for each in places], self.trained.only(chosen)
+        return Moments(self.step, lanes, trained, self.place.only(chosen), self.past, self.ending)
 
 
 def courses(
@@ -102,23 +94,23 @@ def courses(
         past: What rows of each lane leave for later ones, before the first.
         ends_at: Places whose lanes end at a moment before their last step; asked before its rows.
     """
+    trained, place = begun
     lanes: Lanes = range(len(steps))
     pasts = dict(enumerate(past))
     move, see, soonest = step(lanes), sees(lanes), min(steps)
     for number in count():
         ending = {lane for lane in lanes if steps[lane] == number} if number >= soonest else set()
-        now = Moments(number, lanes, begun, pasts, ending)
+        now = Moments(number, lanes, trained, place, pasts, ending)
         if ends_at is not None:
-            ending.update(lanes[place] for place in ends_at(now))
+            ending.update(lanes[each] for each in ends_at(now))
         if shown := rows_at(now):
             yield now if len(shown) == len(lanes) else now.only(shown)
         if ending:
-            going_on = [place for place, lane in enumerate(lanes) if lane not in ending]
+            going_on = [each for each, lane in enumerate(lanes) if lane not in ending]
             if not going_on:
                 return
             now = now.only(going_on)
-            lanes = now.lanes
+            lanes, trained, place = now.lanes, now.trained, now.place
             move, see, soonest = step(lanes), sees(lanes), min(steps[lane] for lane in lanes)
-        trained, place = now.trained.renewed(number, now.place, now.standing)
+        trained, place = trained.renewed(number, place)
         place, _ = move(trained.on(see(number)), place, number)
-        begun = trained, place

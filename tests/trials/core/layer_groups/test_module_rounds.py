@@ -47,7 +47,7 @@ def _stepped(groups, steps, inputs, **how):
     step = descent(learning_rate=0.1, momentum=0.9, weight_decay=1e-3)
     trained, place = of_groups(groups, cross_entropy, step.rule, **how)
     for number in range(steps):
-        trained, place = trained.renewed(number, place, trained.standing(number, place))
+        trained, place = trained.renewed(number, place)
         place, _ = step(trained.on(_batch(inputs)), place, number)
     return trained, place
 
@@ -57,7 +57,7 @@ def test_the_linearisation_is_that_of_the_dense_jacobian(name):
     """The gradient at every step of a round; a transformer's attention is linearised with it."""
     groups, inputs, step = _groups(name, depth=3), _images(), descent(learning_rate=0.05)
     trained, place = of_groups(groups, cross_entropy, step.rule, interval=10**6)
-    trained, place = trained.renewed(0, place, trained.standing(0, place))
+    trained, place = trained.renewed(0, place)
     forward, anchor = trained.forward, dict(place.point)
     outputs = forward(anchor, inputs)
     jacobian = torch.func.jacrev(lambda point: forward(point, inputs))(anchor)

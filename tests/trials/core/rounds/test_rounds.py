@@ -20,9 +20,9 @@ from trials.core.losses.classification import LOSSES
 from trials.core.networks.feedforward import cnn_large, cnn_small, mlp
 from trials.core.networks.resnet import resnet18
 from trials.core.parameters import moved_to
-from trials.core.rounds.calendar import Calendar
-from trials.core.rounds.choice import METHODS, chosen_methods
-from trials.core.rounds.round import Problem, RoundLoss, gradient_norm
+from trials.core.rounds.choice import METHODS, chosen_methods, serving
+from trials.core.rounds.in_rounds import Counted, Rounds
+from trials.core.rounds.round import Problem, RoundLoss
 from trials.core.rows import checked
 from trials.core.streams import generator
 from trials.core.training.batches import Batch, epochs, formed
@@ -108,7 +108,7 @@ def test_the_norm_of_the_training_gradient_is_that_of_all_samples_at_once(method
     train = problem.train
     whole = gradient_of(round_.model, anchor, train.inputs, train.labels, problem.loss)
     expected = math.sqrt(sum(float(value.square().sum()) for value in whole.values()))
-    assert float(gradient_norm(round_, round_.start.point)) == pytest.approx(expected, rel=1e-10)
+    assert float(round_.gradient_norm(round_.start.point)) == pytest.approx(expected, rel=1e-10)
 
 
 @pytest.mark.parametrize(
@@ -218,31 +218,34 @@ def test_broken_off_anywhere_every_variant_goes_on_as_if_it_had_not_been(variant
         assert rows == undisturbed
 
 
-def test_a_calendar_counts_from_where_a_round_began():
-    calendar = Calendar(interval=10, warm_steps=3, tolerance=0.1, check_every=4)
-    assert [step for step in range(12) if calendar.is_over(step, begun=0)] == [0, 1, 2, 3, 10, 11]
-    assert [step for step in range(3, 14) if calendar.is_over(step, begun=3)] == [3, 13]
-    assert [step for step in range(14) if calendar.is_checked(step, begun=3)] == [7, 11]
+def test_the_end_of_a_round_counts_from_where_it_began():
+    rounds = Rounds(problem=_problem("mlp"), methods=(), interval=10, warm_steps=3, tolerance=0.1, check_every=4)
+    counted, ends = Counted(), []
+    while (end := counted.end(rounds)) < 30:
+        counted = counted.at(end)
+        ends.append(end)
+    assert ends == [0, 1, 2, 3, 13, 23]
+    assert [age for age in range(11) if rounds.is_checked(age)] == [4, 8]
 
 
 def test_the_method_changes_with_a_rounds_age_and_not_with_what_is_to_come():
     methods = chosen_methods("auto", _problem("mlp"), 4, _by("adam"))
-    assert [methods.at(steps).method for steps in (0, 4, 5, 10**6)] == ["jvp", "jvp", "cached", "cached"]
+    assert [serving(methods, steps).method for steps in (0, 4, 5, 10**6)] == ["jvp", "jvp", "cached", "cached"]
 
 
 def test_a_convolutional_network_on_few_samples_comes_to_train_by_its_kernel():
     images = torch.randn(100, 3, 16, 16, generator=generator(0, "x"))
     train = Examples(inputs=images, labels=torch.zeros(100, dtype=torch.int64), classes=10)
     problem = Problem(network=cnn_small((3, 16, 16), 10), train=train, loss=LOSSES["mse"])
-    assert chosen_methods("auto", problem, 32, _by("momentum")).at(10**6).method == "function_space"
-    assert chosen_methods("auto", problem, 32, _by("adam")).at(10**6).method == "cached"
+    assert serving(chosen_methods("auto", problem, 32, _by("momentum")), 10**6).method == "function_space"
+    assert serving(chosen_methods("auto", problem, 32, _by("adam")), 10**6).method == "cached"
 
 
 def test_a_network_that_is_no_chain_trains_by_its_tangents():
     images = torch.randn(8, 3, 16, 16, generator=generator(0, "x"))
     train = Examples(inputs=images, labels=torch.arange(8) % 2, classes=2)
     problem = Problem(network=resnet18((3, 16, 16), 2), train=train, loss=LOSSES["mse"])
-    assert chosen_methods("auto", problem, 4, _by("sgd")).at(10**6).method == "jvp"
+    assert serving(chosen_methods("auto", problem, 4, _by("sgd")), 10**6).method == "jvp"
 
 
 def test_a_kernel_that_is_too_large_is_refused_before_training():

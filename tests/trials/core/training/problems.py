@@ -9,7 +9,6 @@ from trials.core.data.examples import Examples
 from trials.core.losses.classification import cross_entropy
 from trials.core.networks.feedforward import mlp
 from trials.core.parameters import moved_to
-from trials.core.rounds.calendar import Calendar
 from trials.core.rounds.choice import chosen_methods
 from trials.core.rounds.in_rounds import Rounds, in_rounds
 from trials.core.rounds.round import Problem
@@ -54,13 +53,13 @@ def steps_by(rule="sgd", rate=0.1, momentum=0.0, **changes):
 def rounds_of(problem, interval, damping=0.0, method="jvp", **changes):
     """Return rounds of one method and length."""
     methods = chosen_methods(method, problem, 8, steps_by())
-    return Rounds(problem=problem, calendar=Calendar(interval=interval, **changes), methods=methods, damping=damping)
+    return Rounds(problem=problem, interval=interval, methods=methods, damping=damping, **changes)
 
 
 def renewed(begun):
     """Return what the first step trains, and where it begins."""
     trained, place = begun
-    return trained.renewed(0, place, trained.standing(0, place))
+    return trained.renewed(0, place)
 
 
 def end_of(begun, step, sees, steps):

@@ -124,7 +124,7 @@ def test_a_moment_is_of_what_the_last_step_trained():
         context=TrialContext(),
         past=None,
     ):
-        counts[now.step] = (now.trained.linearisations, now.standing.ends)
+        counts[now.step] = (now.trained.counted.linearisations, now.trained.ends(now.step, now.place))
     assert counts == {0: (0, True), 1: (1, False), 2: (1, False), 3: (1, True)} | {
         4: (2, False), 5: (2, False), 6: (2, True), 7: (3, False)
     }  # fmt: skip

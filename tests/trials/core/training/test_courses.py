@@ -40,10 +40,7 @@ class _Pulled:
     def on(self, batch: Batch) -> _Pull:
         return _Pull(self.targets, batch)
 
-    def standing(self, step: int, place: Place) -> None:
-        return None
-
-    def renewed(self, step: int, place: Place, standing: None) -> tuple[_Pulled, Place]:
+    def renewed(self, step: int, place: Place) -> tuple[_Pulled, Place]:
         return self, place
 
     def only(self, places: Tensor) -> _Pulled:
