@@ -47,9 +47,9 @@ def test_compiled_gradients_are_the_others(name, loss_name):
     }
     opened = chain.opened(anchor, inputs)
     for moved in (None, displacement):
-        expected = linearised_gradient(chain, anchor, moved, inputs, labels, loss)
-        anew = linearised_gradient(compiled, anchor, moved, inputs, labels, loss)
-        from_kept = linearised_gradient(compiled, anchor, moved, opened, labels, loss)
+        expected = linearised_gradient(chain, anchor, moved, inputs, labels, loss.derivative())
+        anew = linearised_gradient(compiled, anchor, moved, inputs, labels, loss.derivative())
+        from_kept = linearised_gradient(compiled, anchor, moved, opened, labels, loss.derivative())
         for key, value in expected.items():
             torch.testing.assert_close(anew[key], value, rtol=0, atol=1e-10)
             torch.testing.assert_close(from_kept[key], value, rtol=0, atol=1e-10)
@@ -78,7 +78,7 @@ def test_products_in_bfloat16_are_compiled_too():
     anchor = half.initial(generator(0, "initialisation"))
     inputs, labels = torch.randn(6, *IMAGE, generator=generator(0, "inputs")), torch.arange(6)
     some, others = (
-        linearised_gradient(each.forward, anchor, None, inputs, labels, LOSSES["cross_entropy"])
+        linearised_gradient(each.forward, anchor, None, inputs, labels, LOSSES["cross_entropy"].derivative())
         for each in (compiled, half)
     )
     for key, value in others.items():
