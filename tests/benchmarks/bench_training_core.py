@@ -3,9 +3,10 @@
 The earlier commit is checked out beside this tree, and a process of each trains the same trials, turn by turn. Knobs
 that the earlier one does not have are only asked of this tree: they are held against the same trial without them.
 
-Run: python tests/benchmarks/bench_training_core.py [revision]
+Run: python tests/benchmarks/bench_training_core.py [revision] [what]
 
-The revision is by default the last one before there was one core, when every kind of training had a loop of its own.
+The revision is by default the last one before there was one core, when every kind of training had a loop of its own;
+comparisons are those whose line contains `what`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _SMALL = {"network": "mlp", "width": 16, "depth": 1, "steps": 1500, "probe_size"
 _PARITY = {"data_name": "sparse_parity", "data_train_size": 800, "data_test_size": 400, "depth": 1, "steps": 400}
 _GROUPS = {"epochs": 2, "batch_size": 16, "train_per_class": 64, "test_per_class": 32, "pretrain_epochs": 0}
 _RESNET_20 = {**_GROUPS, "epochs": 1, "network_width": 16, "network_blocks": 3}
-_FIXED = {**_GROUPS, "pretrain_epochs": 1, "epochs": 4, "freeze_depth": 1}
+_FIXED = {**_GROUPS, "pretrain_epochs": 1, "epochs": 4, "freeze_depth": 1, "keep_statistics": True}
 
 
 def _methods(network: Mapping[str, Any]) -> dict[str, Trials]:
@@ -93,15 +94,17 @@ BESIDE_PLAIN: Mapping[tuple[str, str], tuple[float, Trials, Trials]] = {
 
 def main() -> None:
     """Print a line for each comparison: the ratio of the least and of the median times, and the bar."""
-    before = sys.argv[1] if len(sys.argv) > 1 else BEFORE
+    before, wanted = [*sys.argv[1:3], *(BEFORE, "")[len(sys.argv) - 1 :]]
     print(f"one thread, CPU time, {REPEATS} turns; ratios of the least and of the median times", flush=True)
     with ExitStack() as stack:
         here = stack.enter_context(_trainer(ROOT))
         there = stack.enter_context(_trainer(stack.enter_context(_checked_out(before))))
         for (study, what), (bar, trials) in BESIDE_BEFORE.items():
-            _tell(f"{study}: {what}", bar, [(here, study, trials), (there, study, trials)])
+            if wanted in (line := f"{study}: {what}"):
+                _tell(line, bar, [(here, study, trials), (there, study, trials)])
         for (study, what), (bar, trials, plain) in BESIDE_PLAIN.items():
-            _tell(f"{study}: {what}", bar, [(here, study, trials), (here, study, plain)])
+            if wanted in (line := f"{study}: {what}"):
+                _tell(line, bar, [(here, study, trials), (here, study, plain)])
 
 
 def _tell(what: str, bar: float, arms: list[tuple[Any, str, Trials]]) -> None:
