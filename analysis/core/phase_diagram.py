@@ -15,6 +15,8 @@ from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from analysis.core.numbers import shown_numbers
+
 COLOUR_MAP = "viridis"
 MARKED = "marked"
 _DIVERGED: Mapping[str, Any] = {"facecolor": "#8C8C8C", "edgecolor": "#FFFFFF", "hatch": "////"}
@@ -110,7 +112,8 @@ def draw_phase_diagram(
     axes.set(xscale="log", yscale="log", xlim=(across.min(), across.max()), ylim=(up.min(), up.max()))
     if aligned:
         rows = np.sort(cells[vertical].unique())
-        axes.set_yticks(rows, [labels.get(value, f"{value:g}") for value in rows])
+        names = {**shown_numbers(rows), **labels}
+        axes.set_yticks(rows, [names[value] for value in rows])
     axes.minorticks_off()
     return mesh
 
