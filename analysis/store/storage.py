@@ -7,6 +7,8 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from analysis.store.places import root_of
+
 
 class Storage(Protocol):
     """Named bytes below a root: a local folder or a prefix of a bucket.
@@ -81,9 +83,9 @@ def open_storage(root: str | os.PathLike[str]) -> Storage:
     """Return the storage of `root`: `s3://bucket/prefix`, or else a local folder, which need not exist.
 
     Raises:
-        ValueError: The root names another scheme, or no bucket.
+        ValueError: The root names another scheme, no bucket or no folder.
     """
-    text = os.fspath(root)
+    text = root_of(root)
     if text.startswith("s3://"):
         from analysis.store.s3 import S3Storage
 

@@ -7,6 +7,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self, get_type_hints
 
 from trials.core.fingerprints import fingerprint
+from trials.core.suggestions import suggestion
 from trials.core.values import Scalar, checked
 
 if TYPE_CHECKING:
@@ -134,11 +135,11 @@ class Knobs:
         return {declared.identity: declared.name for declared in cls.declared() if declared.was}
 
     @classmethod
-    def unknown(cls, name: str, allowed: str = "") -> str:
-        """Return what to say of a name that is no column: what it is called now, or what there is."""
+    def unknown(cls, name: str, allowed: Collection[str] = ()) -> str:
+        """Return what to say of a name that is no column: what it is called now, was meant, or what there is."""
         now = cls.renamed().get(name)
-        here = allowed or _names(cls)
-        return f"{name} is now called {now}" if now else f"{name} is no knob of this study; allowed are {here}"
+        here = allowed or [declared.name for declared in cls.declared()]
+        return f"{name} is now called {now}" if now else f"{name} is no knob of this study; {suggestion(name, here)}"
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Any]) -> Self:

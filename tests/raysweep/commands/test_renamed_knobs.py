@@ -10,7 +10,7 @@ import pytest
 
 from analysis.store import renames
 from analysis.store.results import Results
-from raysweep.service.commands import configuration, explanation, overrides, spaces
+from raysweep.service.commands import composition, explanation, spaces
 from raysweep.service.commands.configuration import read_settings
 from raysweep.service.commands.study_command import main
 from raysweep.service.commands.summary import reproducing
@@ -79,7 +79,7 @@ def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     folder.mkdir()
     for name, text in SPACES.items():
         (folder / f"{name}.yaml").write_text(f"# a space\n{text}\n", encoding="utf-8")
-    for module in (spaces, configuration, overrides, explanation):
+    for module in (spaces, composition, explanation):
         monkeypatch.setattr(module, "spaces", lambda study: {name: folder / f"{name}.yaml" for name in SPACES})
     monkeypatch.setattr(renames, "FORMER", {WALK.name: NAMES})
     return LATER
