@@ -8,6 +8,10 @@ command `python -m raysweep.<study>`. What runs sweeps is in `service`.
 
 from __future__ import annotations
 
+from raysweep.service.packages import take_own
+
+take_own()  # before anything else of it is imported
+
 from analysis.store.results import Results
 from analysis.store.results import open_results as open
 
