@@ -1,9 +1,8 @@
-"""Packages: `trials`, `analysis`, `search_spaces` and `cluster` are those that lie beside `raysweep`, whoever else's lie
-first on the path.
+"""Packages: `trials`, `analysis`, `search_spaces` and `cluster` are those beside `raysweep`, whatever the path has.
 
-A working directory may hold an `analysis.py` or a folder `trials/` of the user's own, and Python looks there first: in the
-command's process, and in Ray's workers, which get its path. So `raysweep` imports its own when it is itself imported,
-which is before anything else of it, in any process.
+A working directory may hold an `analysis.py` or a folder `trials/` of the user's own, and Python looks there first: in
+the command's process, and in Ray's workers, which get its path. So `raysweep` imports its own packages when it is
+itself imported, which in any process comes before anything else of it.
 """
 
 from __future__ import annotations
