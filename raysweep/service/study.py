@@ -95,6 +95,7 @@ class Study:
         revision: Raised when the recipe's science changes, so that new trials get new ids.
         headline: Measurement that the summary and the plan's tables show.
         across: Knob whose values are the rows of the summary.
+        direction: Which values of the headline are the better ones.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Study:
     figures: str
     headline: str
     across: str
+    direction: Literal["maximize", "minimize"] = "maximize"
     resources: Resources = field(default_factory=Resources)
     extendable: str = ""
     shared_work: Callable[[Any], Sequence[Hashable]] | None = None

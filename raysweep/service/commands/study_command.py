@@ -34,9 +34,10 @@ def main(study: Study, arguments: Sequence[str] | None = None) -> int:
     0: every trial asked for is in the store; 1: some failed; 2: what was asked for is not allowed; 3: the
     budget is spent; 130: interrupted.
     """
-    atexit.register(gc.freeze)  # or Python goes through every object of the libraries once more as it ends: 0.6 s
-    arguments = sys.argv[1:] if arguments is None else arguments
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    if arguments is None:  # the process is this command's own
+        atexit.register(gc.freeze)  # or Python goes through all objects of the libraries as it ends: 0.6 s
+        arguments = sys.argv[1:]
+    console = output()
     try:
         with _terminated_as_interrupt():
             return _run(study, _parsed(study, arguments), console)
@@ -68,17 +69,18 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _run(study: Study, settings: Settings, console: Console) -> int:
-    results = _opened(settings)
-    results.prepare(study.schema)
+    results = opened(study, settings)
     ran = sweep.run(study, settings, results, console)
     if settings.plan_only:
         return 0
+    if ran.interrupted:
+        raise KeyboardInterrupt
     chosen = results.only([trial.trial_id for trial in ran.trials])
     outcomes = chosen.outcomes(study.name)
     console.print(summary.outcome_table(study, chosen))
     whole = [trial_id for trial_id, outcome in outcomes.items() if outcome in ("finished", "diverged")]
     if whole:  # a trial that was stopped early would be a bias in a diagram
-        for path in _drawn(study, settings, results.only(whole)):
+        for path in drawn(study, settings, results.only(whole)):
             console.print(f"figure: {path}", soft_wrap=True, markup=False, highlight=False)
     console.print(summary.reading_lines(study, settings), soft_wrap=True, markup=False, highlight=False)
     if ran.spent:
@@ -87,18 +89,28 @@ def _run(study: Study, settings: Settings, console: Console) -> int:
     return 0 if len(outcomes) == len(ran.trials) and "failed" not in outcomes.values() else FAILED
 
 
-def _opened(settings: Settings) -> Results:
+def output() -> Console:
+    """Return the console of a run: a terminal, a notebook, or the lines of a log."""
+    return Console(width=None if sys.stdout.isatty() else 120)
+
+
+def opened(study: Study, settings: Settings) -> Results:
+    """Return the results that a run reads and writes.
+
+    Raises:
+        UsageError: The root is none.
+        StoreError: Trials of the study cannot be stored there.
+    """
     try:
-        return Results(settings.results)
+        results = Results(settings.results)
     except ValueError as error:
         raise UsageError(str(error)) from None
+    results.prepare(study.schema)
+    return results
 
 
-def _drawn(study: Study, settings: Settings, results: Results) -> list[Path]:
+def drawn(study: Study, settings: Settings, results: Results) -> list[Path]:
     """Draw the study's figures and return the files."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     target = Path(settings.figure) if settings.figure else _figure_folder(study, settings) / f"{settings.space}.png"
     target.parent.mkdir(parents=True, exist_ok=True)
     paths = []
