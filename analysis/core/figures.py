@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 import matplotlib
+import matplotlib.style
 import numpy as np
 import pandas as pd
 from matplotlib.colors import to_hex
@@ -51,7 +52,8 @@ class Drawing:
     def _repr_png_(self) -> bytes:
         """Return the figure as a notebook shows it."""
         file = io.BytesIO()
-        self.figure.savefig(file, format="png", dpi=_SCREEN_DPI)
+        with style():
+            self.figure.savefig(file, format="png", dpi=_SCREEN_DPI)
         return file.getvalue()
 
 
@@ -101,8 +103,8 @@ class Figures(Sequence[Drawing]):
 
 @contextlib.contextmanager
 def style() -> Iterator[None]:
-    """Draw everything inside in the common style."""
-    with matplotlib.rc_context(_STYLE):
+    """Draw everything inside in the common style, whatever a matplotlibrc says: it may ask for a missing LaTeX."""
+    with matplotlib.style.context(["default", _STYLE]):
         yield
 
 

@@ -10,8 +10,9 @@ from rich.console import Console
 from analysis.store.results import Results
 from raysweep.service.commands import sweep as commands_sweep
 from raysweep.service.commands.configuration import read_settings
+from raysweep.service.commands.drawing import drawn, figure_target
 from raysweep.service.commands.keywords import overrides_of
-from raysweep.service.commands.study_command import drawn, opened, output
+from raysweep.service.commands.study_command import opened, output
 from raysweep.service.commands.submission import checked_study
 from raysweep.service.commands.sweep_objects import SweepPlan, SweepRun, recorder
 from raysweep.service.errors import UsageError
@@ -42,8 +43,9 @@ def sweep(study: str | Study, /, *, progress: bool = True, **settings: Any) -> S
     if "plan" in settings:
         raise UsageError("plan is no setting of a call; raysweep.plan(...) returns the plan")
     resolved = read_settings(chosen, overrides_of(chosen, settings))
-    results = opened(chosen, resolved)
-    ran = commands_sweep.run(chosen, resolved, results, output() if progress else Console(quiet=True))
+    results, console = opened(chosen, resolved), output() if progress else Console(quiet=True)
+    target = figure_target(chosen, resolved)
+    ran = commands_sweep.run(chosen, resolved, results, console)
     run = SweepRun(
         study=chosen,
         settings=resolved,
@@ -53,7 +55,8 @@ def sweep(study: str | Study, /, *, progress: bool = True, **settings: Any) -> S
         interrupted=ran.interrupted,
     )
     if resolved.figure and run.whole and not run.interrupted:
-        drawn(chosen, resolved, results.only(run.whole))
+        for line in drawn(chosen, results.only(run.whole), target):
+            console.print(line, soft_wrap=True, markup=False, highlight=False)
     return run
 
 

@@ -36,11 +36,13 @@ class Sweep:
 
     Attributes:
         trials: The trials of the space, stored before or asked for now.
+        sweep_id: Name of what was asked for: the trials of a grid; the settings of a search, which is yet to choose.
         spent: What of the budget ran out before the end, empty if nothing did.
         interrupted: Whether it was interrupted; what had finished by then is stored.
     """
 
     trials: Sequence[PlannedTrial]
+    sweep_id: str
     spent: str = ""
     interrupted: bool = False
 
@@ -66,11 +68,17 @@ def run(study: Study, settings: Settings, results: Results, console: Console) ->
     return _searched(study, settings, results, console)
 
 
+def id_of(trial_ids: Iterable[str]) -> str:
+    """Return the id under which a sweep of these trials is recorded."""
+    return fingerprint(sorted(trial_ids))
+
+
 def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Results, console: Console) -> Sweep:
     try:
         plan = planned(study, planner.grid, results.outcomes(study.name))
     except ValueError as error:
         raise UsageError(str(error)) from None
+    sweep_id = id_of(trial.trial_id for trial in plan.trials)
     console.print(summary.plan_line(study, settings, plan, results), soft_wrap=True, highlight=False)
     if settings.plan_only:
         console.print(summary.plan_table(study, plan))
@@ -83,8 +91,8 @@ def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Re
         work = work_of(study, settings.results, arrays, origin, settings.resources)
         ending = _executed(settings, work, ListedTrials(trials), results, console)
         summary.print_failures(study, trials, ending.failed, console)
-        return Sweep(plan.trials, ending.spent, ending.interrupted)
-    return Sweep(plan.trials)
+        return Sweep(plan.trials, sweep_id, ending.spent, ending.interrupted)
+    return Sweep(plan.trials, sweep_id)
 
 
 def _searched(study: Study, settings: Settings, results: Results, console: Console) -> Sweep:
@@ -102,8 +110,8 @@ def _searched(study: Study, settings: Settings, results: Results, console: Conso
         finally:
             _record(study, settings, supply.known, results, origin)
         summary.print_failures(study, supply.known, ending.failed, console)
-        return Sweep(supply.known, ending.spent, ending.interrupted)
-    return Sweep(supply.known)
+        return Sweep(supply.known, settings.asked, ending.spent, ending.interrupted)
+    return Sweep(supply.known, settings.asked)
 
 
 def _resumed(study: Study, plan: Plan, results: Results) -> list[PlannedTrial]:
@@ -146,7 +154,7 @@ def _record(
         "git_commit": origin.git_commit,
         "source_hash": origin.source_hash,
     }
-    results.record_sweep(study.name, fingerprint(sorted(ids)), document, ids)
+    results.record_sweep(study.name, id_of(ids), document, ids)
 
 
 def _executed(settings: Settings, work: Work, supply: Supply, results: Results, console: Console) -> _Ending:
