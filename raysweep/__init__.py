@@ -13,6 +13,11 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from raysweep.service.packages import take_own
+
+take_own()  # before anything else of it is imported
+
+
 if TYPE_CHECKING:
     from analysis.store.errors import StoreError
     from analysis.store.results import Results

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 from rich.console import Console
@@ -13,9 +12,9 @@ from raysweep.service.commands.configuration import read_settings
 from raysweep.service.commands.drawing import drawn, figure_target
 from raysweep.service.commands.keywords import overrides_of
 from raysweep.service.commands.study_command import opened, output
-from raysweep.service.commands.submission import checked_study
 from raysweep.service.commands.sweep_objects import SweepPlan, SweepRun, recorder
 from raysweep.service.errors import UsageError
+from raysweep.service.studies import importable, study_named
 from raysweep.service.study import Study
 
 
@@ -31,7 +30,7 @@ def sweep(study: str | Study, /, *, progress: bool = True, **settings: Any) -> S
     used, and stays.
 
     Args:
-        study: Name of a study, or the study itself.
+        study: Name of a study, or of the module that declares one; or the study itself.
         progress: Whether to print the plan, the progress and the errors of trials that failed.
         settings: The settings.
 
@@ -80,10 +79,7 @@ def plan(study: str | Study, /, **settings: Any) -> SweepPlan:
 
 
 def _study(study: str | Study) -> Study:
-    if isinstance(study, Study):
-        return study
-    declared: Study = importlib.import_module(f"raysweep.{checked_study(study)}").STUDY
-    return declared
+    return importable(study if isinstance(study, Study) else study_named(study))
 
 
 def _of(ran: commands_sweep.Sweep, results: Results) -> Results:
