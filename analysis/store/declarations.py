@@ -24,7 +24,7 @@ def declare(storage: Storage, schema: StudySchema) -> None:
 
 def stored_schemas(storage: Storage, study: str) -> dict[str, StudySchema]:
     """Return every declaration of a study by file name."""
-    names = [name for name in storage.listing(layout.schemas(study)) if name.endswith(".json")]
+    names = [name for name in storage.listing(layout.schemas(study)) if layout.is_schema(name)]
     return dict(zip(names, in_parallel(lambda name: _read(storage, study, name), names), strict=True))
 
 

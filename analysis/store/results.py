@@ -23,6 +23,7 @@ from analysis.store.schema import StudySchema, checked_name
 from analysis.store.snapshot import StudyReader, consistently
 from analysis.store.stages import Arrays, Stage
 from analysis.store.storage import open_storage
+from analysis.store.studies import stored_studies
 from analysis.store.sweeps import Sweep
 from analysis.store.tables import joined_with_knobs, measurements_table, trials_table
 
@@ -99,8 +100,8 @@ class Results:
         packs.stored(self._storage, schema.study, pack)
 
     def studies(self) -> list[str]:
-        """Return the names of the studies in the store."""
-        return self._storage.folders()
+        """Return the names of the studies in the store; what else lies beside them is left out."""
+        return stored_studies(self._storage)
 
     def outcomes(self, study: str) -> dict[str, str]:
         """Return the outcome of every trial by its id; none for a study that was never written."""
