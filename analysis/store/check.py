@@ -73,8 +73,7 @@ def _packs(reader: StudyReader) -> Iterator[Finding]:
         where = f"{layout.inbox(reader.study)}/{pack}"
         yield Finding("unfinished pack", where, "one of its two files is missing: a writer is at work or has crashed")
     for name in reader.storage.listing(layout.inbox(reader.study)):
-        ending = next((ending for ending in (layout.TRIALS, layout.MEASUREMENTS) if name.endswith(ending)), "")
-        if not ending or not layout.is_pack(name.removesuffix(ending)):
+        if not layout.is_pack_file(name):
             yield Finding(
                 "foreign file", f"{layout.inbox(reader.study)}/{name}", "raysweep did not write it; remove it"
             )

@@ -9,7 +9,7 @@ MEASUREMENTS = ".measurements.parquet"
 CHECKPOINT = ".safetensors"
 _TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _PART = re.compile(r"part-(\d{6})-[0-9a-f]+\.parquet")
-_PACK = re.compile(r"(kept-\d{6}-)?[0-9a-f]+")
+_PACK_FILE = re.compile(r"(?:kept-\d{6}-)?[0-9a-f]+(?:\.trials|\.measurements)\.parquet")
 _SCHEMA = re.compile(r"\d{6}-[0-9a-f]+\.json")
 _ENTRY = re.compile(r"(\d{6})(\.json|\.done)")
 
@@ -35,9 +35,9 @@ def is_token(name: str) -> bool:
     return _TOKEN.fullmatch(name) is not None
 
 
-def is_pack(name: str) -> bool:
-    """Return whether `name` can be the name of a pack."""
-    return _PACK.fullmatch(name) is not None
+def is_pack_file(name: str) -> bool:
+    """Return whether a file of the inbox is one of the two of a pack."""
+    return _PACK_FILE.fullmatch(name) is not None
 
 
 def is_schema(name: str) -> bool:

@@ -15,7 +15,7 @@ from analysis.store import packs, sql, stages, sweeps
 from analysis.store.check import Finding, findings
 from analysis.store.checkpoints import Checkpoints
 from analysis.store.compaction import Compaction, compact, remove
-from analysis.store.declarations import declare
+from analysis.store.declarations import declare, stored_studies
 from analysis.store.errors import StoreMissing, StoreWarning
 from analysis.store.frames import Frame, as_frame
 from analysis.store.packs import Row
@@ -23,7 +23,6 @@ from analysis.store.schema import StudySchema, checked_name
 from analysis.store.snapshot import StudyReader, consistently
 from analysis.store.stages import Arrays, Stage
 from analysis.store.storage import open_storage
-from analysis.store.studies import stored_studies
 from analysis.store.sweeps import Sweep
 from analysis.store.tables import joined_with_knobs, measurements_table, trials_table
 

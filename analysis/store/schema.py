@@ -124,18 +124,13 @@ class StudySchema:
         return {"raysweep_format": "1", "study": self.study, "revision": str(self.revision)}
 
 
-def is_name(name: str) -> bool:
-    """Return whether every reader of the store can use `name` as a column, table or folder."""
-    return _NAME.fullmatch(name) is not None
-
-
 def checked_name(name: str, what: str) -> str:
     """Return `name` if every reader of the store can use it as a column, table or folder.
 
     Raises:
         ValueError: It is anything but lower-case letters, digits and underscores after a letter.
     """
-    if not isinstance(name, str) or not is_name(name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(f"{what} name {name!r} must be lower-case letters, digits and underscores, a letter first")
     return name
 

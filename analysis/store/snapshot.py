@@ -82,8 +82,7 @@ def files(storage: Storage, study: str) -> Files:
 
 
 def _packs(names: Iterable[str], ending: str) -> list[str]:
-    packs = [name.removesuffix(ending) for name in names if name.endswith(ending)]
-    return [pack for pack in packs if layout.is_pack(pack)]
+    return [name.removesuffix(ending) for name in names if name.endswith(ending) and layout.is_pack_file(name)]
 
 
 def consistently(read: Callable[[], Answer]) -> Answer:
