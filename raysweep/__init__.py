@@ -8,7 +8,11 @@ command `python -m raysweep.<study>`. What runs sweeps is in `service`.
 
 from __future__ import annotations
 
-from analysis.store.results import Results
-from analysis.store.results import open_results as open
+from raysweep.service.packages import take_own
+
+take_own()  # before anything else of it is imported
+
+from analysis.store.results import Results  # noqa: E402
+from analysis.store.results import open_results as open  # noqa: E402
 
 __all__ = ["Results", "open"]

@@ -20,6 +20,7 @@ from analysis.store.results import Results
 from raysweep.service.commands import drawing, explanation, summary, sweep
 from raysweep.service.commands.configuration import Settings, read_settings
 from raysweep.service.errors import UsageError
+from raysweep.service.studies import importable
 from raysweep.service.study import Study
 
 FAILED, USAGE, SPENT, INTERRUPTED = 1, 2, 3, 130
@@ -39,6 +40,7 @@ def main(study: Study, arguments: Sequence[str] | None = None) -> int:
     console = Console(width=None if sys.stdout.isatty() else 120)
     try:
         with _terminated_as_interrupt():
+            study = importable(study)
             return _run(study, _parsed(study, arguments), console)
     except (UsageError, StoreError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -49,7 +51,7 @@ def main(study: Study, arguments: Sequence[str] | None = None) -> int:
 
 
 def _parsed(study: Study, arguments: Sequence[str]) -> Settings:
-    parser = _Parser(prog=f"python -m raysweep.{study.name}", add_help=False)
+    parser = _Parser(prog=" ".join(study.command), add_help=False)
     parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("overrides", nargs="*")

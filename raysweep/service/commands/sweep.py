@@ -139,7 +139,8 @@ def _record(
     ids = [trial.trial_id for trial in trials]
     document = {
         "space": settings.space,
-        "command": shlex.join(["python", "-m", f"raysweep.{study.name}", *sys.argv[1:]]),
+        "module": study.module,
+        "command": shlex.join([*study.command, *sys.argv[1:]]),
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "git_commit": origin.git_commit,
         "source_hash": origin.source_hash,

@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 # Ray and Tune read these when they are imported; a user's own setting wins.
 for _name, _value in {
@@ -38,9 +39,12 @@ from raysweep.service.driver.stopping import scheduler_of
 from raysweep.service.driver.supply import Supply
 from raysweep.service.errors import ClusterError
 from raysweep.service.messages import TrialReport, Work
+from raysweep.service.travel import staged
 from raysweep.service.worker.actors import PackTrainable
 
 KNOCK_SECONDS = 10.0
+_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Set by Ray in the process of a submitted job."""
 
 
 class TuneExecutor:
@@ -60,7 +64,7 @@ class TuneExecutor:
             ClusterError: The cluster cannot be reached, or no node can hold one actor.
             StoreError: The store refuses what actors write, again and again.
         """
-        with connected(self._address):
+        with connected(self._address, work.own):
             work = replace(work, resources=resolved_resources(work, supply.ahead()))
             held = capacity.slots(work.resources)
             os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(capacity.pending(held))
@@ -95,8 +99,13 @@ class TuneExecutor:
 
 
 @contextlib.contextmanager
-def connected(address: str | None) -> Iterator[None]:
+def connected(address: str | None, own: Sequence[Path] = ()) -> Iterator[None]:
     """Connect to the cluster at `address`, or start a local one; a process that is connected stays so.
+
+    Args:
+        address: Where the cluster is, None for a local one.
+        own: Folders and files that its workers must find, where this process brings them: a job has them already, and
+            workers of a local Ray look where this process does.
 
     Raises:
         ClusterError: There is no cluster at `address`, or it refuses.
@@ -108,7 +117,10 @@ def connected(address: str | None) -> Iterator[None]:
     on_termination = signal.getsignal(signal.SIGTERM)
     try:
         _knock(address)
-        ray.init(**place, log_to_driver=False, logging_level="ERROR")
+        travelling = own if address and _JOB not in os.environ else ()
+        with staged(travelling) as folder:
+            brought = {"runtime_env": {"working_dir": str(folder)}} if travelling else {}
+            ray.init(**place, **brought, log_to_driver=False, logging_level="ERROR")
     except ClusterError:
         raise
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
