@@ -102,6 +102,7 @@ class Study:
         ValueError: The name is none that a module, a folder and a table can have.
         headline: Measurement that the summary and the plan's tables show.
         across: Knob whose values are the rows of the summary.
+        direction: Which values of the headline are the better ones.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Study:
     figures: str
     headline: str
     across: str
+    direction: Literal["maximize", "minimize"] = "maximize"
     resources: Resources = field(default_factory=Resources)
     extendable: str = ""
     shared_work: Callable[[Any], Sequence[Hashable]] | None = None

@@ -32,12 +32,12 @@ def main(study: Study, arguments: Sequence[str] | None = None) -> int:
     0: every trial asked for is in the store; 1: some failed; 2: what was asked for is not allowed; 3: the
     budget is spent; 130: interrupted.
     """
-    atexit.register(gc.freeze)  # or Python goes through every object of the libraries once more as it ends: 0.6 s
-    if arguments is None:
-        # This process is the command's own: files need no window, and what a notebook left there may not be installed.
+    if arguments is None:  # this process is the command's own
+        atexit.register(gc.freeze)  # or Python goes through all objects of the libraries as it ends: 0.6 s
+        # Files need no window, and what a notebook left there may not be installed.
         os.environ["MPLBACKEND"] = "agg"
         arguments = sys.argv[1:]
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    console = output()
     try:
         with _terminated_as_interrupt():
             study = importable(study)
@@ -70,12 +70,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _run(study: Study, settings: Settings, console: Console) -> int:
-    results = _opened(settings)
-    results.prepare(study.schema)
+    results = opened(study, settings)
     drawing.figure_target(study, settings)
     ran = sweep.run(study, settings, results, console)
     if settings.plan_only:
         return 0
+    if ran.interrupted:
+        raise KeyboardInterrupt
     chosen = results.only([trial.trial_id for trial in ran.trials])
     outcomes = chosen.outcomes(study.name)
     console.print(summary.outcome_table(study, chosen))
@@ -91,11 +92,24 @@ def _run(study: Study, settings: Settings, console: Console) -> int:
     return 0 if len(outcomes) == len(ran.trials) and "failed" not in outcomes.values() else FAILED
 
 
-def _opened(settings: Settings) -> Results:
+def output() -> Console:
+    """Return the console of a run: a terminal, a notebook, or the lines of a log."""
+    return Console(width=None if sys.stdout.isatty() else 120)
+
+
+def opened(study: Study, settings: Settings) -> Results:
+    """Return the results that a run reads and writes.
+
+    Raises:
+        UsageError: The root is none.
+        StoreError: Trials of the study cannot be stored there.
+    """
     try:
-        return Results(settings.results)
+        results = Results(settings.results)
     except ValueError as error:
         raise UsageError(str(error)) from None
+    results.prepare(study.schema)
+    return results
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -39,11 +38,22 @@ class Sweep:
         trials: The trials of the space, stored before or asked for now.
         sweep_id: Name of what was asked for: the trials of a grid; the settings of a search, which is yet to choose.
         spent: What of the budget ran out before the end, empty if nothing did.
+        interrupted: Whether it was interrupted; what had finished by then is stored.
     """
 
     trials: Sequence[PlannedTrial]
     sweep_id: str
     spent: str = ""
+    interrupted: bool = False
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """How the trials of a run ended: the reports of those that failed, and why it ended before the last one."""
+
+    failed: Sequence[TrialReport]
+    spent: str = ""
+    interrupted: bool = False
 
 
 def run(study: Study, settings: Settings, results: Results, console: Console) -> Sweep:
@@ -79,9 +89,9 @@ def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Re
         trials = _resumed(study, plan, results)
         console.print(summary.resumption_line(trials), end="", soft_wrap=True, highlight=False)
         work = work_of(study, settings.results, arrays, origin, settings.resources)
-        failed, spent = _executed(settings, work, ListedTrials(trials), results, console)
-        summary.print_failures(study, trials, failed, console)
-        return Sweep(plan.trials, sweep_id, spent)
+        ending = _executed(settings, work, ListedTrials(trials), results, console)
+        summary.print_failures(study, trials, ending.failed, console)
+        return Sweep(plan.trials, sweep_id, ending.spent, ending.interrupted)
     return Sweep(plan.trials, sweep_id)
 
 
@@ -96,11 +106,11 @@ def _searched(study: Study, settings: Settings, results: Results, console: Conso
         work = work_of(study, settings.results, arrays, origin, settings.resources)
         work = replace(work, learning=True, stopping=stopping, objective=settings.objective)
         try:
-            failed, spent = _executed(settings, work, supply, results, console)
+            ending = _executed(settings, work, supply, results, console)
         finally:
             _record(study, settings, supply.known, results, origin)
-        summary.print_failures(study, supply.known, failed, console)
-        return Sweep(supply.known, settings.asked, spent)
+        summary.print_failures(study, supply.known, ending.failed, console)
+        return Sweep(supply.known, settings.asked, ending.spent, ending.interrupted)
     return Sweep(supply.known, settings.asked)
 
 
@@ -140,7 +150,7 @@ def _record(
     document = {
         "space": settings.space,
         "module": study.module,
-        "command": shlex.join([*study.command, *sys.argv[1:]]),
+        "command": shlex.join([*study.command, *settings.overrides]),
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "git_commit": origin.git_commit,
         "source_hash": origin.source_hash,
@@ -148,20 +158,21 @@ def _record(
     results.record_sweep(study.name, id_of(ids), document, ids)
 
 
-def _executed(
-    settings: Settings, work: Work, supply: Supply, results: Results, console: Console
-) -> tuple[list[TrialReport], str]:
-    """Run the trials; return the reports of those that failed, and what of the budget ran out."""
+def _executed(settings: Settings, work: Work, supply: Supply, results: Results, console: Console) -> _Ending:
+    """Run the trials until the last one, the end of the budget or an interruption."""
     failed: list[TrialReport] = []
     budgeted = Budgeted(supply, settings.budget)
-    with Upkeep(results, work.schema.study), ProgressDisplay(budgeted.remaining, console) as display:
+    try:
+        with Upkeep(results, work.schema.study), ProgressDisplay(budgeted.remaining, console) as display:
 
-        def listen(reports: Sequence[TrialReport], running: int) -> None:
-            failed.extend(report for report in reports if report.outcome == "failed")
-            display.update(reports, running)
+            def listen(reports: Sequence[TrialReport], running: int) -> None:
+                failed.extend(report for report in reports if report.outcome == "failed")
+                display.update(reports, running)
 
-        _executor(settings).run(work, budgeted, listen)
-    return failed, budgeted.spent if supply.remaining else ""
+            _executor(settings).run(work, budgeted, listen)
+    except KeyboardInterrupt:
+        return _Ending(failed, interrupted=True)
+    return _Ending(failed, budgeted.spent if supply.remaining else "")
 
 
 def _executor(settings: Settings) -> Executor:

@@ -34,6 +34,7 @@ from raysweep.service.driver.feed import PackFeed, PackReports
 from raysweep.service.driver.measuring import resolved_resources
 from raysweep.service.driver.metrics import SweepMetrics
 from raysweep.service.driver.packs import MOST_TRIALS, PackQueue
+from raysweep.service.driver.process_state import interruption_held_back, state_kept
 from raysweep.service.driver.serial import Listener
 from raysweep.service.driver.stopping import scheduler_of
 from raysweep.service.driver.supply import Supply
@@ -64,7 +65,8 @@ class TuneExecutor:
             ClusterError: The cluster cannot be reached, or no node can hold one actor.
             StoreError: The store refuses what actors write, again and again.
         """
-        with connected(self._address, work.own):
+        stays = ray.is_initialized()  # a Ray of the calling program's: whatever Tune holds of it is to be given back
+        with state_kept(), connected(self._address, work.own), interruption_held_back(stays) as raise_if_interrupted:
             work = replace(work, resources=resolved_resources(work, supply.ahead()))
             held = capacity.slots(work.resources)
             os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(capacity.pending(held))
@@ -74,6 +76,7 @@ class TuneExecutor:
             def listen(reports: Sequence[TrialReport], running: int) -> None:
                 metrics.update(reports, running, queue.waiting)
                 listener(reports, running)
+                raise_if_interrupted()
 
             feed = PackFeed(queue, work, listen)
             trainable = tune.with_parameters(PackTrainable, work=work)
