@@ -33,15 +33,14 @@ class ${knobs}(TrialKnobs):
 def run(knobs: ${knobs}, context: TrialContext) -> Iterator[Row]:
     """Train a linear classifier by SGD, and yield a row at log-spaced steps."""
     from torch import nn  # here, since help and plans do without torch
-
-    from trials.core.layer_groups import groups, training
+$gap    from trials.core.layer_groups import groups, training
     from trials.core.losses.classification import cross_entropy
     from trials.core.streams import drawn_from
     from trials.core.training import batches, course
 
     train, test = context.data(knobs.data)
     with drawn_from(knobs.seed, "initialisation"):
-        parts = {"readout": nn.Sequential(nn.Flatten(), nn.Linear(train.inputs[0].numel(), train.classes))}
+        parts = {"flat": nn.Flatten(), "head": nn.Linear(train.inputs[0].numel(), train.classes)}
         network = groups.LayerGroups(parts).to(context.device)
     step, rows = training.descent(learning_rate=knobs.learning_rate), logarithmic_steps(knobs.steps, 4)
     sees = batches.seen(batches.formed(train), batches.epochs(knobs.seed, len(train), 50, context.device))
@@ -91,8 +90,9 @@ if __name__ == "__main__":
 _OWN_MAIN = '''\
 """The command `python -m $module`."""
 
-from $module import STUDY
 from raysweep import main
+
+from $module import STUDY
 
 raise SystemExit(main(STUDY))
 '''
@@ -108,7 +108,7 @@ axes: {learning_rate: [0.01, 0.1], seed: range(2)}
 
 def in_the_repository(name: str) -> dict[str, str]:
     """Return the files of a study of this repository, path -> text."""
-    words = _words(name, figures=f"analysis.{name}", first="")
+    words = _words(name, figures=f"analysis.{name}", first="", gap="\n")
     return {
         f"trials/{name}.py": _filled(_RECIPE, words),
         f"analysis/{name}.py": _filled(_FIGURES, words),
@@ -121,7 +121,7 @@ def in_the_repository(name: str) -> dict[str, str]:
 def of_ones_own(module: str) -> dict[str, str]:
     """Return the files of a study that is a package of its own or lies in one, path -> text."""
     folder, name = module.replace(".", "/"), module.rpartition(".")[2]
-    words = _words(name, figures=f"{module}.figures", first="from raysweep import Study\n")
+    words = _words(name, figures=f"{module}.figures", first="from raysweep import Study\n", gap="")
     return {
         f"{folder}/__init__.py": _filled(f"{_RECIPE}\n\n{_STUDY}", words),
         f"{folder}/figures.py": _filled(_FIGURES, words),
