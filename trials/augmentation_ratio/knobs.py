@@ -68,7 +68,14 @@ class AugmentationKnobs(RoundsKnobs):
     freeze_depth: int = knob("parts that stay as they began, counted from the input", 0, unit="parts", at_least=0)
     keep_statistics: bool = knob("batch normalisation keeps the running statistics that it begins with", False)
     precision: str = knob("numbers of the products; bfloat16 by autocast", "float32", choices=PRECISIONS)
-    row_interval: int = knob("epochs between rows; the last epoch always has one", 1, unit="epochs", at_least=1)
+    measurements_per_epoch: float = knob(
+        "rows an epoch, 1/n: one every n epochs, and one at the end of the last",
+        1.0,
+        above=0,
+        at_most=1,
+        was="row_interval",
+        reciprocal=True,
+    )
     validation_size: int = knob(
         "training images, the last ones, that are held out and take the place of the test images: to choose knobs by",
         0,

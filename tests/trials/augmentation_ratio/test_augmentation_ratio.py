@@ -120,7 +120,7 @@ def test_the_last_row_tells_what_the_rows_were() -> None:
 def test_fewer_rows_tell_the_same() -> None:
     """Of each epoch that has one; the best test accuracy is the best of theirs."""
     every = told(small(augmentation="fixed_aug", ratio=0.3))
-    some = told(small(augmentation="fixed_aug", ratio=0.3, row_interval=2))
+    some = told(small(augmentation="fixed_aug", ratio=0.3, measurements_per_epoch=0.5))
     assert [row["epoch"] for row in some] == [2, 3]
     for row, whole in zip(some, every[1:], strict=True):
         assert {**row, "test_acc_best": 0} == {**whole, "test_acc_best": 0}
