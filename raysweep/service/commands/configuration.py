@@ -25,6 +25,7 @@ from search_spaces.core.search import SearchPlanner
 from search_spaces.core.space import space_of, without
 from search_spaces.core.stopping import Stopping
 from trials.core.columns import KnobField
+from trials.core.data.contents import content_of
 from trials.core.data.records import DATA_SETS
 
 EXECUTORS = ("ray", "serial")
@@ -111,6 +112,9 @@ def _settings(
     for name in sorted(values.keys() & study.knobs.renamed().keys()):
         raise ValueError(f"space={config['space_name']}: {study.knobs.unknown(name)}")
     fixed = {name: values[name] for name in columns if name not in axes and values[name] != "???"}
+    data_sets = tuple(map(str, axis("data_name", axes.get("data_name", fixed.get("data_name", []))))) if data else ()
+    data_path = None if path is None else str(path)
+    fixed |= _brought(data_sets, data_path, fixed)
     told = study.schema.trials_schema().names
     planner = space_of(study.knobs, {"fixed": fixed, **space}, told)
     _refuse_too_many(len(planner), config["most_trials"])
@@ -121,8 +125,8 @@ def _settings(
         figure=config["figure"],
         executor=config["executor"],
         address=config["address"],
-        data_sets=tuple(map(str, axis("data_name", axes.get("data_name", fixed.get("data_name", []))))) if data else (),
-        data_path=None if path is None else str(path),
+        data_sets=data_sets,
+        data_path=data_path,
         resources=Resources(**config["resources"]),
         budget=Budget(**config["budget"]),
         plan_only=bool(config["plan"]),
@@ -130,6 +134,19 @@ def _settings(
     if settings.stopping and settings.executor == "serial":
         raise ValueError("search.stopping compares trials that run side by side; it needs executor=ray")
     return settings
+
+
+def _brought(data_sets: Sequence[str], path: str | None, fixed: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the knob by which trials on data of the user's own go by what these hold; none for data known by name."""
+    brought = [name for name in data_sets if name in DATA_SETS and DATA_SETS[name].brought]
+    if not brought:
+        return {}
+    if len(data_sets) > 1:
+        raise ValueError(f"data={brought[0]} is of your own; sweep it by itself, not beside {', '.join(data_sets)}")
+    held, asked = content_of(brought[0], path), fixed.get("data_content")
+    if asked and asked != held:
+        raise ValueError(f"data.content={asked} is asked for, and the data at {path!r} are {held}")
+    return {"data_content": held or ""}
 
 
 def _refuse_too_many(trials: int, allowed: Any) -> None:

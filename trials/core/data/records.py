@@ -42,6 +42,7 @@ class DataSet:
         mean: Of all values of the training samples over the largest, rounded.
         deviation: Their standard deviation, rounded.
         by_channel: The same by channel, for recipes that change pixels before they normalise them; None where none may.
+        brought: Whether a user brings it, so that the ids of trials go by what it holds and not by its name alone.
     """
 
     name: str
@@ -56,6 +57,7 @@ class DataSet:
     mean: float = 0.0
     deviation: float = 1.0
     by_channel: ByChannel | None = None
+    brought: bool = False
 
     def read(self, path: str | None = None) -> Mapping[str, np.ndarray]:
         """Return the arrays by name, from a folder or URL, or from the data set's own place.
