@@ -105,7 +105,7 @@ def test_an_interval_that_does_not_end_before_the_training_is_one_record(study, 
     ],
 )
 def test_where_files_decide_how_many_steps_there_are_a_larger_interval_is_refused_with_them(build, data):
-    with pytest.raises(ValueError, match="feature_update_interval=inf stands for all steps of the training, and how"):
+    with pytest.raises(ValueError, match="feature_update_interval=inf stands for all steps of the training, whose"):
         build(data=data, feature_update_interval=math.inf)
     knobs = build(data=data, feature_update_interval=9, batch_size=30)
     knobs.refuse_beyond(150)
