@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from raysweep.service.commands.durations import duration
 from raysweep.service.messages import TrialReport
 
 EVERY_SECONDS = 10.0
@@ -87,12 +88,3 @@ class ProgressDisplay:
         rate = self._done / max(time.monotonic() - self._began, 1e-9)
         left = f"{duration((self._total - self._done) / rate)} left" if rate else "time left not known yet"
         return f"{counts}, {rate:.2f} trials/s, {left}"
-
-
-def duration(seconds: float) -> str:
-    """Return a time in words short enough for a table."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

@@ -19,6 +19,8 @@ from analysis.store.errors import StoreError
 from analysis.store.results import Results
 from raysweep.service.commands import explanation, summary, sweep
 from raysweep.service.commands.configuration import Settings, read_settings
+from raysweep.service.commands.reading_lines import reading_lines
+from raysweep.service.commands.streams import open_streams
 from raysweep.service.errors import UsageError
 from raysweep.service.study import Study
 
@@ -35,6 +37,7 @@ def main(study: Study, arguments: Sequence[str] | None = None) -> int:
     budget is spent; 130: interrupted.
     """
     atexit.register(gc.freeze)  # or Python goes through every object of the libraries once more as it ends: 0.6 s
+    open_streams()
     arguments = sys.argv[1:] if arguments is None else arguments
     console = Console(width=None if sys.stdout.isatty() else 120)
     try:
@@ -80,7 +83,7 @@ def _run(study: Study, settings: Settings, console: Console) -> int:
     if whole:  # a trial that was stopped early would be a bias in a diagram
         for path in _drawn(study, settings, results.only(whole)):
             console.print(f"figure: {path}", soft_wrap=True, markup=False, highlight=False)
-    console.print(summary.reading_lines(study, settings), soft_wrap=True, markup=False, highlight=False)
+    console.print(reading_lines(results, study.name), soft_wrap=True, markup=False, highlight=False)
     if ran.spent:
         console.print(f"{ran.spent} is spent; the same command goes on", soft_wrap=True, highlight=False)
         return SPENT

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from analysis.store.results import Results
 from raysweep.service import provenance
-from raysweep.service.commands import summary
+from raysweep.service.commands import records, summary
 from raysweep.service.commands.configuration import Settings
 from raysweep.service.commands.progress import ProgressDisplay
 from raysweep.service.driver.budget import Budgeted
@@ -25,7 +22,6 @@ from raysweep.service.messages import PlannedTrial, TrialReport, Work, work_of
 from raysweep.service.study import Study
 from search_spaces.core.planner import GridPlanner
 from trials.core.data.arrays import Arrays, ChoosesData, load_arrays
-from trials.core.fingerprints import fingerprint
 
 if TYPE_CHECKING:
     from raysweep.service.driver.serial import Executor
@@ -51,9 +47,12 @@ def run(study: Study, settings: Settings, results: Results, console: Console) ->
         UsageError: A knob or the data are not what they must be; nothing has been started.
         StoreError: The store fails.
     """
-    if isinstance(settings.planner, GridPlanner):
-        return _gridded(study, settings.planner, settings, results, console)
-    return _searched(study, settings, results, console)
+    try:
+        if isinstance(settings.planner, GridPlanner):
+            return _gridded(study, settings.planner, settings, results, console)
+        return _searched(study, settings, results, console)
+    finally:
+        records.forget_announcement(study, results)
 
 
 def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Results, console: Console) -> Sweep:
@@ -67,12 +66,12 @@ def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Re
     elif plan.missing:
         arrays = _arrays(settings, plan.missing)
         origin = provenance.captured(arrays)
-        _record(study, settings, plan.trials, results, origin)
+        records.record(study, settings, plan.trials, results, origin)
         trials = _resumed(study, plan, results)
         console.print(summary.resumption_line(trials), end="", soft_wrap=True, highlight=False)
         work = work_of(study, settings.results, arrays, origin, settings.resources)
         failed, spent = _executed(settings, work, ListedTrials(trials), results, console)
-        summary.print_failures(study, trials, failed, console)
+        summary.print_failures(study, settings, trials, failed, console)
         return Sweep(plan.trials, spent)
     return Sweep(plan.trials)
 
@@ -87,11 +86,9 @@ def _searched(study: Study, settings: Settings, results: Results, console: Conso
         origin = provenance.captured(arrays)
         work = work_of(study, settings.results, arrays, origin, settings.resources)
         work = replace(work, learning=True, stopping=stopping, objective=settings.objective)
-        try:
+        with records.recorded_search(study, settings, supply, results, origin):
             failed, spent = _executed(settings, work, supply, results, console)
-        finally:
-            _record(study, settings, supply.known, results, origin)
-        summary.print_failures(study, supply.known, failed, console)
+        summary.print_failures(study, settings, supply.known, failed, console)
         return Sweep(supply.known, spent)
     return Sweep(supply.known)
 
@@ -118,25 +115,6 @@ def _arrays(settings: Settings, trials: Collection[PlannedTrial]) -> dict[str, A
     except ValueError as error:
         raise UsageError(str(error)) from None
     return arrays
-
-
-def _record(
-    study: Study,
-    settings: Settings,
-    trials: Iterable[PlannedTrial],
-    results: Results,
-    origin: provenance.Provenance,
-) -> None:
-    """Leave in the store which trials this sweep asks for, so that others can see what is still missing."""
-    ids = [trial.trial_id for trial in trials]
-    document = {
-        "space": settings.space,
-        "command": shlex.join(["python", "-m", f"raysweep.{study.name}", *sys.argv[1:]]),
-        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "git_commit": origin.git_commit,
-        "source_hash": origin.source_hash,
-    }
-    results.record_sweep(study.name, fingerprint(sorted(ids)), document, ids)
 
 
 def _executed(
