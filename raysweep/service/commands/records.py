@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import sys
 import uuid
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -26,12 +25,17 @@ ANNOUNCED = "RAYSWEEP_ANNOUNCED"
 """Variable in which a job finds the record that its submission left, for `watch` to know that a plan will come."""
 
 
+def id_of(trial_ids: Iterable[str]) -> str:
+    """Return the id under which a sweep of these trials is recorded."""
+    return fingerprint(sorted(trial_ids))
+
+
 def record(
     study: Study, settings: Settings, trials: Iterable[PlannedTrial], results: Results, origin: Provenance
 ) -> None:
     """Leave in the store which trials a sweep asks for, so that others can see what is still missing."""
     ids = [trial.trial_id for trial in trials]
-    results.record_sweep(study.name, fingerprint(sorted(ids)), _document(study, settings, origin), ids)
+    results.record_sweep(study.name, id_of(ids), _document(study, settings, origin), ids)
     forget_announcement(study, results)
 
 
@@ -41,7 +45,7 @@ def recorded_search(
 ) -> Iterator[None]:
     """Record a search, whose trials are known at its end alone; until then its record says how many may come."""
     document = _document(study, settings, origin)
-    started = f"search-{fingerprint(document['command'])}"  # of one that was killed, the same command closes the record
+    started = f"search-{settings.asked}"  # what a search that was killed left open, its successor closes
     results.record_sweep(study.name, started, {**document, "open": True, "at_most": supply.remaining}, [])
     forget_announcement(study, results)
     try:
@@ -55,7 +59,7 @@ def announce(study: Study, settings: Settings, command: str, results: Results) -
     """Record that the plan of a job will come; return the id of the record."""
     results.prepare(study.schema)
     identity = f"submitted-{uuid.uuid4().hex[:12]}"
-    document = {"space": settings.space, "command": command, "started_at": _now(), "open": True}
+    document = {"space": settings.space, "command": command, "started_at": _now(), "module": study.module, "open": True}
     results.record_sweep(study.name, identity, document, [])
     return identity
 
@@ -71,7 +75,8 @@ def _document(study: Study, settings: Settings, origin: Provenance) -> dict[str,
     local = path is not None and "://" not in path
     return {
         "space": settings.space,
-        "command": shlex.join(["python", "-m", f"raysweep.{study.name}", *sys.argv[1:]]),
+        "module": study.module,
+        "command": shlex.join([*study.command, *settings.overrides]),
         "started_at": _now(),
         "data_path": str(Path(path).expanduser().absolute()) if path is not None and local else path,
         "git_commit": origin.git_commit,

@@ -20,6 +20,7 @@ from raysweep.service.driver.plan import FINISHED, Plan
 from raysweep.service.driver.supply import AskedTrials
 from raysweep.service.messages import PlannedTrial, TrialReport
 from raysweep.service.study import Study
+from trials.core.knobs import TrialKnobs
 from trials.core.values import Scalar
 
 
@@ -110,11 +111,16 @@ def print_failures(
     for report in reports:
         errors.setdefault(report.error or "", []).append(report)
     for error, failed in errors.items():
-        first = knobs[failed[0].trial_id].columns()
-        # A trial that failed runs again by itself.
-        command = repeating(study.schema, first, results=settings.results, data_path=settings.data_path, again=False)
+        command = reproducing(study, settings, knobs[failed[0].trial_id])
         for text in (f"\n{len(failed)} trials failed with:\n{error.rstrip()}", f"reproduce: {command}"):
             console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def reproducing(study: Study, settings: Settings, knobs: TrialKnobs) -> str:
+    """Return the command that runs one trial in its own process; one that has failed runs again by itself."""
+    return repeating(
+        study.schema, knobs.columns(), study.module, results=settings.results, data_path=settings.data_path, again=False
+    )
 
 
 def _by_knob(study: Study, trials: Iterable[PlannedTrial]) -> dict[Scalar, list[PlannedTrial]]:
