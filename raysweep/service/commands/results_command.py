@@ -13,9 +13,10 @@ from rich.console import Console
 
 from analysis.store.errors import StoreError
 from analysis.store.results import Results
-from raysweep.service.commands import export, job_command, listing, show_command
-from raysweep.service.commands.cells import output, print_table
-from raysweep.service.commands.export import write_csv
+from raysweep.service.commands import job_command
+from raysweep.service.commands.store import export, listing, show
+from raysweep.service.commands.store.cells import output, print_table
+from raysweep.service.commands.store.export import write_csv
 from raysweep.service.commands.streams import leave_closed_pipe, open_streams
 
 _FOUND, _USAGE, _INTERRUPTED, _PIPE_CLOSED = 1, 2, 130, 141
@@ -65,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     query = _command(commands, "query", _query, "answer one SELECT over <study>.trials and <study>.measurements")
     query.add_argument("sql", metavar="SQL")
     query.add_argument("--csv", action="store_true", help="print CSV rather than a table")
-    show_command.add_to(commands, _command)
+    show.add_to(commands, _command)
     export.add_to(commands, _command)
     for name, run, meaning in (
         ("compact", _compact, "move finished trials into the tables that other readers see"),

@@ -11,7 +11,7 @@ import pyarrow as pa
 from rich.console import Console
 
 from analysis.store.results import Results
-from raysweep.service.commands.cells import shown
+from raysweep.service.commands.store.cells import shown
 
 _BARS = "▁▂▃▄▅▆▇█"
 _GAP = "·"
