@@ -192,8 +192,8 @@ def test_a_share_that_leaves_no_sample_is_refused_before_any_trial():
     few = FixedSetKnobs(ratio=0.01)
     with pytest.raises(ValueError, match=r"ratio=0.01 keeps 0 of 40 samples"):
         _knobs(rows=few)
-    files = _knobs(rows=few, data=DataKnobs(name="cifar10"))
-    with pytest.raises(ValueError, match=r"ratio=0.01 keeps 0 of 40 samples"):
+    files = _knobs(rows=FixedSetKnobs(ratio=1e-4), data=DataKnobs(name="cifar10"))
+    with pytest.raises(ValueError, match=rf"ratio=0.0001 keeps 0 of {len(ARRAYS.train_labels)} samples"):
         files.refuse_unfit({"cifar10": ARRAYS})
 
 

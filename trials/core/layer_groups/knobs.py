@@ -42,8 +42,8 @@ class RoundsKnobs(TrialKnobs, ABC):
                 object.__setattr__(self, "feature_update_interval", steps)
         elif endless:
             raise ValueError(
-                "feature_update_interval=inf stands for all steps of the training, whose number follows from files that "
-                "are not read yet; write a number of steps, or say how many images to train on"
+                "feature_update_interval=inf stands for all steps of the training, whose number follows from files "
+                "that are not read yet; write a number of steps, or say how many images to train on"
             )
         if self.feature_update_interval == 1:
             object.__setattr__(self, "damping", 0.0)
