@@ -39,6 +39,7 @@ def lines_of(places: list[Path]) -> int:
     return sum(len(place.read_text(encoding="utf-8").splitlines()) for place in places)
 
 
+@pytest.mark.slow
 def test_one_of_the_repository_passes_the_tests_of_all(checkout: Path) -> None:
     told = run(checkout, checkout, "raysweep", "new", "rate_sweep")
     places = [Path(line.removeprefix("wrote ")) for line in told.splitlines() if line.startswith("wrote ")]
@@ -55,6 +56,7 @@ def test_one_of_the_repository_passes_the_tests_of_all(checkout: Path) -> None:
     assert " passed" in passed
 
 
+@pytest.mark.slow
 def test_one_of_a_user_s_own_passes_them_as_well(tmp_path: Path) -> None:
     told = run(tmp_path, ROOT, "raysweep", "new", "my_package.my_study")
     places = [Path(line.removeprefix("wrote ")) for line in told.splitlines() if line.startswith("wrote ")]

@@ -257,7 +257,7 @@ def test_impossible_knobs_are_refused_with_what_is_allowed(changes, message):
         ),
         ({"train_per_class": 16}, "train_per_class=16 exceeds the 15 train images of a class"),
         ({"pretrain": PretrainKnobs()}, "pretrain_batch_size=128 exceeds the 30 training images"),
-        ({"batch_size": 31}, "batch_size=31 exceeds the 30 training images"),
+        ({"batch_size": 31}, "batch_size must be between 1 and the 30 training samples, got 31"),
     ],
 )
 def test_data_that_do_not_suit_are_refused_before_any_training(context, monkeypatch, changes, message):

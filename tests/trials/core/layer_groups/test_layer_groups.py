@@ -15,10 +15,10 @@ from trials.core.layer_groups.residual import residual_groups
 from trials.core.layer_groups.training import descent, fitted, measured, of_groups, seen_fit
 from trials.core.losses.classification import cross_entropy, label_smoothed
 from trials.core.losses.loss import Loss
-from trials.core.streams import batches_an_epoch, drawn_from
+from trials.core.streams import drawn_from
 from trials.core.training.batches import Batch, epochs
 from trials.core.training.descent import Descent
-from trials.core.training.schedules import SCHEDULES, constant, cosine
+from trials.core.training.schedules import SCHEDULES, batches_an_epoch, constant, cosine
 
 
 def _network(seed: int = 0, width: int = 4, blocks: int = 1, classes: int = 2) -> LayerGroups:
