@@ -8,9 +8,9 @@ from functools import reduce
 from operator import getitem
 from typing import Any
 
-from analysis.store.places import located, root_of
-from raysweep.service.commands.composition import REQUIRED, SPACE_KEYS, composed
-from raysweep.service.commands.overrides import DATA_NAME, understood
+from analysis.store.storage import located, root_of
+from raysweep.service.commands.settings.composition import REQUIRED, SPACE_KEYS, composed
+from raysweep.service.commands.settings.overrides import DATA_NAME, understood
 from raysweep.service.driver.budget import Budget
 from raysweep.service.errors import UsageError
 from raysweep.service.study import Resources, Study
@@ -20,7 +20,10 @@ from search_spaces.core.planner import GridPlanner
 from search_spaces.core.search import SearchPlanner
 from search_spaces.core.space import space_of, without
 from search_spaces.core.stopping import Stopping
-from trials.core.knobs import KnobField
+from trials.core.columns import KnobField
+from trials.core.data.contents import content_of
+from trials.core.data.records import DATA_SETS
+from trials.core.fingerprints import fingerprint
 
 EXECUTORS = ("ray", "serial")
 
@@ -30,10 +33,13 @@ class Settings:
     """One run of a study, resolved.
 
     Attributes:
+        overrides: What it was resolved from, as on the command line.
         space: Name of the search space.
         planner: Where to look.
         results: Root of the results store.
-        figure: Where the figure goes, None for the default place.
+        asked: Fingerprint of what the space and the knobs say: two runs with the same one ask for the same sweep.
+        figure: File of the main figure, None for the default place.
+        figures: `all` or `main`; None for all, or with `figure` the main one alone.
         executor: One of `EXECUTORS`.
         address: Address of a Ray cluster; None means RAY_ADDRESS, or else a local Ray.
         data_sets: Names of the data sets that its trials read.
@@ -46,10 +52,13 @@ class Settings:
         ValueError: The space has more trials than `most_trials` allows.
     """
 
+    overrides: tuple[str, ...]
     space: str
     planner: GridPlanner | SearchPlanner | BoundaryPlanner
     results: str
+    asked: str
     figure: str | None
+    figures: str | None
     executor: str
     address: str | None
     data_sets: tuple[str, ...]
@@ -85,13 +94,17 @@ def read_settings(study: Study, overrides: Sequence[str]) -> Settings:
         given = {name: override.is_axis for override in written for name in override.gives}
         space = without(space, given, study.knobs)
         space["axes"] |= {name: axes[name] for name, as_axis in given.items() if as_axis and name in axes}
-        return _settings(study, config, space, columns)
+        return _settings(study, overrides, config, space, columns)
     except ValueError as error:
         raise UsageError(str(error)) from None
 
 
 def _settings(
-    study: Study, config: Mapping[str, Any], space: Mapping[str, Any], columns: Mapping[str, KnobField]
+    study: Study,
+    overrides: Sequence[str],
+    config: Mapping[str, Any],
+    space: Mapping[str, Any],
+    columns: Mapping[str, KnobField],
 ) -> Settings:
     if config["executor"] not in EXECUTORS:
         raise ValueError(f"executor={config['executor']!r} is not one of {', '.join(EXECUTORS)}")
@@ -100,18 +113,24 @@ def _settings(
     data, axes = config.get("data"), space["axes"]
     values = {name: reduce(getitem, declared.path, config) for name, declared in columns.items()}
     fixed = {name: value for name, value in values.items() if name not in axes and value != REQUIRED}
+    data_sets = tuple(map(str, axis(DATA_NAME, axes.get(DATA_NAME, fixed.get(DATA_NAME, []))))) if data else ()
+    data_path = _path("data.path", data["path"]) if data else None
+    fixed |= _brought(data_sets, data_path, fixed)
     told = study.schema.trials_schema().names
     planner = space_of(study.knobs, {"fixed": fixed, **space}, told)
     _refuse_too_many(len(planner), config["most_trials"])
     settings = Settings(
+        overrides=tuple(overrides),
         space=config["space_name"],
         planner=planner,
         results=root_of(_path("results", config["results"]) or ""),
+        asked=fingerprint([study.name, study.revision, {"fixed": fixed, **space}]),
         figure=_path("figure", config["figure"]),
+        figures=config["figures"],
         executor=config["executor"],
         address=config["address"],
-        data_sets=tuple(map(str, axis(DATA_NAME, axes.get(DATA_NAME, fixed.get(DATA_NAME, []))))) if data else (),
-        data_path=_path("data.path", data["path"]) if data else None,
+        data_sets=data_sets,
+        data_path=data_path,
         resources=Resources(**config["resources"]),
         budget=Budget(**config["budget"]),
         plan_only=config["plan"],
@@ -119,6 +138,19 @@ def _settings(
     if settings.stopping and settings.executor == "serial":
         raise ValueError("search.stopping compares trials that run side by side; it needs executor=ray")
     return settings
+
+
+def _brought(data_sets: Sequence[str], path: str | None, fixed: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the knob by which trials on data of the user's own go by what these hold; none for data known by name."""
+    brought = [name for name in data_sets if name in DATA_SETS and DATA_SETS[name].brought]
+    if not brought:
+        return {}
+    if len(data_sets) > 1:
+        raise ValueError(f"data={brought[0]} is of your own; sweep it by itself, not beside {', '.join(data_sets)}")
+    held, asked = content_of(brought[0], path), fixed.get("data_content")
+    if asked and asked != held:
+        raise ValueError(f"data.content={asked} is asked for, and the data at {path!r} are {held}")
+    return {"data_content": held or ""}
 
 
 def _path(name: str, written: Any) -> str | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import pytest
 
 from raysweep.k_phase_diagram import STUDY
-from raysweep.service.commands import composition, explanation, spaces
+from raysweep.service.commands import explanation
 from raysweep.service.commands.configuration import Settings, read_settings
+from raysweep.service.commands.settings import composition, spaces
 from raysweep.service.errors import UsageError
 
 
@@ -31,10 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     there.mkdir()
     (there / "smoke.yaml").write_text(spaces.spaces(STUDY)["smoke"].read_text(encoding="utf-8"), encoding="utf-8")
 
-    def files(package: str) -> Traversable:
-        return tmp_path
-
-    monkeypatch.setattr(spaces, "files", files)
+    monkeypatch.setattr(spaces, "folder_of_spaces", lambda module, study: there)
     return there
 
 
@@ -101,7 +98,7 @@ def test_an_override_that_is_not_understood_is_refused(override: str, said: str)
         (["axes.data.train_size=[100,200]", "data.train_size=300"], "data_train_size", [300]),
         (["steps=7", "+steps=9"], "steps", [9]),
         (["data.name=mnist", "data=digits"], "data_name", ["digits"]),
-        (["data=digits,mnist", "space=cifar10_subset"], "data_name", ["digits", "mnist"]),
+        (["data=mnist,cifar10", "space=cifar10_subset"], "data_name", ["cifar10", "mnist"]),
         (["space=cifar10_subset", "space=none", "width=4"], "width", [4]),
     ],
 )

@@ -6,7 +6,7 @@ from raysweep.gauss_newton_damping import STUDY as DAMPING
 from raysweep.k_phase_diagram import STUDY
 from raysweep.service.commands import explanation
 from raysweep.service.commands.configuration import read_settings
-from raysweep.service.commands.spaces import spaces
+from raysweep.service.commands.settings.spaces import spaces
 from raysweep.service.errors import UsageError
 from raysweep.service.study import Study
 from search_spaces.core.planner import GridPlanner

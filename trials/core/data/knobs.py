@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class DataKnobs(Knobs):
-    """Which data a trial sees. Where they lie is not a knob: it decides no outcome."""
+    """Which data a trial sees. Where they lie is not a knob: it decides no outcome.
+
+    Data sets of this project go by their name. Those that a user brings have names that say nothing to others, so a
+    trial has the fingerprint of what they hold among its knobs, and with it in its id.
+    """
 
     name: str = knob("data set", "digits", choices=tuple(DATA_SETS))
     train_size: int = knob("training samples used, 0 = all", 0, unit="images", at_least=0)
@@ -22,6 +26,18 @@ class DataKnobs(Knobs):
     train_offset: int = knob("training samples skipped before the first used", 0, unit="images", at_least=0)
     test_offset: int = knob("test samples skipped before the first used", 0, unit="images", at_least=0)
     average_pool: int = knob("side of the squares averaged into one pixel, 1 = none", 1, unit="pixels", at_least=1)
+    content: str = knob("fingerprint of data that a user brings, filled in by itself; empty for data known by name", "")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if every := DATA_SETS[self.name].training:
+            _refuse_too_many("train", every, self.train_size, self.train_offset, self.name)
+
+    @property
+    def known_samples(self) -> int | None:
+        """How many training samples are used, before any data are read; None where the files decide."""
+        every = DATA_SETS[self.name].training
+        return self.train_size or (None if every is None else every - self.train_offset)
 
     def refuse_misfit(self, arrays: Arrays) -> None:
         """Compare these knobs with the data, at no cost.

@@ -14,7 +14,7 @@ from hydra.errors import HydraException
 
 from raysweep.service.errors import UsageError
 from search_spaces.core.space import spoken_of
-from trials.core.knobs import KnobField
+from trials.core.columns import KnobField
 
 DATA_NAME = "data_name"
 """Column of the knob that the group `data` chooses."""
@@ -99,7 +99,7 @@ def _understood(typed: str, columns: Mapping[str, KnobField]) -> Override:
         raise UsageError(f"{typed!r} is no override; write name=value, for example seed=1 (--help lists the names)")
     if not re.fullmatch(r"\w+(\.\w+)*", key):
         raise UsageError(f"cannot read {typed!r}: {key!r} is no name of a setting")
-    _refuse_former(key, columns)
+    _refuse_former(key, value, columns)
     column = DATA_NAME if key == "data" else key.removeprefix("axes.").replace(".", "_")
     several = re.fullmatch(r"\w+\(.*\)", value) or ("," in value and value[:1] not in "[{'\"")
     if key.startswith("axes."):
@@ -132,7 +132,7 @@ def _refuse_contradictions(overrides: Sequence[Override]) -> None:
                 raise UsageError(f"{given[column].typed} and {override.typed} both say what {column} is; give one")
 
 
-def _refuse_former(key: str, columns: Mapping[str, KnobField]) -> None:
+def _refuse_former(key: str, value: str, columns: Mapping[str, KnobField]) -> None:
     """Raise a UsageError for a setting that goes by the former name of a knob."""
     former = {declared.identity: declared for declared in columns.values() if declared.was}
     place = next((place for place in _OF_KNOBS if key.startswith(place)), "")
@@ -143,4 +143,12 @@ def _refuse_former(key: str, columns: Mapping[str, KnobField]) -> None:
         name, dot, rest = written.replace(".", "_"), "", ""
     if name in former:
         now = former[name].name if place else ".".join(former[name].path)
-        raise UsageError(f"{key} is now called {place}{now}{dot}{rest}")
+        raise UsageError(f"{key} is now called {place}{now}{dot}{rest}{_measure(former[name], value)}")
+
+
+def _measure(declared: KnobField, value: str) -> str:
+    """Return what to say of the value that was given under a knob's former name, where it is now another number."""
+    if not declared.reciprocal:
+        return ""
+    whole = value.isdecimal() and int(value) > 0
+    return f", with 1/n for what was n{f': {declared.value_now(int(value)):.6g}' if whole else ''}"

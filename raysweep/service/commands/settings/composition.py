@@ -17,13 +17,14 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from raysweep.service.commands.overrides import Override
-from raysweep.service.commands.spaces import NO_SPACE, default_first, spaces, written_space
+from raysweep.service.commands.settings.hydra_state import apart_from_the_program
+from raysweep.service.commands.settings.overrides import Override
+from raysweep.service.commands.settings.spaces import NO_SPACE, default_first, spaces, written_space
 from raysweep.service.driver.budget import Budget
 from raysweep.service.errors import UsageError
 from raysweep.service.study import Study
+from trials.core.columns import KnobField
 from trials.core.data.records import DATA_SETS
-from trials.core.knobs import KnobField
 from trials.core.suggestions import suggestion
 
 SPACE_KEYS = ("linked", "computed", "union", "search", "boundary")
@@ -52,9 +53,9 @@ def composed(study: Study, overrides: Sequence[Override]) -> dict[str, Any]:
         if override.key not in ("space", "data"):
             _refuse_unknown(study, override.nested(), settings)
     space = next((str(override.read()) for override in overrides if override.key == "space"), default_first(study)[0])
-    _declare(study, settings, space)
     try:
-        with initialize(version_base="1.3", config_path=None):
+        with apart_from_the_program(), initialize(version_base="1.3", config_path=None):
+            _declare(study, settings, space)
             config = OmegaConf.to_container(compose("raysweep", [*map(_told, overrides)]), resolve=True)
     except OverrideParseException as error:
         raise UsageError(f"cannot read {error.override!r}: {str(error).splitlines()[0]}") from None
@@ -76,7 +77,10 @@ def _defaults(study: Study) -> dict[str, Any]:
     settings = _nested(declared)
     if "data" in settings:
         settings["data"]["path"] = None
-    place = {"results": os.environ.get("RAYSWEEP_RESULTS") or "results", "figure": None, "address": None}
+    place = {
+        "results": os.environ.get("RAYSWEEP_RESULTS") or "results",
+        **dict.fromkeys(("figure", "figures", "address")),
+    }
     budget = dict.fromkeys(entry.name for entry in fields(Budget))
     run = {"executor": "ray", "plan": False, "most_trials": MOST_TRIALS, "budget": budget}
     run["resources"] = asdict(study.resources)
@@ -98,8 +102,6 @@ def _nested(declared: Sequence[KnobField]) -> dict[str, Any]:
 def _declare(study: Study, settings: Mapping[str, Any], space: str) -> None:
     """Tell Hydra the study's settings, its data sets and the one space that is asked for."""
     store = ConfigStore.instance()
-    for group in ("space", "data"):
-        store.repo.pop(group, None)  # of a study that this process declared before
     data = settings.get("data")
     defaults: list[Any] = ["_self_", *([{"data": data["name"]}] if data else []), {"space": space}]
     plain = {name: value for name, value in settings.items() if name != "data"}

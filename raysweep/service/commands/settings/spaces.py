@@ -1,10 +1,9 @@
-"""The spaces of a study: the YAML files in its folder of `search_spaces`."""
+"""The spaces of a study: the YAML files in its folder of `search_spaces`, or beside the module of a user's own."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
@@ -12,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from raysweep.service.declared import folder_of_spaces
 from raysweep.service.errors import UsageError
 from raysweep.service.study import Study
 
@@ -21,9 +21,10 @@ NO_SPACE = "none"
 
 def spaces(study: Study) -> Mapping[str, Traversable]:
     """Return the YAML file of every space of a study, by name; hidden files are somebody else's."""
-    folder = files("search_spaces") / study.name
-    names = (entry.name for entry in folder.iterdir())
-    found = {name.removesuffix(".yaml"): folder / name for name in names if name.endswith(".yaml") and name[0] != "."}
+    folder = folder_of_spaces(study.module, study.name)
+    entries = {entry.name: entry for entry in folder.iterdir()} if folder else {}
+    visible = (name for name in entries if name.endswith(".yaml") and name[0] != ".")
+    found = {name.removesuffix(".yaml"): entries[name] for name in visible}
     return dict(sorted(found.items()))
 
 
@@ -53,8 +54,8 @@ def space_question(study: Study, name: str) -> str:
 
 
 def default_first(study: Study) -> list[str]:
-    """Return the names of a study's spaces, the default first: `laptop`, or else the first."""
-    return sorted(spaces(study), key=lambda name: (name != "laptop", name))
+    """Return the names of a study's spaces, the default first: `laptop`, or else the first, or else `NO_SPACE`."""
+    return sorted(spaces(study), key=lambda name: (name != "laptop", name)) or [NO_SPACE]
 
 
 def _text(file: Traversable) -> str:

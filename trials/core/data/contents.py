@@ -1,0 +1,82 @@
+"""Contents: the fingerprint of what a data set holds, read once while its files stay as they are."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from trials.core.data.arrays import Arrays, load_arrays
+from trials.core.data.decoded import cache_folder
+from trials.core.data.records import data_set
+
+
+def content_of(name: str, path: str | None = None, *, read: bool = True) -> str | None:
+    """Return the digest of a data set, as `Arrays.digest` has it.
+
+    It is kept in the user's cache folder under the names, sizes and dates of the data set's files, and under the
+    source of its reader.
+
+    Args:
+        name: One of `DATA_SETS`.
+        path: Folder or URL of the data set's files, or None for its own place.
+        read: Whether to read the data where the cache does not know them; None is returned for them otherwise.
+
+    Raises:
+        ValueError: The data are to be read and cannot be.
+    """
+    file = _kept(name, path)
+    with contextlib.suppress(OSError, RuntimeError):
+        if file is not None and (known := file.read_text(encoding="ascii")):
+            return known
+    return noted_content(name, path, load_arrays(name, path)) if read else None
+
+
+def noted_content(name: str, path: str | None, arrays: Arrays) -> str:
+    """Return the digest of arrays that have just been read from `path`, and keep it for `content_of`."""
+    digest, file = arrays.digest(), _kept(name, path)
+    with contextlib.suppress(OSError):  # a folder that cannot be written only costs the time to read
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            draft = file.with_name(f".writing-{file.name}-{os.getpid()}")
+            draft.write_text(digest, encoding="ascii")
+            draft.replace(file)
+    return digest
+
+
+def _kept(name: str, path: str | None) -> Path | None:
+    """Return the file that keeps the digest, None where files cannot be told from later ones of the same name."""
+    try:
+        versions = tuple(_versions(path)) if path is not None else ()
+        key = hashlib.sha256(repr((name, _reader(name), path, versions)).encode()).hexdigest()[:20]
+        return cache_folder() / f"content-{key}"
+    except (OSError, RuntimeError, ImportError, ValueError):  # a place that cannot be listed, or no home
+        return None
+
+
+def _reader(name: str) -> str:
+    """Return the digest of the source that reads a data set."""
+    record = data_set(name)
+    package = __name__.rpartition(".")[0]
+    module = record.reader.partition(":")[0]
+    folder = Path(pkgutil.resolve_name(package).__path__[0])
+    source = folder.joinpath(*module.split(".")).with_suffix(".py").read_bytes()
+    return hashlib.sha256(repr(record).encode() + source).hexdigest()
+
+
+def _versions(path: str) -> Iterator[tuple[object, ...]]:
+    """Yield what tells each file of a folder or URL from a later one of its name."""
+    if "://" in path:
+        import fsspec
+
+        filesystem, root = fsspec.core.url_to_fs(path)
+        for file, facts in sorted(filesystem.find(root, detail=True).items()):
+            yield (file, *(str(facts.get(key)) for key in ("size", "mtime", "LastModified", "ETag", "etag")))
+        return
+    root = Path(path).expanduser()
+    for file in [root] if root.is_file() else sorted(root.rglob("*")):
+        facts = file.stat()
+        yield (str(file), facts.st_size, facts.st_mtime_ns)
