@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -66,12 +67,13 @@ def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Re
         console.print(summary.plan_table(study, plan))
     elif plan.missing:
         arrays = _arrays(settings, plan.missing)
-        origin = provenance.captured(arrays)
-        _record(study, settings, plan.trials, results, origin)
-        trials = _resumed(study, plan, results)
-        console.print(summary.resumption_line(trials), end="", soft_wrap=True, highlight=False)
-        work = work_of(study, settings.results, arrays, origin, settings.resources)
-        failed, spent = _executed(settings, work, ListedTrials(trials), results, console)
+        with _executor(settings) as executor:
+            origin = provenance.captured(arrays)
+            _record(study, settings, plan.trials, results, origin)
+            trials = _resumed(study, plan, results)
+            console.print(summary.resumption_line(trials), end="", soft_wrap=True, highlight=False)
+            work = work_of(study, settings.results, arrays, origin, settings.resources)
+            failed, spent = _executed(executor, settings, work, ListedTrials(trials), results, console)
         summary.print_failures(study, trials, failed, console)
         return Sweep(plan.trials, spent)
     return Sweep(plan.trials)
@@ -84,13 +86,14 @@ def _searched(study: Study, settings: Settings, results: Results, console: Conso
     console.print(summary.search_line(study, settings, supply), soft_wrap=True, highlight=False)
     if not settings.plan_only and supply.remaining:
         arrays = _arrays(settings, supply.known)
-        origin = provenance.captured(arrays)
-        work = work_of(study, settings.results, arrays, origin, settings.resources)
-        work = replace(work, learning=True, stopping=stopping, objective=settings.objective)
-        try:
-            failed, spent = _executed(settings, work, supply, results, console)
-        finally:
-            _record(study, settings, supply.known, results, origin)
+        with _executor(settings) as executor:
+            origin = provenance.captured(arrays)
+            work = work_of(study, settings.results, arrays, origin, settings.resources)
+            work = replace(work, learning=True, stopping=stopping, objective=settings.objective)
+            try:
+                failed, spent = _executed(executor, settings, work, supply, results, console)
+            finally:
+                _record(study, settings, supply.known, results, origin)
         summary.print_failures(study, supply.known, failed, console)
         return Sweep(supply.known, spent)
     return Sweep(supply.known)
@@ -140,7 +143,7 @@ def _record(
 
 
 def _executed(
-    settings: Settings, work: Work, supply: Supply, results: Results, console: Console
+    executor: Executor, settings: Settings, work: Work, supply: Supply, results: Results, console: Console
 ) -> tuple[list[TrialReport], str]:
     """Run the trials; return the reports of those that failed, and what of the budget ran out."""
     failed: list[TrialReport] = []
@@ -151,16 +154,26 @@ def _executed(
             failed.extend(report for report in reports if report.outcome == "failed")
             display.update(reports, running)
 
-        _executor(settings).run(work, budgeted, listen)
+        executor.run(work, budgeted, listen)
     return failed, budgeted.spent if supply.remaining else ""
 
 
-def _executor(settings: Settings) -> Executor:
+@contextlib.contextmanager
+def _executor(settings: Settings) -> Iterator[Executor]:
+    """Yield what runs the trials. Ray starts, and ends, while this process goes on with what else is to be done."""
     # Torch and Ray take seconds to import: not for --help, a plan or a figure.
     if settings.executor == "serial":
         from raysweep.service.driver.serial import SerialExecutor
 
-        return SerialExecutor()
-    from raysweep.service.driver.tune import TuneExecutor
+        yield SerialExecutor()
+        return
+    from raysweep.service.driver.cluster import Connection
 
-    return TuneExecutor(settings.address)
+    connection = Connection(settings.address)
+    connection.begin()
+    try:
+        from raysweep.service.driver.tune import TuneExecutor  # imports Tune, while Ray starts
+
+        yield TuneExecutor(connection)
+    finally:
+        connection.end()
