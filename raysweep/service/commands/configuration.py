@@ -13,6 +13,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from raysweep.service.commands.hydra_state import apart_from_the_program
 from raysweep.service.commands.overrides import column_of, refusal_of, translated
 from raysweep.service.commands.spaces import NO_SPACE, default_first, spaces
 from raysweep.service.driver.budget import Budget
@@ -26,6 +27,7 @@ from search_spaces.core.space import space_of, without
 from search_spaces.core.stopping import Stopping
 from trials.core.data.contents import content_of
 from trials.core.data.records import DATA_SETS
+from trials.core.fingerprints import fingerprint
 from trials.core.knobs import KnobField
 
 EXECUTORS = ("ray", "serial")
@@ -40,10 +42,13 @@ class Settings:
     """One run of a study, resolved.
 
     Attributes:
+        overrides: What it was resolved from, as on the command line.
         space: Name of the search space.
         planner: Where to look.
         results: Root of the results store.
-        figure: Where the figure goes, None for the default place.
+        asked: Fingerprint of what the space and the knobs say: two runs with the same one ask for the same sweep.
+        figure: File of the main figure, None for the default place.
+        figures: `all` or `main`; None for all, or with `figure` the main one alone.
         executor: One of `EXECUTORS`.
         address: Address of a Ray cluster; None means RAY_ADDRESS, or else a local Ray.
         data_sets: Names of the data sets that its trials read.
@@ -56,10 +61,13 @@ class Settings:
         ValueError: The space has more trials than `most_trials` allows.
     """
 
+    overrides: tuple[str, ...]
     space: str
     planner: GridPlanner | SearchPlanner | BoundaryPlanner
     results: str
+    asked: str
     figure: str | None
+    figures: str | None
     executor: str
     address: str | None
     data_sets: tuple[str, ...]
@@ -96,13 +104,17 @@ def read_settings(study: Study, overrides: Sequence[str]) -> Settings:
         # What is given goes before whatever the space says of it.
         space = without(space, given | as_axes, study.knobs)
         space["axes"] |= {name: axes[name] for name in as_axes if name in axes}
-        return _settings(study, config, space, columns)
+        return _settings(study, overrides, config, space, columns)
     except ValueError as error:
         raise UsageError(str(error)) from None
 
 
 def _settings(
-    study: Study, config: dict[str, Any], space: Mapping[str, Any], columns: Mapping[str, KnobField]
+    study: Study,
+    overrides: Sequence[str],
+    config: dict[str, Any],
+    space: Mapping[str, Any],
+    columns: Mapping[str, KnobField],
 ) -> Settings:
     if config["executor"] not in EXECUTORS:
         raise ValueError(f"executor={config['executor']!r} is not one of {', '.join(EXECUTORS)}")
@@ -119,10 +131,13 @@ def _settings(
     planner = space_of(study.knobs, {"fixed": fixed, **space}, told)
     _refuse_too_many(len(planner), config["most_trials"])
     settings = Settings(
+        overrides=tuple(overrides),
         space=config["space_name"],
         planner=planner,
         results=str(config["results"]),
-        figure=config["figure"],
+        asked=fingerprint([study.name, study.revision, {"fixed": fixed, **space}]),
+        figure=None if config["figure"] is None else str(config["figure"]),
+        figures=config["figures"],
         executor=config["executor"],
         address=config["address"],
         data_sets=data_sets,
@@ -160,9 +175,9 @@ def _refuse_too_many(trials: int, allowed: Any) -> None:
 
 
 def _composed(study: Study, overrides: list[str]) -> dict[str, Any]:
-    _declare(study)
     try:
-        with initialize(version_base="1.3", config_path=None):
+        with apart_from_the_program(), initialize(version_base="1.3", config_path=None):
+            _declare(study)
             config = OmegaConf.to_container(compose("raysweep", overrides=overrides), resolve=True)
     except OverrideParseException as error:
         reason = str(error).splitlines()[0]
@@ -176,8 +191,6 @@ def _composed(study: Study, overrides: list[str]) -> dict[str, Any]:
 def _declare(study: Study) -> None:
     """Tell Hydra the study's settings: every knob at its default, its data sets and its spaces."""
     store = ConfigStore.instance()
-    for group in ("space", "data"):
-        store.repo.pop(group, None)  # of a study that this process declared before
     settings = _nested(study.knobs.declared())
     data = settings.pop("data", None)
     defaults: list[Any] = [
@@ -185,7 +198,10 @@ def _declare(study: Study) -> None:
         *([{"data": data["name"]}] if data else []),
         {"space": next(iter(default_first(study)))},
     ]
-    place = {"results": os.environ.get("RAYSWEEP_RESULTS", "results"), "figure": None, "address": None}
+    place = {
+        "results": os.environ.get("RAYSWEEP_RESULTS", "results"),
+        **dict.fromkeys(("figure", "figures", "address")),
+    }
     budget: dict[str, Any] = dict.fromkeys(entry.name for entry in fields(Budget))
     run = {"executor": "ray", "plan": False, "most_trials": MOST_TRIALS, "budget": budget}
     run["resources"] = asdict(study.resources)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from raysweep.service.commands.configuration import MOST_TRIALS
-from raysweep.service.commands.spaces import NO_SPACE, space_question, spaces
+from raysweep.service.commands.spaces import NO_SPACE, default_first, space_question, spaces
 from raysweep.service.study import Study
 from trials.core.knobs import KnobField
 
 _USAGE = """\
 {question}
 
-usage: python -m raysweep.{name} [--help] [--dry-run] [setting=value ...]
+usage: {command} [--help] [--dry-run] [setting=value ...]
 
   --dry-run              print the plan (trials planned, finished, missing; time needed) and run nothing; also plan=true
 
@@ -21,7 +21,8 @@ settings, as Hydra overrides:
   data=NAME              data set: {data_sets}
   data.path=PLACE        its folder or URL; without it, the data set's default place
   results=ROOT           results store: a folder or s3://bucket/prefix (default $RAYSWEEP_RESULTS or results)
-  figure=FILE            where the figure goes, PNG or PDF; an SVG goes beside it
+  figure=FILE            write the main figure to FILE (png, pdf, svg, ...) and no other
+  figures=all|main       draw all figures or the main one; with figure=FILE, all draws the others beside it
   executor=ray|serial    on Ray (default), or one trial after another in this process
   address=ADDRESS        Ray cluster to use (default $RAY_ADDRESS, or else a local Ray)
   resources.cpus=N       cores of one trial (default {cpus})
@@ -41,8 +42,8 @@ def of(study: Study) -> str:
     names = list(spaces(study))
     usage = _USAGE.format(
         question=study.question,
-        name=study.name,
-        default_space="laptop" if "laptop" in names else names[0],
+        command=" ".join(study.command),
+        default_space=default_first(study)[0],
         data_sets=", ".join(DATA_SETS),
         most_trials=MOST_TRIALS,
         cpus=study.resources.cpus,

@@ -6,24 +6,22 @@ import argparse
 import atexit
 import contextlib
 import gc
+import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from rich.console import Console
 
 from analysis.store.errors import StoreError
 from analysis.store.results import Results
-from raysweep.service.commands import explanation, summary, sweep
+from raysweep.service.commands import drawing, explanation, summary, sweep
 from raysweep.service.commands.configuration import Settings, read_settings
 from raysweep.service.errors import UsageError
+from raysweep.service.studies import importable
 from raysweep.service.study import Study
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 FAILED, USAGE, SPENT, INTERRUPTED = 1, 2, 3, 130
 
@@ -34,11 +32,15 @@ def main(study: Study, arguments: Sequence[str] | None = None) -> int:
     0: every trial asked for is in the store; 1: some failed; 2: what was asked for is not allowed; 3: the
     budget is spent; 130: interrupted.
     """
-    atexit.register(gc.freeze)  # or Python goes through every object of the libraries once more as it ends: 0.6 s
-    arguments = sys.argv[1:] if arguments is None else arguments
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    if arguments is None:  # this process is the command's own
+        atexit.register(gc.freeze)  # or Python goes through all objects of the libraries as it ends: 0.6 s
+        # Files need no window, and what a notebook left there may not be installed.
+        os.environ["MPLBACKEND"] = "agg"
+        arguments = sys.argv[1:]
+    console = output()
     try:
         with _terminated_as_interrupt():
+            study = importable(study)
             return _run(study, _parsed(study, arguments), console)
     except (UsageError, StoreError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -49,7 +51,7 @@ def main(study: Study, arguments: Sequence[str] | None = None) -> int:
 
 
 def _parsed(study: Study, arguments: Sequence[str]) -> Settings:
-    parser = _Parser(prog=f"python -m raysweep.{study.name}", add_help=False)
+    parser = _Parser(prog=" ".join(study.command), add_help=False)
     parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("overrides", nargs="*")
@@ -68,18 +70,21 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _run(study: Study, settings: Settings, console: Console) -> int:
-    results = _opened(settings)
-    results.prepare(study.schema)
+    results = opened(study, settings)
+    drawing.figure_target(study, settings)
     ran = sweep.run(study, settings, results, console)
     if settings.plan_only:
         return 0
+    if ran.interrupted:
+        raise KeyboardInterrupt
     chosen = results.only([trial.trial_id for trial in ran.trials])
     outcomes = chosen.outcomes(study.name)
     console.print(summary.outcome_table(study, chosen))
     whole = [trial_id for trial_id, outcome in outcomes.items() if outcome in ("finished", "diverged")]
     if whole:  # a trial that was stopped early would be a bias in a diagram
-        for path in _drawn(study, settings, results.only(whole)):
-            console.print(f"figure: {path}", soft_wrap=True, markup=False, highlight=False)
+        target = drawing.figure_target(study, settings, ran.sweep_id)
+        for line in drawing.drawn(study, results.only(whole), target):
+            console.print(line, soft_wrap=True, markup=False, highlight=False)
     console.print(summary.reading_lines(study, settings), soft_wrap=True, markup=False, highlight=False)
     if ran.spent:
         console.print(f"{ran.spent} is spent; the same command goes on", soft_wrap=True, highlight=False)
@@ -87,43 +92,24 @@ def _run(study: Study, settings: Settings, console: Console) -> int:
     return 0 if len(outcomes) == len(ran.trials) and "failed" not in outcomes.values() else FAILED
 
 
-def _opened(settings: Settings) -> Results:
+def output() -> Console:
+    """Return the console of a run: a terminal, a notebook, or the lines of a log."""
+    return Console(width=None if sys.stdout.isatty() else 120)
+
+
+def opened(study: Study, settings: Settings) -> Results:
+    """Return the results that a run reads and writes.
+
+    Raises:
+        UsageError: The root is none.
+        StoreError: Trials of the study cannot be stored there.
+    """
     try:
-        return Results(settings.results)
+        results = Results(settings.results)
     except ValueError as error:
         raise UsageError(str(error)) from None
-
-
-def _drawn(study: Study, settings: Settings, results: Results) -> list[Path]:
-    """Draw the study's figures and return the files."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    target = Path(settings.figure) if settings.figure else _figure_folder(study, settings) / f"{settings.space}.png"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for drawing in study.draw(results):
-        stem = target.with_suffix("") if not drawing.name else target.with_name(f"{target.stem}_{drawing.name}")
-        _lay_out(drawing.figure)
-        for suffix in dict.fromkeys((target.suffix or ".png", ".svg")):
-            path = stem.with_name(stem.name + suffix)
-            drawing.figure.savefig(path, dpi=150)
-            paths.append(path)
-    return paths
-
-
-def _lay_out(figure: Figure) -> None:
-    """Place all parts of a figure for good: with an engine, every file would place and draw them once more."""
-    if engine := figure.get_layout_engine():
-        engine.execute(figure)
-        figure.set_layout_engine(None)
-
-
-def _figure_folder(study: Study, settings: Settings) -> Path:
-    """Return a folder beside the tables, or in the working directory where the tables are in a bucket."""
-    if "://" in settings.results:
-        return Path("figures") / study.name
-    return Path(settings.results) / study.name / "figures"
+    results.prepare(study.schema)
+    return results
 
 
 @contextlib.contextmanager

@@ -17,8 +17,10 @@ from raysweep.service import provenance
 from raysweep.service.commands import summary
 from raysweep.service.commands.configuration import Settings
 from raysweep.service.commands.progress import ProgressDisplay
+from raysweep.service.declared import own_places
 from raysweep.service.driver.budget import Budgeted
 from raysweep.service.driver.plan import Plan, planned, resumed
+from raysweep.service.driver.process_state import state_kept
 from raysweep.service.driver.supply import AskedTrials, ListedTrials, Supply
 from raysweep.service.driver.upkeep import Upkeep
 from raysweep.service.errors import UsageError
@@ -38,11 +40,24 @@ class Sweep:
 
     Attributes:
         trials: The trials of the space, stored before or asked for now.
+        sweep_id: Name of what was asked for: the trials of a grid; the settings of a search, which is yet to choose.
         spent: What of the budget ran out before the end, empty if nothing did.
+        interrupted: Whether it was interrupted; what had finished by then is stored.
     """
 
     trials: Sequence[PlannedTrial]
+    sweep_id: str
     spent: str = ""
+    interrupted: bool = False
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """How the trials of a run ended: the reports of those that failed, and why it ended before the last one."""
+
+    failed: Sequence[TrialReport]
+    spent: str = ""
+    interrupted: bool = False
 
 
 def run(study: Study, settings: Settings, results: Results, console: Console) -> Sweep:
@@ -57,26 +72,32 @@ def run(study: Study, settings: Settings, results: Results, console: Console) ->
     return _searched(study, settings, results, console)
 
 
+def id_of(trial_ids: Iterable[str]) -> str:
+    """Return the id under which a sweep of these trials is recorded."""
+    return fingerprint(sorted(trial_ids))
+
+
 def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Results, console: Console) -> Sweep:
     try:
         plan = planned(study, planner.grid, results.outcomes(study.name))
     except ValueError as error:
         raise UsageError(str(error)) from None
+    sweep_id = id_of(trial.trial_id for trial in plan.trials)
     console.print(summary.plan_line(study, settings, plan, results), soft_wrap=True, highlight=False)
     if settings.plan_only:
         console.print(summary.plan_table(study, plan))
     elif plan.missing:
         arrays = _arrays(settings, plan.missing)
-        with _executor(settings) as executor:
+        with _executor(study, settings) as executor:
             origin = provenance.captured(arrays)
             _record(study, settings, plan.trials, results, origin)
             trials = _resumed(study, plan, results)
             console.print(summary.resumption_line(trials), end="", soft_wrap=True, highlight=False)
             work = work_of(study, settings.results, arrays, origin, settings.resources)
-            failed, spent = _executed(executor, settings, work, ListedTrials(trials), results, console)
-        summary.print_failures(study, trials, failed, console)
-        return Sweep(plan.trials, spent)
-    return Sweep(plan.trials)
+            ending = _executed(executor, settings, work, ListedTrials(trials), results, console)
+        summary.print_failures(study, trials, ending.failed, console)
+        return Sweep(plan.trials, sweep_id, ending.spent, ending.interrupted)
+    return Sweep(plan.trials, sweep_id)
 
 
 def _searched(study: Study, settings: Settings, results: Results, console: Console) -> Sweep:
@@ -86,17 +107,17 @@ def _searched(study: Study, settings: Settings, results: Results, console: Conso
     console.print(summary.search_line(study, settings, supply), soft_wrap=True, highlight=False)
     if not settings.plan_only and supply.remaining:
         arrays = _arrays(settings, supply.known)
-        with _executor(settings) as executor:
+        with _executor(study, settings) as executor:
             origin = provenance.captured(arrays)
             work = work_of(study, settings.results, arrays, origin, settings.resources)
             work = replace(work, learning=True, stopping=stopping, objective=settings.objective)
             try:
-                failed, spent = _executed(executor, settings, work, supply, results, console)
+                ending = _executed(executor, settings, work, supply, results, console)
             finally:
                 _record(study, settings, supply.known, results, origin)
-        summary.print_failures(study, supply.known, failed, console)
-        return Sweep(supply.known, spent)
-    return Sweep(supply.known)
+        summary.print_failures(study, supply.known, ending.failed, console)
+        return Sweep(supply.known, settings.asked, ending.spent, ending.interrupted)
+    return Sweep(supply.known, settings.asked)
 
 
 def _resumed(study: Study, plan: Plan, results: Results) -> list[PlannedTrial]:
@@ -134,32 +155,36 @@ def _record(
     ids = [trial.trial_id for trial in trials]
     document = {
         "space": settings.space,
-        "command": shlex.join(["python", "-m", f"raysweep.{study.name}", *sys.argv[1:]]),
+        "module": study.module,
+        "command": shlex.join([*study.command, *settings.overrides]),
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "git_commit": origin.git_commit,
         "source_hash": origin.source_hash,
     }
-    results.record_sweep(study.name, fingerprint(sorted(ids)), document, ids)
+    results.record_sweep(study.name, id_of(ids), document, ids)
 
 
 def _executed(
     executor: Executor, settings: Settings, work: Work, supply: Supply, results: Results, console: Console
-) -> tuple[list[TrialReport], str]:
-    """Run the trials; return the reports of those that failed, and what of the budget ran out."""
+) -> _Ending:
+    """Run the trials until the last one, the end of the budget or an interruption."""
     failed: list[TrialReport] = []
     budgeted = Budgeted(supply, settings.budget)
-    with Upkeep(results, work.schema.study), ProgressDisplay(budgeted.remaining, console) as display:
+    try:
+        with Upkeep(results, work.schema.study), ProgressDisplay(budgeted.remaining, console) as display:
 
-        def listen(reports: Sequence[TrialReport], running: int) -> None:
-            failed.extend(report for report in reports if report.outcome == "failed")
-            display.update(reports, running)
+            def listen(reports: Sequence[TrialReport], running: int) -> None:
+                failed.extend(report for report in reports if report.outcome == "failed")
+                display.update(reports, running)
 
-        executor.run(work, budgeted, listen)
-    return failed, budgeted.spent if supply.remaining else ""
+            executor.run(work, budgeted, listen)
+    except KeyboardInterrupt:
+        return _Ending(failed, interrupted=True)
+    return _Ending(failed, budgeted.spent if supply.remaining else "")
 
 
 @contextlib.contextmanager
-def _executor(settings: Settings) -> Iterator[Executor]:
+def _executor(study: Study, settings: Settings) -> Iterator[Executor]:
     """Yield what runs the trials. Ray starts, and ends, while this process goes on with what else is to be done."""
     # Torch and Ray take seconds to import: not for --help, a plan or a figure.
     if settings.executor == "serial":
@@ -169,11 +194,18 @@ def _executor(settings: Settings) -> Iterator[Executor]:
         return
     from raysweep.service.driver.cluster import Connection
 
-    connection = Connection(settings.address)
-    connection.begin()
-    try:
-        from raysweep.service.driver.tune import TuneExecutor  # imports Tune, while Ray starts
+    connection = Connection(settings.address, own_places(study.module))
+    with state_kept():
+        connection.begin()
+        try:
+            from raysweep.service.driver.tune import TuneExecutor  # imports Tune, while Ray starts
 
-        yield TuneExecutor(connection)
-    finally:
-        connection.end()
+            yield TuneExecutor(connection)
+        finally:
+            connection.end()
+
+
+def disconnected() -> None:
+    """Return when this process is as connected to Ray as it was before: it may go on, and connect, for itself."""
+    if "raysweep.service.driver.cluster" in sys.modules:
+        sys.modules["raysweep.service.driver.cluster"].Connection.join()

@@ -7,8 +7,10 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Iterator
-from typing import ClassVar
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Self
 
 # Ray and Tune read these when they are imported; a user's own setting wins.
 for _name, _value in {
@@ -24,9 +26,13 @@ for _name, _value in {
 
 import ray
 
+from raysweep.service.driver.process_state import state_kept
 from raysweep.service.errors import ClusterError
+from raysweep.service.travel import staged
 
 KNOCK_SECONDS = 10.0
+_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Set by Ray in the process of a submitted job."""
 
 
 class Connection:
@@ -34,20 +40,50 @@ class Connection:
 
     Making it takes seconds, most of them spent waiting: the driver goes on meanwhile. So does ending it. The processes
     of a local cluster die with the thread that started them, so that the thread stays until the end. A process that is
-    connected already stays so, whatever the address.
+    connected already stays so, whatever the address. As a context, the process is connected inside.
 
     Args:
         address: Address of a running cluster; None means RAY_ADDRESS, or else a local Ray on the loopback interface.
+        own: Folders and files that workers must find, where this process brings them: a job has them already, and
+            workers of a local Ray look where this process does.
     """
 
     _ending: ClassVar[threading.Thread | None] = None
     """The thread of the connection that was told to end last: only when it has may another begin."""
 
-    def __init__(self, address: str | None = None) -> None:
+    def __init__(self, address: str | None = None, own: Sequence[Path] = ()) -> None:
         self._address = address or os.environ.get("RAY_ADDRESS")
+        self._own = own
         self._made, self._over = threading.Event(), threading.Event()
         self._error: Exception | None = None
         self._thread: threading.Thread | None = None
+
+    @property
+    def stays(self) -> bool:
+        """Whether the process was connected before, so that what Tune holds of the cluster is to be given back."""
+        return self._thread is None
+
+    def __enter__(self) -> Self:
+        """Wait until the process is connected.
+
+        Raises:
+            ClusterError: There is no cluster at the address, or it refuses.
+        """
+        self.begin()
+        try:
+            if self._thread:
+                self._made.wait()
+        except BaseException:  # Ctrl-C
+            self.end()
+            raise
+        if self._error:
+            raise self._error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
 
     def begin(self) -> None:
         """Begin to connect; return at once."""
@@ -57,34 +93,22 @@ class Connection:
         self._thread = threading.Thread(target=self._hold, args=(former,), name="raysweep-connection")
         self._thread.start()
 
-    def wait(self) -> None:
-        """Return when the process is connected.
-
-        Raises:
-            ClusterError: There is no cluster at the address, or it refuses.
-        """
-        self.begin()
-        if self._thread:
-            self._made.wait()
-        if self._error:
-            raise self._error
-
     def end(self) -> None:
         """Begin to disconnect; return at once. A local cluster ends with its connection."""
         Connection._ending = self._thread or Connection._ending
         self._over.set()
 
-    def join(self) -> None:
-        """Disconnect, and return when that is done."""
-        self.end()
-        if self._thread:
-            self._thread.join()
+    @classmethod
+    def join(cls) -> None:
+        """Return when the connection that was told to end last has ended."""
+        if cls._ending:
+            cls._ending.join()
 
     def _hold(self, former: threading.Thread | None) -> None:
         if former:
             former.join()
         try:
-            _connect(self._address)
+            _connect(self._address, self._own)
         except Exception as error:  # noqa: BLE001 - whoever waits for the connection raises it
             self._error = error
             self._made.set()
@@ -95,25 +119,28 @@ class Connection:
 
 
 @contextlib.contextmanager
-def connected(address: str | None) -> Iterator[None]:
-    """Be connected to the cluster at `address`, or to a local one; a process that is connected stays so.
+def connected(address: str | None, own: Sequence[Path] = ()) -> Iterator[Connection]:
+    """Be connected to the cluster at `address`, or to a local one, and nothing of that is left of it in the process.
 
     Raises:
         ClusterError: There is no cluster at `address`, or it refuses.
     """
-    connection = Connection(address)
-    try:
-        connection.wait()
-        yield
-    finally:
-        connection.join()
+    with state_kept():
+        try:
+            with Connection(address, own) as connection:
+                yield connection
+        finally:
+            Connection.join()
 
 
-def _connect(address: str | None) -> None:
+def _connect(address: str | None, own: Sequence[Path]) -> None:
     place = {"address": address} if address else {"address": "local", "include_dashboard": False, **loopback()}
     try:
         _knock(address)
-        ray.init(**place, log_to_driver=False, logging_level="ERROR")
+        travelling = own if address and _JOB not in os.environ else ()
+        with staged(travelling) as folder:
+            brought = {"runtime_env": {"working_dir": str(folder)}} if travelling else {}
+            ray.init(**place, **brought, log_to_driver=False, logging_level="ERROR")
     except ClusterError:
         raise
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:

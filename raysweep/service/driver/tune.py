@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import tempfile
@@ -17,6 +16,7 @@ from raysweep.service.driver.feed import PackFeed, PackReports
 from raysweep.service.driver.measuring import resolved_resources
 from raysweep.service.driver.metrics import SweepMetrics
 from raysweep.service.driver.packs import MOST_TRIALS, PackQueue
+from raysweep.service.driver.process_state import interruption_held_back
 from raysweep.service.driver.serial import Listener
 from raysweep.service.driver.stopping import scheduler_of
 from raysweep.service.driver.supply import Supply
@@ -41,9 +41,10 @@ class TuneExecutor:
             ClusterError: The cluster cannot be reached, or no node can hold one actor.
             StoreError: The store refuses what actors write, again and again.
         """
-        with contextlib.nullcontext() if self._connection else connected(None):
-            if self._connection:
-                self._connection.wait()
+        with (
+            self._connection or connected(None, work.own) as connection,
+            interruption_held_back(connection.stays) as raise_if_interrupted,
+        ):
             # Tune logs the traceback of an actor that died; the feed says what becomes of its trials.
             logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
             work = replace(work, resources=resolved_resources(work, supply.ahead()))
@@ -55,6 +56,7 @@ class TuneExecutor:
             def listen(reports: Sequence[TrialReport], running: int) -> None:
                 metrics.update(reports, running, queue.waiting)
                 listener(reports, running)
+                raise_if_interrupted()
 
             feed = PackFeed(queue, work, listen)
             trainable = tune.with_parameters(PackTrainable, work=work)
