@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from analysis.store.results import Results
 from raysweep.service import provenance
-from raysweep.service.commands import summary
+from raysweep.service.commands import records, summary
 from raysweep.service.commands.configuration import Settings
 from raysweep.service.commands.progress import ProgressDisplay
 from raysweep.service.declared import own_places
@@ -28,7 +26,6 @@ from raysweep.service.messages import PlannedTrial, TrialReport, Work, work_of
 from raysweep.service.study import Study
 from search_spaces.core.planner import GridPlanner
 from trials.core.data.arrays import Arrays, ChoosesData, load_arrays
-from trials.core.fingerprints import fingerprint
 
 if TYPE_CHECKING:
     from raysweep.service.driver.serial import Executor
@@ -67,14 +64,12 @@ def run(study: Study, settings: Settings, results: Results, console: Console) ->
         UsageError: A knob or the data are not what they must be; nothing has been started.
         StoreError: The store fails.
     """
-    if isinstance(settings.planner, GridPlanner):
-        return _gridded(study, settings.planner, settings, results, console)
-    return _searched(study, settings, results, console)
-
-
-def id_of(trial_ids: Iterable[str]) -> str:
-    """Return the id under which a sweep of these trials is recorded."""
-    return fingerprint(sorted(trial_ids))
+    try:
+        if isinstance(settings.planner, GridPlanner):
+            return _gridded(study, settings.planner, settings, results, console)
+        return _searched(study, settings, results, console)
+    finally:
+        records.forget_announcement(study, results)
 
 
 def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Results, console: Console) -> Sweep:
@@ -82,7 +77,7 @@ def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Re
         plan = planned(study, planner.grid, results.outcomes(study.name))
     except ValueError as error:
         raise UsageError(str(error)) from None
-    sweep_id = id_of(trial.trial_id for trial in plan.trials)
+    sweep_id = records.id_of(trial.trial_id for trial in plan.trials)
     console.print(summary.plan_line(study, settings, plan, results), soft_wrap=True, highlight=False)
     if settings.plan_only:
         console.print(summary.plan_table(study, plan))
@@ -90,12 +85,12 @@ def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Re
         arrays = _arrays(settings, plan.missing)
         with _executor(study, settings) as executor:
             origin = provenance.captured(arrays)
-            _record(study, settings, plan.trials, results, origin)
+            records.record(study, settings, plan.trials, results, origin)
             trials = _resumed(study, plan, results)
             console.print(summary.resumption_line(trials), end="", soft_wrap=True, highlight=False)
             work = work_of(study, settings.results, arrays, origin, settings.resources)
             ending = _executed(executor, settings, work, ListedTrials(trials), results, console)
-        summary.print_failures(study, trials, ending.failed, console)
+        summary.print_failures(study, settings, trials, ending.failed, console)
         return Sweep(plan.trials, sweep_id, ending.spent, ending.interrupted)
     return Sweep(plan.trials, sweep_id)
 
@@ -111,11 +106,9 @@ def _searched(study: Study, settings: Settings, results: Results, console: Conso
             origin = provenance.captured(arrays)
             work = work_of(study, settings.results, arrays, origin, settings.resources)
             work = replace(work, learning=True, stopping=stopping, objective=settings.objective)
-            try:
+            with records.recorded_search(study, settings, supply, results, origin):
                 ending = _executed(executor, settings, work, supply, results, console)
-            finally:
-                _record(study, settings, supply.known, results, origin)
-        summary.print_failures(study, supply.known, ending.failed, console)
+        summary.print_failures(study, settings, supply.known, ending.failed, console)
         return Sweep(supply.known, settings.asked, ending.spent, ending.interrupted)
     return Sweep(supply.known, settings.asked)
 
@@ -142,26 +135,6 @@ def _arrays(settings: Settings, trials: Collection[PlannedTrial]) -> dict[str, A
     except ValueError as error:
         raise UsageError(str(error)) from None
     return arrays
-
-
-def _record(
-    study: Study,
-    settings: Settings,
-    trials: Iterable[PlannedTrial],
-    results: Results,
-    origin: provenance.Provenance,
-) -> None:
-    """Leave in the store which trials this sweep asks for, so that others can see what is still missing."""
-    ids = [trial.trial_id for trial in trials]
-    document = {
-        "space": settings.space,
-        "module": study.module,
-        "command": shlex.join([*study.command, *settings.overrides]),
-        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "git_commit": origin.git_commit,
-        "source_hash": origin.source_hash,
-    }
-    results.record_sweep(study.name, id_of(ids), document, ids)
 
 
 def _executed(
