@@ -72,7 +72,7 @@ def _transformer(name: str, shape: Shape, classes: int) -> LayerGroups:
     channels, height, width = shape
     patch = patch_side(height)
     groups = _timm_groups(name, classes, in_chans=channels, img_size=(height, width), patch_size=patch)
-    head: Any = groups.readout
+    head: Any = groups.last_part
     nn.init.trunc_normal_(head.weight, std=0.02)
     nn.init.zeros_(head.bias)
     return groups
