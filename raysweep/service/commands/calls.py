@@ -44,7 +44,10 @@ def sweep(study: str | Study, /, *, progress: bool = True, **settings: Any) -> S
     resolved = read_settings(chosen, overrides_of(chosen, settings))
     results, console = opened(chosen, resolved), output() if progress else Console(quiet=True)
     target = figure_target(chosen, resolved)
-    ran = commands_sweep.run(chosen, resolved, results, console)
+    try:
+        ran = commands_sweep.run(chosen, resolved, results, console)
+    finally:
+        commands_sweep.disconnected()
     run = SweepRun(
         study=chosen,
         settings=resolved,
