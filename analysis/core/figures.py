@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import html
+import io
 import itertools
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, overload
 
 import matplotlib
 import matplotlib.style
@@ -14,6 +17,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+
+from analysis.core.placement import fit
 
 # Paul Tol's "bright" scheme (technical note SRON/EPS/TN/09-002): distinct in every colour-vision deficiency.
 COLOURS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#BBBBBB")
@@ -30,6 +35,7 @@ _STYLE: dict[Any, Any] = {
     "figure.constrained_layout.use": True,
     "hatch.linewidth": 0.6,
 }
+_SCREEN_DPI = 100
 # Ends before the map's pale yellow, which white paper swallows.
 _PALEST = 0.88
 
@@ -47,6 +53,58 @@ class Drawing:
     figure: Figure
     numbers: pd.DataFrame
     name: str = ""
+
+    def _repr_png_(self) -> bytes:
+        """Return the figure as a notebook shows it."""
+        file = io.BytesIO()
+        with style():
+            fit(self.figure)
+            self.figure.savefig(file, format="png", dpi=_SCREEN_DPI)
+        return file.getvalue()
+
+
+class Figures(Sequence[Drawing]):
+    """Figures in order, which a notebook shows all; one is `figures[0]`, or by its name `figures["updates"]`.
+
+    The first is called `main`.
+    """
+
+    def __init__(self, drawings: Iterable[Drawing]) -> None:
+        self._drawings = tuple(drawings)
+
+    @overload
+    def __getitem__(self, place: int | str) -> Drawing: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Figures: ...
+
+    def __getitem__(self, place: int | str | slice) -> Drawing | Figures:
+        if isinstance(place, slice):
+            return Figures(self._drawings[place])
+        if isinstance(place, int):
+            return self._drawings[place]
+        for drawing in self._drawings:
+            if (drawing.name or "main") == place:
+                return drawing
+        raise KeyError(f"no figure is called {place!r}; there are {self._names()}")
+
+    def __len__(self) -> int:
+        return len(self._drawings)
+
+    def __repr__(self) -> str:
+        return f"{len(self)} figures: {self._names()}"
+
+    def _repr_html_(self) -> str:
+        """Return the figures one below the other, each with its name."""
+        images = ((drawing.name or "main", base64.b64encode(drawing._repr_png_()).decode()) for drawing in self)
+        return "\n".join(
+            f'<figure><img alt="{html.escape(name)}" src="data:image/png;base64,{image}">'
+            f"<figcaption>{html.escape(name)}</figcaption></figure>"
+            for name, image in images
+        )
+
+    def _names(self) -> str:
+        return ", ".join(drawing.name or "main" for drawing in self._drawings)
 
 
 @contextlib.contextmanager

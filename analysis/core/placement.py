@@ -24,10 +24,16 @@ _GAP = 2.0  # pixels between the names of ticks
 
 
 def place(figure: Figure) -> None:
-    """Place all parts of a figure for good: with an engine, every file would place and draw them once more.
+    """Fit a figure and place all of its parts for good: with an engine, every file would place and draw them anew."""
+    fit(figure)
+    figure.set_layout_engine(None)
 
-    Titles and names of axes that are longer than what they belong to are wrapped, and of names of ticks that would
-    overlap some are left out. A figure that has been placed stays as it is.
+
+def fit(figure: Figure) -> None:
+    """Make all texts of a figure readable; one that has been placed stays as it is.
+
+    Titles and names of axes that are longer than what they belong to are wrapped, numbers at ticks have few digits, and
+    of names of ticks that would overlap some are left out.
     """
     if not (engine := figure.get_layout_engine()):
         return
@@ -37,7 +43,6 @@ def place(figure: Figure) -> None:
         engine.execute(figure)
         if not _wrapped(figure):
             break
-    figure.set_layout_engine(None)
     renderer = figure._get_renderer()  # type: ignore[attr-defined]
     for axis in _axes_of(figure):
         _thin_out(axis, renderer)

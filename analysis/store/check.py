@@ -16,11 +16,11 @@ from analysis.store.errors import CorruptedPart, KeyAbsent
 from analysis.store.journal import Journal
 from analysis.store.parallel import in_parallel
 from analysis.store.parquet import decoded
-from analysis.store.renames import former, renamed
+from analysis.store.renames import former, renamed, value_now
 from analysis.store.schema import StudySchema
 from analysis.store.snapshot import Source, StudyReader, files
 from analysis.store.stages import read_stage
-from analysis.store.sweeps import recorded_sweeps
+from analysis.store.sweeps import broken_sweeps
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ def findings(reader: StudyReader) -> list[Finding]:
     """Return what is wrong with a study. A sweep that is at work may show as unfinished packs or plans."""
     try:
         schema = reader.schema()
-        _, found = recorded_sweeps(reader.storage, reader.study), list(_plans(reader))
+        found = list(_plans(reader))
     except CorruptedPart as corrupted:
         return [Finding("corrupted", reader.study, str(corrupted))]
     if schema is None:
         return [Finding("no schema", reader.study, "nothing declares its columns; write a trial or restore schemas/")]
-    found += [*_packs(reader), *_parts(reader), *_stages(reader)]
+    found += [*_sweeps(reader), *_packs(reader), *_parts(reader), *_stages(reader)]
     names = files(reader.storage, reader.study)
     sources = [(name, True) for name in names.parts] + [(name, False) for name in names.packs]
     checked = in_parallel(lambda entry: _source(reader, *entry, schema), sources)
@@ -62,13 +62,18 @@ def _plans(reader: StudyReader) -> Iterator[Finding]:
         yield Finding("interrupted", where, "a compaction or removal has not come to its end; compact to finish it")
 
 
+def _sweeps(reader: StudyReader) -> Iterator[Finding]:
+    for key, reason in broken_sweeps(reader.storage, reader.study).items():
+        yield Finding("corrupted", key, reason)
+
+
 def _packs(reader: StudyReader) -> Iterator[Finding]:
     found = files(reader.storage, reader.study)
     for pack in found.without_trials + found.without_measurements:
         where = f"{layout.inbox(reader.study)}/{pack}"
         yield Finding("unfinished pack", where, "one of its two files is missing: a writer is at work or has crashed")
     for name in reader.storage.listing(layout.inbox(reader.study)):
-        if not name.endswith((layout.TRIALS, layout.MEASUREMENTS)):
+        if not layout.is_pack_file(name):
             yield Finding(
                 "foreign file", f"{layout.inbox(reader.study)}/{name}", "raysweep did not write it; remove it"
             )
@@ -87,7 +92,7 @@ def _parts(reader: StudyReader) -> Iterator[Finding]:
 
 
 def _stages(reader: StudyReader) -> Iterator[Finding]:
-    for fingerprint in reader.storage.folders(f"{reader.study}/stages"):
+    for fingerprint in filter(layout.is_token, reader.storage.folders(f"{reader.study}/stages")):
         try:
             read_stage(reader.storage, reader.study, fingerprint)
         except CorruptedPart as corrupted:
@@ -122,11 +127,11 @@ def _trials(study: str, key: str, source: Source) -> Iterator[Finding]:
             yield Finding("foreign trial", where, f"belongs to study {row['study']}")
         if row["outcome"] not in OUTCOMES or (source.compacted and row["outcome"] == "failed"):
             yield Finding("outcome", where, f"has outcome {row['outcome']}, which no trial has here")
-        if not _agrees(row, former(study)):
+        if not _agrees(row, study):
             yield Finding("knobs", where, "its knobs_json contradicts its columns, so its id may be another's")
 
 
-def _agrees(row: Mapping[str, Any], names: Mapping[str, str]) -> bool:
+def _agrees(row: Mapping[str, Any], study: str) -> bool:
     """Whether the knobs as JSON and as columns are the same, where the trial has both."""
     if row.get("knobs_json") is None:
         return True
@@ -136,7 +141,7 @@ def _agrees(row: Mapping[str, Any], names: Mapping[str, str]) -> bool:
         return False
     if not isinstance(knobs, dict):
         return False
-    now = {names.get(name, name): value for name, value in knobs.items()}
+    now = {former(study).get(name, name): value_now(study, name, value) for name, value in knobs.items()}
     return all(_same(row[name], value) for name, value in now.items() if name in row)
 
 

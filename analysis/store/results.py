@@ -15,7 +15,7 @@ from analysis.store import packs, sql, stages, sweeps
 from analysis.store.check import Finding, findings
 from analysis.store.checkpoints import Checkpoints
 from analysis.store.compaction import Compaction, compact, remove
-from analysis.store.declarations import declare
+from analysis.store.declarations import declare, stored_studies
 from analysis.store.errors import StoreMissing, StoreWarning
 from analysis.store.frames import Frame, as_frame
 from analysis.store.packs import Row
@@ -51,7 +51,7 @@ class Results:
 
     @property
     def root(self) -> str:
-        """The root as it was given."""
+        """The root as it was given, with the home folder where it said `~`."""
         return self._storage.root
 
     def only(self, trial_ids: Collection[str]) -> Self:
@@ -99,8 +99,8 @@ class Results:
         packs.stored(self._storage, schema.study, pack)
 
     def studies(self) -> list[str]:
-        """Return the names of the studies in the store."""
-        return self._storage.folders()
+        """Return the names of the studies in the store; what else lies beside them is left out."""
+        return stored_studies(self._storage)
 
     def outcomes(self, study: str) -> dict[str, str]:
         """Return the outcome of every trial by its id; none for a study that was never written."""

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import shlex
+import contextlib
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from analysis.store.results import Results
 from raysweep.service import provenance
-from raysweep.service.commands import summary
+from raysweep.service.commands import records, summary
 from raysweep.service.commands.configuration import Settings
 from raysweep.service.commands.progress import ProgressDisplay
+from raysweep.service.declared import own_places
 from raysweep.service.driver.budget import Budgeted
 from raysweep.service.driver.plan import Plan, planned, resumed
+from raysweep.service.driver.process_state import state_kept
 from raysweep.service.driver.supply import AskedTrials, ListedTrials, Supply
 from raysweep.service.driver.upkeep import Upkeep
 from raysweep.service.errors import UsageError
@@ -25,7 +26,6 @@ from raysweep.service.messages import PlannedTrial, TrialReport, Work, work_of
 from raysweep.service.study import Study
 from search_spaces.core.planner import GridPlanner
 from trials.core.data.arrays import Arrays, ChoosesData, load_arrays
-from trials.core.fingerprints import fingerprint
 
 if TYPE_CHECKING:
     from raysweep.service.driver.serial import Executor
@@ -39,11 +39,22 @@ class Sweep:
         trials: The trials of the space, stored before or asked for now.
         sweep_id: Name of what was asked for: the trials of a grid; the settings of a search, which is yet to choose.
         spent: What of the budget ran out before the end, empty if nothing did.
+        interrupted: Whether it was interrupted; what had finished by then is stored.
     """
 
     trials: Sequence[PlannedTrial]
     sweep_id: str
     spent: str = ""
+    interrupted: bool = False
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """How the trials of a run ended: the reports of those that failed, and why it ended before the last one."""
+
+    failed: Sequence[TrialReport]
+    spent: str = ""
+    interrupted: bool = False
 
 
 def run(study: Study, settings: Settings, results: Results, console: Console) -> Sweep:
@@ -53,14 +64,12 @@ def run(study: Study, settings: Settings, results: Results, console: Console) ->
         UsageError: A knob or the data are not what they must be; nothing has been started.
         StoreError: The store fails.
     """
-    if isinstance(settings.planner, GridPlanner):
-        return _gridded(study, settings.planner, settings, results, console)
-    return _searched(study, settings, results, console)
-
-
-def id_of(trial_ids: Iterable[str]) -> str:
-    """Return the id under which a sweep of these trials is recorded."""
-    return fingerprint(sorted(trial_ids))
+    try:
+        if isinstance(settings.planner, GridPlanner):
+            return _gridded(study, settings.planner, settings, results, console)
+        return _searched(study, settings, results, console)
+    finally:
+        records.forget_announcement(study, results)
 
 
 def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Results, console: Console) -> Sweep:
@@ -68,20 +77,21 @@ def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Re
         plan = planned(study, planner.grid, results.outcomes(study.name))
     except ValueError as error:
         raise UsageError(str(error)) from None
-    sweep_id = id_of(trial.trial_id for trial in plan.trials)
+    sweep_id = records.id_of(trial.trial_id for trial in plan.trials)
     console.print(summary.plan_line(study, settings, plan, results), soft_wrap=True, highlight=False)
     if settings.plan_only:
         console.print(summary.plan_table(study, plan))
     elif plan.missing:
         arrays = _arrays(settings, plan.missing)
-        origin = provenance.captured(arrays)
-        _record(study, settings, plan.trials, results, origin)
-        trials = _resumed(study, plan, results)
-        console.print(summary.resumption_line(trials), end="", soft_wrap=True, highlight=False)
-        work = work_of(study, settings.results, arrays, origin, settings.resources)
-        failed, spent = _executed(settings, work, ListedTrials(trials), results, console)
-        summary.print_failures(study, trials, failed, console)
-        return Sweep(plan.trials, sweep_id, spent)
+        with _executor(study, settings) as executor:
+            origin = provenance.captured(arrays)
+            records.record(study, settings, plan.trials, results, origin)
+            trials = _resumed(study, plan, results)
+            console.print(summary.resumption_line(trials), end="", soft_wrap=True, highlight=False)
+            work = work_of(study, settings.results, arrays, origin, settings.resources)
+            ending = _executed(executor, settings, work, ListedTrials(trials), results, console)
+        summary.print_failures(study, settings, trials, ending.failed, console)
+        return Sweep(plan.trials, sweep_id, ending.spent, ending.interrupted)
     return Sweep(plan.trials, sweep_id)
 
 
@@ -92,15 +102,14 @@ def _searched(study: Study, settings: Settings, results: Results, console: Conso
     console.print(summary.search_line(study, settings, supply), soft_wrap=True, highlight=False)
     if not settings.plan_only and supply.remaining:
         arrays = _arrays(settings, supply.known)
-        origin = provenance.captured(arrays)
-        work = work_of(study, settings.results, arrays, origin, settings.resources)
-        work = replace(work, learning=True, stopping=stopping, objective=settings.objective)
-        try:
-            failed, spent = _executed(settings, work, supply, results, console)
-        finally:
-            _record(study, settings, supply.known, results, origin)
-        summary.print_failures(study, supply.known, failed, console)
-        return Sweep(supply.known, settings.asked, spent)
+        with _executor(study, settings) as executor:
+            origin = provenance.captured(arrays)
+            work = work_of(study, settings.results, arrays, origin, settings.resources)
+            work = replace(work, learning=True, stopping=stopping, objective=settings.objective)
+            with records.recorded_search(study, settings, supply, results, origin):
+                ending = _executed(executor, settings, work, supply, results, console)
+        summary.print_failures(study, settings, supply.known, ending.failed, console)
+        return Sweep(supply.known, settings.asked, ending.spent, ending.interrupted)
     return Sweep(supply.known, settings.asked)
 
 
@@ -128,47 +137,48 @@ def _arrays(settings: Settings, trials: Collection[PlannedTrial]) -> dict[str, A
     return arrays
 
 
-def _record(
-    study: Study,
-    settings: Settings,
-    trials: Iterable[PlannedTrial],
-    results: Results,
-    origin: provenance.Provenance,
-) -> None:
-    """Leave in the store which trials this sweep asks for, so that others can see what is still missing."""
-    ids = [trial.trial_id for trial in trials]
-    document = {
-        "space": settings.space,
-        "command": shlex.join(["python", "-m", f"raysweep.{study.name}", *sys.argv[1:]]),
-        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "git_commit": origin.git_commit,
-        "source_hash": origin.source_hash,
-    }
-    results.record_sweep(study.name, id_of(ids), document, ids)
-
-
 def _executed(
-    settings: Settings, work: Work, supply: Supply, results: Results, console: Console
-) -> tuple[list[TrialReport], str]:
-    """Run the trials; return the reports of those that failed, and what of the budget ran out."""
+    executor: Executor, settings: Settings, work: Work, supply: Supply, results: Results, console: Console
+) -> _Ending:
+    """Run the trials until the last one, the end of the budget or an interruption."""
     failed: list[TrialReport] = []
     budgeted = Budgeted(supply, settings.budget)
-    with Upkeep(results, work.schema.study), ProgressDisplay(budgeted.remaining, console) as display:
+    try:
+        with Upkeep(results, work.schema.study), ProgressDisplay(budgeted.remaining, console) as display:
 
-        def listen(reports: Sequence[TrialReport], running: int) -> None:
-            failed.extend(report for report in reports if report.outcome == "failed")
-            display.update(reports, running)
+            def listen(reports: Sequence[TrialReport], running: int) -> None:
+                failed.extend(report for report in reports if report.outcome == "failed")
+                display.update(reports, running)
 
-        _executor(settings).run(work, budgeted, listen)
-    return failed, budgeted.spent if supply.remaining else ""
+            executor.run(work, budgeted, listen)
+    except KeyboardInterrupt:
+        return _Ending(failed, interrupted=True)
+    return _Ending(failed, budgeted.spent if supply.remaining else "")
 
 
-def _executor(settings: Settings) -> Executor:
+@contextlib.contextmanager
+def _executor(study: Study, settings: Settings) -> Iterator[Executor]:
+    """Yield what runs the trials. Ray starts, and ends, while this process goes on with what else is to be done."""
     # Torch and Ray take seconds to import: not for --help, a plan or a figure.
     if settings.executor == "serial":
         from raysweep.service.driver.serial import SerialExecutor
 
-        return SerialExecutor()
-    from raysweep.service.driver.tune import TuneExecutor
+        yield SerialExecutor()
+        return
+    from raysweep.service.driver.cluster import Connection
 
-    return TuneExecutor(settings.address)
+    connection = Connection(settings.address, own_places(study.module))
+    with state_kept():
+        connection.begin()
+        try:
+            from raysweep.service.driver.tune import TuneExecutor  # imports Tune, while Ray starts
+
+            yield TuneExecutor(connection)
+        finally:
+            connection.end()
+
+
+def disconnected() -> None:
+    """Return when this process is as connected to Ray as it was before: it may go on, and connect, for itself."""
+    if "raysweep.service.driver.cluster" in sys.modules:
+        sys.modules["raysweep.service.driver.cluster"].Connection.join()
