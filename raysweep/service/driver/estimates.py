@@ -1,0 +1,273 @@
+"""Estimates: how long trials will take, from stored ones of like cost, refined by those that end while a sweep runs."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from analysis.store.results import Results
+from raysweep.service.messages import PlannedTrial, TrialReport
+from raysweep.service.study import Study
+from trials.core.knobs import TrialKnobs
+
+_CLOSE, _SCALED, _NEAR = 0.25, 0.5, 0.75
+"""Relative width of a range at least: from trials of equal cost, of another length, of another value of the main knob."""
+_FEW = 3
+
+Shape = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Duration:
+    """Seconds that something will take, with a range.
+
+    Attributes:
+        seconds: What is expected.
+        spread: Width of the range on either side, relative to it.
+    """
+
+    seconds: float
+    spread: float
+
+    @property
+    def low(self) -> float:
+        return self.seconds / (1 + self.spread)
+
+    @property
+    def high(self) -> float:
+        return self.seconds * (1 + self.spread)
+
+
+@dataclass
+class _Ended:
+    """Trials of one shape and length that have ended: their number, and sums over them."""
+
+    count: int = 0
+    seconds: float = 0.0
+    squares: float = 0.0
+    rows: float = 0.0
+
+    def tell(self, seconds: float, rows: float | None) -> None:
+        self.count += 1
+        self.seconds += seconds
+        self.squares += seconds * seconds
+        self.rows += rows or 0.0
+
+    @property
+    def mean(self) -> float:
+        return self.seconds / self.count
+
+    @property
+    def mean_rows(self) -> float:
+        return self.rows / self.count
+
+    @property
+    def spread(self) -> float:
+        """Relative width of the range that these tell: their own, and more where they are few."""
+        variance = max(0.0, self.squares / self.count - self.mean**2)
+        own = math.sqrt(variance) / self.mean if self.mean else 0.0
+        return max(_CLOSE if self.count >= _FEW else _SCALED, own)
+
+
+@dataclass
+class Estimates:
+    """What trials of a study take, by shape and length.
+
+    Trials are of like cost where all their knobs agree but the seed and real numbers: data, network and method then do,
+    and a learning rate costs nothing. What a longer or shorter trial takes is scaled from them, by its steps and by the
+    rows that it measures. Where none is alike, those are taken that differ in the study's main knob alone, at its
+    nearest value.
+
+    Attributes:
+        study: The study.
+        used: Number of trials that estimates have been made from.
+    """
+
+    study: Study
+    _shaping: tuple[str, ...] = field(init=False)
+    _by_shape: dict[Shape, dict[float, _Ended]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(_Ended)))
+    _near: dict[Shape, set[Any]] = field(default_factory=lambda: defaultdict(set))
+    _used: set[tuple[Shape, float]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        free = {"seed", self.study.extendable}
+        self._shaping = tuple(
+            declared.name
+            for declared in self.study.knobs.declared()
+            if declared.name not in free and (declared.type is not float or declared.name == self.study.across)
+        )
+
+    def tell(self, columns: Mapping[str, Any], seconds: float, rows: float | None = None) -> None:
+        """Learn of a trial that has ended, given its knobs by column."""
+        shape = self._shape(columns)
+        self._by_shape[shape][self._length(columns)].tell(seconds, rows)
+        self._near[self._without_main(shape)].add(columns[self.study.across])
+
+    def of(self, columns: Mapping[str, Any]) -> Duration | None:
+        """Return what a trial will take, None where nothing like it has ended."""
+        shape, length = self._shape(columns), self._length(columns)
+        if shape in self._by_shape:
+            return self._scaled(shape, length)
+        here = columns[self.study.across]
+        values = self._near.get(self._without_main(shape), set())
+        nearest = min(values, key=lambda value: _distance(value, here), default=None)
+        if nearest is None or math.isinf(_distance(nearest, here)):
+            return None
+        found = self._scaled(self._shape({**columns, self.study.across: nearest}), length)
+        return Duration(found.seconds, max(found.spread, _NEAR))
+
+    def kind(self, columns: Mapping[str, Any]) -> Shape:
+        """Return what all trials share that take the same."""
+        return (*self._shape(columns), self._length(columns))
+
+    @property
+    def used(self) -> int:
+        return sum(self._by_shape[shape][length].count for shape, length in self._used)
+
+    def _scaled(self, shape: Shape, length: float) -> Duration:
+        """Return what a trial of a known shape takes; of another length, by the two nearest lengths or the nearest."""
+        known = self._by_shape[shape]
+        if length in known:
+            self._used.add((shape, length))
+            return Duration(known[length].mean, known[length].spread)
+        nearest = sorted(known, key=lambda other: _distance(other, length))[:2]
+        self._used |= {(shape, other) for other in nearest}
+        first = known[nearest[0]]
+        by_steps = first.mean * length / nearest[0] if nearest[0] else first.mean
+        if len(nearest) == 1:
+            return Duration(by_steps, max(first.spread, _SCALED))
+        fitted = _fitted({other: known[other] for other in nearest}, length)
+        return Duration(by_steps if fitted is None else fitted, max(_SCALED, *(known[other].spread for other in nearest)))
+
+    def _shape(self, columns: Mapping[str, Any]) -> Shape:
+        return tuple((name, columns[name]) for name in self._shaping)
+
+    def _without_main(self, shape: Shape) -> Shape:
+        return tuple(entry for entry in shape if entry[0] != self.study.across)
+
+    def _length(self, columns: Mapping[str, Any]) -> float:
+        return float(columns[self.study.extendable]) if self.study.extendable else 0.0
+
+
+class Forecast:
+    """What is left of a sweep while it runs: what its own trials tell goes before what was stored.
+
+    Args:
+        estimates: What stored trials tell.
+        trials: Those to come.
+    """
+
+    def __init__(self, estimates: Estimates, trials: Iterable[PlannedTrial]) -> None:
+        self._stored, self._own = estimates, Estimates(estimates.study)
+        self._waiting = {trial.trial_id: trial.knobs for trial in trials}
+        self._kinds: dict[Shape, tuple[TrialKnobs, int]] = {}
+        for knobs in self._waiting.values():
+            self._count(knobs, 1)
+        self._actual = self._expected = 0.0
+
+    def tell(self, reports: Iterable[TrialReport]) -> None:
+        """Learn of trials that have ended."""
+        for report in reports:
+            knobs = self._waiting.pop(report.trial_id, None)
+            if knobs is None:
+                continue
+            self._count(knobs, -1)
+            if report.outcome == "finished":
+                if (expected := self._stored.of(knobs.columns())) is not None:
+                    self._actual, self._expected = self._actual + report.wall_seconds, self._expected + expected.seconds
+                self._own.tell(knobs.columns(), report.wall_seconds)
+
+    def left(self) -> Duration | None:
+        """Return what the trials to come take together, one after another; None where too little is known."""
+        kinds = [(self._of(knobs), count) for knobs, count in self._kinds.values() if count]
+        known = [(duration, count) for duration, count in kinds if duration is not None]
+        counted = sum(count for _, count in known)
+        if not counted:
+            return None
+        seconds = math.fsum(duration.seconds * count for duration, count in known)
+        spread = math.fsum(duration.seconds * duration.spread * count for duration, count in known) / max(seconds, 1e-9)
+        whole = len(self._waiting) / counted  # what nothing is known of is taken for the mean
+        return Duration(seconds * whole, spread + whole - 1)
+
+    def _of(self, knobs: TrialKnobs) -> Duration | None:
+        own, stored = self._own.of(knobs.columns()), self._stored.of(knobs.columns())
+        if stored is not None and self._expected > 0:
+            stored = Duration(stored.seconds * self._actual / self._expected, stored.spread)
+        both = [duration for duration in (own, stored) if duration is not None]
+        return min(both, key=lambda duration: duration.spread, default=None)
+
+    def _count(self, knobs: TrialKnobs, change: int) -> None:
+        kind = self._stored.kind(knobs.columns())
+        self._kinds[kind] = (knobs, self._kinds.get(kind, (knobs, 0))[1] + change)
+
+
+@dataclass(frozen=True)
+class Total:
+    """What several trials will take together.
+
+    Attributes:
+        duration: Of those of which something is known, None where nothing is known of any.
+        known: Their number.
+        unknown: The number of the others.
+        told_by: Number of ended trials that this is estimated from.
+    """
+
+    duration: Duration | None
+    known: int
+    unknown: int
+    told_by: int
+
+
+def total_of(estimates: Estimates, trials: Iterable[PlannedTrial]) -> Total:
+    """Return what trials take together, one after another."""
+    found = [estimates.of(trial.knobs.columns()) for trial in trials]
+    known = [duration for duration in found if duration is not None]
+    seconds = math.fsum(duration.seconds for duration in known)
+    spread = math.fsum(duration.seconds * duration.spread for duration in known) / seconds if seconds else 0.0
+    duration = Duration(seconds, spread) if known else None
+    return Total(duration, len(known), len(found) - len(known), estimates.used)
+
+
+def stored_estimates(study: Study, results: Results) -> Estimates:
+    """Return what the stored trials of a study tell; nothing where there are none."""
+    estimates = Estimates(study)
+    if not results.outcomes(study.name):
+        return estimates
+    names = [declared.name for declared in study.knobs.declared()]
+    table: pa.Table = results.arrow().trials(study.name)
+    table = table.select([*names, "outcome", "wall_seconds", "steps_recorded"])
+    for row in table.to_pylist():
+        if row["outcome"] == "finished" and row["wall_seconds"] is not None:
+            estimates.tell(row, row["wall_seconds"], row["steps_recorded"])
+    return estimates
+
+
+def _distance(value: Any, other: Any) -> float:
+    """Return how far two values of a knob lie apart: large numbers by their ratio, texts not at all or infinitely."""
+    if value == other:
+        return 0.0
+    numbers = isinstance(value, int | float) and isinstance(other, int | float)
+    return abs(math.asinh(value) - math.asinh(other)) if numbers else math.inf
+
+
+def _fitted(known: Mapping[float, _Ended], length: float) -> float | None:
+    """Return the time at a length where a time a step and a time a row explain two others; None where none do.
+
+    Rows lie evenly on a logarithmic scale of steps in most studies, so their number follows the logarithm.
+    """
+    (first, one), (second, other) = known.items()
+    determinant = first * other.mean_rows - second * one.mean_rows
+    if min(first, second, length) <= 1 or not determinant:
+        return None
+    a_step = (one.mean * other.mean_rows - other.mean * one.mean_rows) / determinant
+    a_row = (first * other.mean - second * one.mean) / determinant
+    if a_step < 0 or a_row < 0:
+        return None
+    slope = (other.mean_rows - one.mean_rows) / math.log(second / first)
+    rows = max(0.0, one.mean_rows + slope * math.log(length / first))
+    return a_step * length + a_row * rows
