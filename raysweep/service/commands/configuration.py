@@ -25,10 +25,10 @@ from search_spaces.core.planner import GridPlanner
 from search_spaces.core.search import SearchPlanner
 from search_spaces.core.space import space_of, without
 from search_spaces.core.stopping import Stopping
+from trials.core.columns import KnobField
 from trials.core.data.contents import content_of
 from trials.core.data.records import DATA_SETS
 from trials.core.fingerprints import fingerprint
-from trials.core.knobs import KnobField
 
 EXECUTORS = ("ray", "serial")
 SPACE_KEYS = ("linked", "computed", "union", "search", "boundary")

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from raysweep.service.commands.spaces import NO_SPACE, spaces
 from raysweep.service.errors import UsageError
 from raysweep.service.study import Study
+from trials.core.columns import KnobField
 from trials.core.data.records import DATA_SETS
-from trials.core.knobs import KnobField
 
 _PLANNERS = ("search.", "boundary.")
 _OF_KNOBS = ("axes.", "search.over.", "boundary.over.")
@@ -26,7 +26,7 @@ def translated(override: str, columns: Mapping[str, KnobField]) -> str:
     if not separator:
         raise UsageError(f"{override!r} is no override; write name=value, for example seed=1 (--help lists the names)")
     plain = key.lstrip("+~")
-    _refuse_former(plain, columns)
+    _refuse_former(plain, value, columns)
     several = re.fullmatch(r"\w+\(.*\)", value) or ("," in value and value[:1] not in "[{'\"")
     if (several or re.fullmatch(r"\[.*\]", value)) and column_of(plain) in columns:
         key = f"axes.{column_of(plain)}"
@@ -39,7 +39,7 @@ def translated(override: str, columns: Mapping[str, KnobField]) -> str:
     return f"{key}={value}"
 
 
-def _refuse_former(key: str, columns: Mapping[str, KnobField]) -> None:
+def _refuse_former(key: str, value: str, columns: Mapping[str, KnobField]) -> None:
     """Raise a UsageError for a setting that goes by the former name of a knob."""
     former = {declared.identity: declared for declared in columns.values() if declared.was}
     place = next((place for place in _OF_KNOBS if key.startswith(place)), "")
@@ -50,7 +50,15 @@ def _refuse_former(key: str, columns: Mapping[str, KnobField]) -> None:
         name, dot, rest = written.replace(".", "_"), "", ""
     if name in former:
         now = former[name].name if place else ".".join(former[name].path)
-        raise UsageError(f"{key} is now called {place}{now}{dot}{rest}")
+        raise UsageError(f"{key} is now called {place}{now}{dot}{rest}{_measure(former[name], value)}")
+
+
+def _measure(declared: KnobField, value: str) -> str:
+    """Return what to say of the value that was given under a knob's former name, where it is now another number."""
+    if not declared.reciprocal:
+        return ""
+    whole = value.isdecimal() and int(value) > 0
+    return f", with 1/n for what was n{f': {declared.value_now(int(value)):.6g}' if whole else ''}"
 
 
 def column_of(path: str) -> str:
