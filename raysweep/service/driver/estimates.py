@@ -16,7 +16,7 @@ from raysweep.service.study import Study
 from trials.core.knobs import TrialKnobs
 
 _CLOSE, _SCALED, _NEAR = 0.25, 0.5, 0.75
-"""Relative width of a range at least: from trials of equal cost, of another length, of another value of the main knob."""
+"""Least relative width of a range: from equal trials, from those of another length, of another main knob."""
 _FEW = 3
 
 Shape = tuple[Any, ...]
@@ -74,6 +74,10 @@ class _Ended:
         return max(_CLOSE if self.count >= _FEW else _SCALED, own)
 
 
+def _by_length() -> dict[float, _Ended]:
+    return defaultdict(_Ended)
+
+
 @dataclass
 class Estimates:
     """What trials of a study take, by shape and length.
@@ -90,7 +94,7 @@ class Estimates:
 
     study: Study
     _shaping: tuple[str, ...] = field(init=False)
-    _by_shape: dict[Shape, dict[float, _Ended]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(_Ended)))
+    _by_shape: dict[Shape, dict[float, _Ended]] = field(default_factory=lambda: defaultdict(_by_length))
     _near: dict[Shape, set[Any]] = field(default_factory=lambda: defaultdict(set))
     _used: set[tuple[Shape, float]] = field(default_factory=set)
 
@@ -137,12 +141,16 @@ class Estimates:
             return Duration(known[length].mean, known[length].spread)
         nearest = sorted(known, key=lambda other: _distance(other, length))[:2]
         self._used |= {(shape, other) for other in nearest}
-        first = known[nearest[0]]
-        by_steps = first.mean * length / nearest[0] if nearest[0] else first.mean
-        if len(nearest) == 1:
-            return Duration(by_steps, max(first.spread, _SCALED))
-        fitted = _fitted({other: known[other] for other in nearest}, length)
-        return Duration(by_steps if fitted is None else fitted, max(_SCALED, *(known[other].spread for other in nearest)))
+        fitted = _fitted({other: known[other] for other in nearest}, length) if len(nearest) > 1 else None
+        if fitted is not None:
+            return Duration(fitted, max(_SCALED, *(known[other].spread for other in nearest)))
+        # Between what it takes if all time goes into rows, of which there are as many a decade, and all into steps.
+        first, (by_rows, by_steps) = (
+            known[nearest[0]],
+            (math.log1p(length) / math.log1p(nearest[0]), length / nearest[0]),
+        )
+        apart = math.sqrt(max(by_steps, by_rows) / min(by_steps, by_rows)) - 1
+        return Duration(first.mean * math.sqrt(by_steps * by_rows), max(first.spread, _SCALED, apart))
 
     def _shape(self, columns: Mapping[str, Any]) -> Shape:
         return tuple((name, columns[name]) for name in self._shaping)
@@ -182,8 +190,12 @@ class Forecast:
                     self._actual, self._expected = self._actual + report.wall_seconds, self._expected + expected.seconds
                 self._own.tell(knobs.columns(), report.wall_seconds)
 
-    def left(self) -> Duration | None:
-        """Return what the trials to come take together, one after another; None where too little is known."""
+    def left(self, trials: int) -> Duration | None:
+        """Return what the trials to come take, one after another; None where too little is known.
+
+        Args:
+            trials: How many are to come: fewer than were planned where a budget ends before them.
+        """
         kinds = [(self._of(knobs), count) for knobs, count in self._kinds.values() if count]
         known = [(duration, count) for duration, count in kinds if duration is not None]
         counted = sum(count for _, count in known)
@@ -191,8 +203,9 @@ class Forecast:
             return None
         seconds = math.fsum(duration.seconds * count for duration, count in known)
         spread = math.fsum(duration.seconds * duration.spread * count for duration, count in known) / max(seconds, 1e-9)
-        whole = len(self._waiting) / counted  # what nothing is known of is taken for the mean
-        return Duration(seconds * whole, spread + whole - 1)
+        share = min(trials, len(self._waiting)) / counted
+        unknown = len(self._waiting) / counted - 1  # these are taken for the mean of the others
+        return Duration(seconds * share, spread + unknown)
 
     def _of(self, knobs: TrialKnobs) -> Duration | None:
         own, stored = self._own.of(knobs.columns()), self._stored.of(knobs.columns())
@@ -233,18 +246,21 @@ def total_of(estimates: Estimates, trials: Iterable[PlannedTrial]) -> Total:
     return Total(duration, len(known), len(found) - len(known), estimates.used)
 
 
-def stored_estimates(study: Study, results: Results) -> Estimates:
-    """Return what the stored trials of a study tell; nothing where there are none."""
-    estimates = Estimates(study)
+def stored_times(study: Study, results: Results) -> tuple[Estimates, dict[str, float]]:
+    """Return what the stored trials of a study tell, and the seconds that each took that need not run again."""
+    estimates, seconds = Estimates(study), dict[str, float]()
     if not results.outcomes(study.name):
-        return estimates
-    names = [declared.name for declared in study.knobs.declared()]
+        return estimates, seconds
     table: pa.Table = results.arrow().trials(study.name)
-    table = table.select([*names, "outcome", "wall_seconds", "steps_recorded"])
-    for row in table.to_pylist():
+    defaults = {declared.name: declared.default for declared in study.knobs.declared()}
+    stored = [name for name in defaults if name in table.schema.names]  # a store that is read alone may be older
+    for told in table.select([*stored, "trial_id", "outcome", "wall_seconds", "steps_recorded"]).to_pylist():
+        row = {**defaults, **told}
+        if row["outcome"] != "failed":
+            seconds[row["trial_id"]] = row["wall_seconds"] or 0.0
         if row["outcome"] == "finished" and row["wall_seconds"] is not None:
             estimates.tell(row, row["wall_seconds"], row["steps_recorded"])
-    return estimates
+    return estimates, seconds
 
 
 def _distance(value: Any, other: Any) -> float:

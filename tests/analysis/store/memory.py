@@ -42,7 +42,7 @@ class Memory:
     def read(self, key: str, most: int | None = None) -> pa.Buffer:
         if key not in self.objects:
             raise KeyAbsent(key)
-        return pa.py_buffer(self.objects[key])
+        return pa.py_buffer(self.objects[key][:most])
 
     def exists(self, key: str) -> bool:
         return key in self.objects
