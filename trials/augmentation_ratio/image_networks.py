@@ -73,7 +73,7 @@ def _transformer(name: str, shape: Shape, classes: int) -> LayerGroups:
     if height % patch or width % patch:
         raise ValueError(f"{name} needs images of a multiple of {patch} pixels, got {height}x{width}")
     groups = _timm_groups(name, classes, in_chans=channels, img_size=(height, width), patch_size=patch)
-    head: Any = groups.readout
+    head: Any = groups.last_part
     nn.init.trunc_normal_(head.weight, std=0.02)
     nn.init.zeros_(head.bias)
     return groups

@@ -189,7 +189,7 @@ def test_arms_and_depths_share_their_random_numbers(context):
     assert all(np.array_equal(weights[0][name], other[name]) for other in weights[1:] for name in weights[0])
     labels = [torch.cat([sees(step).shown[1] for step in range(6)]) for _, sees, _ in changed]
     assert all(torch.equal(labels[0], other) for other in labels[1:])
-    heads = [prepared(_knobs(freeze_depth=depth), context)[0].groups.readout.weight for depth in range(5)]
+    heads = [prepared(_knobs(freeze_depth=depth), context)[0].groups.last_part.weight for depth in range(5)]
     assert all(torch.equal(heads[0], other) for other in heads[1:])
     with drawn_from(0, "head"):
         assert torch.equal(torch.nn.Linear(16, 2).weight, heads[0])
