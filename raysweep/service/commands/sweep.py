@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import contextlib
+import sys
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,9 +15,11 @@ from raysweep.service import provenance
 from raysweep.service.commands import expectations, records, summary
 from raysweep.service.commands.configuration import Settings
 from raysweep.service.commands.progress import ProgressDisplay
+from raysweep.service.declared import own_places
 from raysweep.service.driver.budget import Budgeted
 from raysweep.service.driver.estimates import Forecast, stored_times, total_of
 from raysweep.service.driver.plan import Plan, planned, resumed
+from raysweep.service.driver.process_state import state_kept
 from raysweep.service.driver.supply import AskedTrials, ListedTrials, Supply
 from raysweep.service.driver.upkeep import Upkeep
 from raysweep.service.errors import UsageError
@@ -80,10 +84,11 @@ def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Re
         console.print(summary.plan_table(study, plan))
     elif plan.missing:
         arrays = _arrays(settings, plan.missing)
-        origin = provenance.captured(arrays)
-        records.record(study, settings, plan.trials, results, origin)
-        work = work_of(study, settings.results, arrays, origin, settings.resources)
-        ending = _executed(settings, work, ListedTrials(trials), results, console, forecast)
+        with _executor(study, settings) as executor:
+            origin = provenance.captured(arrays)
+            records.record(study, settings, plan.trials, results, origin)
+            work = work_of(study, settings.results, arrays, origin, settings.resources)
+            ending = _executed(executor, settings, work, ListedTrials(trials), results, console, forecast)
         summary.print_failures(study, settings, trials, ending.failed, console)
         return Sweep(plan.trials, sweep_id, ending.spent, ending.interrupted)
     return Sweep(plan.trials, sweep_id)
@@ -96,11 +101,12 @@ def _searched(study: Study, settings: Settings, results: Results, console: Conso
     console.print(summary.search_line(study, settings, supply), soft_wrap=True, highlight=False)
     if not settings.plan_only and supply.remaining:
         arrays = _arrays(settings, supply.known)
-        origin = provenance.captured(arrays)
-        work = work_of(study, settings.results, arrays, origin, settings.resources)
-        work = replace(work, learning=True, stopping=stopping, objective=settings.objective)
-        with records.recorded_search(study, settings, supply, results, origin):
-            ending = _executed(settings, work, supply, results, console)
+        with _executor(study, settings) as executor:
+            origin = provenance.captured(arrays)
+            work = work_of(study, settings.results, arrays, origin, settings.resources)
+            work = replace(work, learning=True, stopping=stopping, objective=settings.objective)
+            with records.recorded_search(study, settings, supply, results, origin):
+                ending = _executed(executor, settings, work, supply, results, console)
         summary.print_failures(study, settings, supply.known, ending.failed, console)
         return Sweep(supply.known, settings.asked, ending.spent, ending.interrupted)
     return Sweep(supply.known, settings.asked)
@@ -146,6 +152,7 @@ def _arrays(settings: Settings, trials: Collection[PlannedTrial]) -> dict[str, A
 
 
 def _executed(
+    executor: Executor,
     settings: Settings,
     work: Work,
     supply: Supply,
@@ -163,18 +170,35 @@ def _executed(
                 failed.extend(report for report in reports if report.outcome == "failed")
                 display.update(reports, running)
 
-            _executor(settings).run(work, budgeted, listen)
+            executor.run(work, budgeted, listen)
     except KeyboardInterrupt:
         return _Ending(failed, interrupted=True)
     return _Ending(failed, budgeted.spent if supply.remaining else "")
 
 
-def _executor(settings: Settings) -> Executor:
+@contextlib.contextmanager
+def _executor(study: Study, settings: Settings) -> Iterator[Executor]:
+    """Yield what runs the trials. Ray starts, and ends, while this process goes on with what else is to be done."""
     # Torch and Ray take seconds to import: not for --help, a plan or a figure.
     if settings.executor == "serial":
         from raysweep.service.driver.serial import SerialExecutor
 
-        return SerialExecutor()
-    from raysweep.service.driver.tune import TuneExecutor
+        yield SerialExecutor()
+        return
+    from raysweep.service.driver.cluster import Connection
 
-    return TuneExecutor(settings.address)
+    connection = Connection(settings.address, own_places(study.module))
+    with state_kept():
+        connection.begin()
+        try:
+            from raysweep.service.driver.tune import TuneExecutor  # imports Tune, while Ray starts
+
+            yield TuneExecutor(connection)
+        finally:
+            connection.end()
+
+
+def disconnected() -> None:
+    """Return when this process is as connected to Ray as it was before: it may go on, and connect, for itself."""
+    if "raysweep.service.driver.cluster" in sys.modules:
+        sys.modules["raysweep.service.driver.cluster"].Connection.join()
