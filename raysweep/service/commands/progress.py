@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from raysweep.service.commands.durations import duration, span
 from raysweep.service.commands.notebook import NotebookBar
-from raysweep.service.driver.estimates import Forecast
+from raysweep.service.commands.printed.durations import duration, span
+from raysweep.service.driver.forecast import Forecast
 from raysweep.service.messages import TrialReport
 
 EVERY_SECONDS = 10.0

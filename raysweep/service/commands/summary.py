@@ -14,8 +14,8 @@ from rich.table import Table
 from analysis.core.panels import knob_names
 from analysis.store.results import Results
 from raysweep.service.commands.configuration import Settings
-from raysweep.service.commands.durations import duration
-from raysweep.service.commands.reproduction import repeating
+from raysweep.service.commands.printed.durations import duration
+from raysweep.service.commands.printed.reproduction import repeating
 from raysweep.service.driver.plan import FINISHED, Plan
 from raysweep.service.driver.supply import AskedTrials
 from raysweep.service.messages import PlannedTrial, TrialReport

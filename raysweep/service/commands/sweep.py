@@ -12,12 +12,14 @@ from rich.console import Console
 
 from analysis.store.results import Results
 from raysweep.service import provenance
-from raysweep.service.commands import expectations, records, summary
+from raysweep.service.commands import records, summary
 from raysweep.service.commands.configuration import Settings
+from raysweep.service.commands.printed import expectations
 from raysweep.service.commands.progress import ProgressDisplay
 from raysweep.service.declared import own_places
 from raysweep.service.driver.budget import Budgeted
-from raysweep.service.driver.estimates import Forecast, stored_times, total_of
+from raysweep.service.driver.estimates import stored_times, total_of
+from raysweep.service.driver.forecast import Forecast
 from raysweep.service.driver.plan import Plan, planned, resumed
 from raysweep.service.driver.process_state import state_kept
 from raysweep.service.driver.supply import AskedTrials, ListedTrials, Supply

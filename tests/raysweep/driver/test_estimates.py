@@ -12,8 +12,9 @@ from analysis.store.checkpoints import Checkpoint
 from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY
 from raysweep.service.commands.configuration import read_settings
-from raysweep.service.commands.expectations import needed, resumption
-from raysweep.service.driver.estimates import Estimates, Forecast, total_of
+from raysweep.service.commands.printed.expectations import needed, resumption
+from raysweep.service.driver.estimates import Estimates, total_of
+from raysweep.service.driver.forecast import Forecast
 from raysweep.service.messages import PlannedTrial, TrialReport
 from trials.core.checkpoints import LAYOUT
 from trials.k_phase_diagram.knobs import KPhaseKnobs

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from analysis.store.checkpoints import Checkpoints, Reached
 from analysis.store.parallel import in_parallel
 from raysweep.service.commands.configuration import Settings
-from raysweep.service.commands.durations import duration, span
+from raysweep.service.commands.printed.durations import duration, span
 from raysweep.service.driver.estimates import Total
 from raysweep.service.messages import PlannedTrial
 from trials.core.checkpoints import LAYOUT
