@@ -17,9 +17,10 @@ from rich.console import Console
 
 from analysis.store.errors import StoreError
 from analysis.store.results import Results
-from raysweep.service.commands import drawing, explanation, summary, sweep
+from raysweep.service.commands import drawing, explanation, sweep
 from raysweep.service.commands.configuration import Settings, read_settings
 from raysweep.service.commands.printed.reading_lines import reading_lines
+from raysweep.service.commands.printed.tables import outcome_table
 from raysweep.service.commands.streams import open_streams
 from raysweep.service.errors import UsageError
 from raysweep.service.studies import importable
@@ -82,7 +83,7 @@ def _run(study: Study, settings: Settings, console: Console) -> int:
         raise KeyboardInterrupt
     chosen = results.only([trial.trial_id for trial in ran.trials])
     outcomes = chosen.outcomes(study.name)
-    console.print(summary.outcome_table(study, chosen))
+    console.print(outcome_table(study, chosen))
     whole = [trial_id for trial_id, outcome in outcomes.items() if outcome in ("finished", "diverged")]
     if whole:  # a trial that was stopped early would be a bias in a diagram
         target = drawing.figure_target(study, settings, ran.sweep_id)

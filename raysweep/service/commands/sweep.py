@@ -15,6 +15,7 @@ from raysweep.service import provenance
 from raysweep.service.commands import records, summary
 from raysweep.service.commands.configuration import Settings
 from raysweep.service.commands.printed import expectations
+from raysweep.service.commands.printed.tables import plan_table
 from raysweep.service.commands.progress import ProgressDisplay
 from raysweep.service.declared import own_places
 from raysweep.service.driver.budget import Budgeted
@@ -83,7 +84,7 @@ def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Re
     sweep_id = records.id_of(trial.trial_id for trial in plan.trials)
     trials, forecast = _told(study, settings, plan, results, console)
     if settings.plan_only:
-        console.print(summary.plan_table(study, plan))
+        console.print(plan_table(study, plan))
     elif plan.missing:
         arrays = _arrays(settings, plan.missing)
         with _executor(study, settings) as executor:

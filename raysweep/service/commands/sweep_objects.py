@@ -14,6 +14,7 @@ from rich.console import Console
 from analysis.store.results import Results
 from raysweep.service.commands import summary
 from raysweep.service.commands.configuration import Settings
+from raysweep.service.commands.printed.tables import outcome_table
 from raysweep.service.driver.plan import FINISHED
 from raysweep.service.messages import PlannedTrial
 from raysweep.service.study import Study
@@ -177,7 +178,7 @@ class SweepRun(Readable):
         if self.interrupted or self.spent:
             _line(console, f"{f'{self.spent} is spent' if self.spent else 'interrupted'}; the same call goes on")
         if len(self.trials):
-            console.print(summary.outcome_table(self.study, self.results))
+            console.print(outcome_table(self.study, self.results))
         _line(console, f"stored in {self.results.root}; .trials .measurements .figures .best .failures .results")
 
 
