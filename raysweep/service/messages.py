@@ -41,11 +41,13 @@ class PlannedTrial:
         knobs: All that decides its outcome.
         goes_on_from: Ids of the trials whose checkpoints it may go on from, the best first: its own, and shorter
             trials of the same training.
+        rerun: How many times it has been computed anew on request, this time included.
     """
 
     trial_id: str
     knobs: TrialKnobs
     goes_on_from: tuple[str, ...] = ()
+    rerun: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # seconds that a command which only asks a job server does not need
     import torch
 
-    from trials.core.data.arrays import Arrays
+    from raysweep.service.code import TrialCode
 
 # A submitted job runs on a copy without .git: what the submitting side knew travels in this variable, as JSON.
 SUBMITTED = "RAYSWEEP_PROVENANCE"
@@ -37,25 +37,33 @@ class Provenance:
         git_dirty: Whether tracked files differed from that commit.
         source_hash: Hash of every source and configuration file, which also tells apart what git does not see.
         data_hashes: Name of a data set -> hash of its content.
+        code: The modules that trials run; None where there are no trials to run.
     """
 
     git_commit: str | None
     git_dirty: bool | None
     source_hash: str
     data_hashes: Mapping[str, str] = field(default_factory=dict)
+    code: TrialCode | None = None
 
     def as_json(self) -> str:
         """Return what of it a job cannot find out by itself, as `captured` reads it there."""
         return json.dumps({"git_commit": self.git_commit, "git_dirty": self.git_dirty})
 
 
-def captured(arrays: Mapping[str, Arrays]) -> Provenance:
-    """Return the provenance of this process's source, or what the submitting side sent along, and of the data sets."""
+def captured(data_hashes: Mapping[str, str] | None = None, code: TrialCode | None = None) -> Provenance:
+    """Return the provenance of this process's source, or what the submitting side sent along, with that of the trials.
+
+    Args:
+        data_hashes: Name of a data set -> hash of its content.
+        code: The modules that trials run.
+    """
     submitted = json.loads(os.environ.get(SUBMITTED, "{}"))
     commit = submitted.get("git_commit") or _git("rev-parse", "HEAD")
     dirty = submitted["git_dirty"] if "git_dirty" in submitted else _git_dirty()
-    hashes = {name: array.digest() for name, array in arrays.items()}
-    return Provenance(git_commit=commit, git_dirty=dirty, source_hash=source_hash(), data_hashes=hashes)
+    return Provenance(
+        git_commit=commit, git_dirty=dirty, source_hash=source_hash(), data_hashes=data_hashes or {}, code=code
+    )
 
 
 def source_hash() -> str:

@@ -69,7 +69,7 @@ def submitted(study: str, overrides: Sequence[str], address: str | None) -> Subm
     """
     command = shlex.join(["python", "-m", f"raysweep.{study}", *overrides])
     variables = {name: os.environ[name] for name in FORWARDED if name in os.environ}
-    variables[provenance.SUBMITTED] = provenance.captured({}).as_json()
+    variables[provenance.SUBMITTED] = provenance.captured().as_json()
     client = connected_to_jobs(address)
     job_id = client.submit_job(
         entrypoint=command,

@@ -207,7 +207,9 @@ def trial_row(work: Work, planned: PlannedTrial, report: TrialReport) -> dict[st
         "git_commit": work.provenance.git_commit,
         "git_dirty": work.provenance.git_dirty,
         "source_hash": work.provenance.source_hash,
+        "code_hash": None if work.provenance.code is None else work.provenance.code.hash_of(planned.knobs),
         "data_hash": work.provenance.data_hashes.get(str(columns.get("data_name"))),
+        "rerun": planned.rerun,
         "knobs_json": json.dumps(columns, sort_keys=True),
         **columns,
     }
