@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
+import matplotlib.style
 import numpy as np
 import pandas as pd
 from matplotlib.colors import to_hex
@@ -47,8 +48,8 @@ class Drawing:
 
 @contextlib.contextmanager
 def style() -> Iterator[None]:
-    """Draw everything inside in the common style."""
-    with matplotlib.rc_context(_STYLE):
+    """Draw everything inside in the common style, whatever a matplotlibrc says: it may ask for a missing LaTeX."""
+    with matplotlib.style.context(["default", _STYLE]):
         yield
 
 

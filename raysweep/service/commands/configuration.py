@@ -26,6 +26,7 @@ from search_spaces.core.space import space_of, without
 from search_spaces.core.stopping import Stopping
 from trials.core.data.contents import content_of
 from trials.core.data.records import DATA_SETS
+from trials.core.fingerprints import fingerprint
 from trials.core.knobs import KnobField
 
 EXECUTORS = ("ray", "serial")
@@ -43,7 +44,9 @@ class Settings:
         space: Name of the search space.
         planner: Where to look.
         results: Root of the results store.
-        figure: Where the figure goes, None for the default place.
+        asked: Fingerprint of what the space and the knobs say: two runs with the same one ask for the same sweep.
+        figure: File of the main figure, None for the default place.
+        figures: `all` or `main`; None for all, or with `figure` the main one alone.
         executor: One of `EXECUTORS`.
         address: Address of a Ray cluster; None means RAY_ADDRESS, or else a local Ray.
         data_sets: Names of the data sets that its trials read.
@@ -59,7 +62,9 @@ class Settings:
     space: str
     planner: GridPlanner | SearchPlanner | BoundaryPlanner
     results: str
+    asked: str
     figure: str | None
+    figures: str | None
     executor: str
     address: str | None
     data_sets: tuple[str, ...]
@@ -122,7 +127,9 @@ def _settings(
         space=config["space_name"],
         planner=planner,
         results=str(config["results"]),
-        figure=config["figure"],
+        asked=fingerprint([study.name, study.revision, {"fixed": fixed, **space}]),
+        figure=None if config["figure"] is None else str(config["figure"]),
+        figures=config["figures"],
         executor=config["executor"],
         address=config["address"],
         data_sets=data_sets,
@@ -185,7 +192,10 @@ def _declare(study: Study) -> None:
         *([{"data": data["name"]}] if data else []),
         {"space": next(iter(default_first(study)))},
     ]
-    place = {"results": os.environ.get("RAYSWEEP_RESULTS", "results"), "figure": None, "address": None}
+    place = {
+        "results": os.environ.get("RAYSWEEP_RESULTS", "results"),
+        **dict.fromkeys(("figure", "figures", "address")),
+    }
     budget: dict[str, Any] = dict.fromkeys(entry.name for entry in fields(Budget))
     run = {"executor": "ray", "plan": False, "most_trials": MOST_TRIALS, "budget": budget}
     run["resources"] = asdict(study.resources)

@@ -21,7 +21,8 @@ settings, as Hydra overrides:
   data=NAME              data set: {data_sets}
   data.path=PLACE        its folder or URL; without it, the data set's default place
   results=ROOT           results store: a folder or s3://bucket/prefix (default $RAYSWEEP_RESULTS or results)
-  figure=FILE            where the figure goes, PNG or PDF; an SVG goes beside it
+  figure=FILE            write the main figure to FILE (png, pdf, svg, ...) and no other
+  figures=all|main       draw all figures or the main one; with figure=FILE, all draws the others beside it
   executor=ray|serial    on Ray (default), or one trial after another in this process
   address=ADDRESS        Ray cluster to use (default $RAY_ADDRESS, or else a local Ray)
   resources.cpus=N       cores of one trial (default {cpus})

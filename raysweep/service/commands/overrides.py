@@ -82,6 +82,7 @@ def _suggestion(study: Study, name: str) -> str:
         "data.path",
         "results",
         "figure",
+        "figures",
         "executor",
         "address",
         "plan",

@@ -6,24 +6,21 @@ import argparse
 import atexit
 import contextlib
 import gc
+import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from rich.console import Console
 
 from analysis.store.errors import StoreError
 from analysis.store.results import Results
-from raysweep.service.commands import explanation, summary, sweep
+from raysweep.service.commands import drawing, explanation, summary, sweep
 from raysweep.service.commands.configuration import Settings, read_settings
 from raysweep.service.errors import UsageError
 from raysweep.service.study import Study
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 FAILED, USAGE, SPENT, INTERRUPTED = 1, 2, 3, 130
 
@@ -35,7 +32,10 @@ def main(study: Study, arguments: Sequence[str] | None = None) -> int:
     budget is spent; 130: interrupted.
     """
     atexit.register(gc.freeze)  # or Python goes through every object of the libraries once more as it ends: 0.6 s
-    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:
+        # This process is the command's own: files need no window, and what a notebook left there may not be installed.
+        os.environ["MPLBACKEND"] = "agg"
+        arguments = sys.argv[1:]
     console = Console(width=None if sys.stdout.isatty() else 120)
     try:
         with _terminated_as_interrupt():
@@ -70,6 +70,7 @@ class _Parser(argparse.ArgumentParser):
 def _run(study: Study, settings: Settings, console: Console) -> int:
     results = _opened(settings)
     results.prepare(study.schema)
+    drawing.figure_target(study, settings)
     ran = sweep.run(study, settings, results, console)
     if settings.plan_only:
         return 0
@@ -78,8 +79,9 @@ def _run(study: Study, settings: Settings, console: Console) -> int:
     console.print(summary.outcome_table(study, chosen))
     whole = [trial_id for trial_id, outcome in outcomes.items() if outcome in ("finished", "diverged")]
     if whole:  # a trial that was stopped early would be a bias in a diagram
-        for path in _drawn(study, settings, results.only(whole)):
-            console.print(f"figure: {path}", soft_wrap=True, markup=False, highlight=False)
+        target = drawing.figure_target(study, settings, ran.sweep_id)
+        for line in drawing.drawn(study, results.only(whole), target):
+            console.print(line, soft_wrap=True, markup=False, highlight=False)
     console.print(summary.reading_lines(study, settings), soft_wrap=True, markup=False, highlight=False)
     if ran.spent:
         console.print(f"{ran.spent} is spent; the same command goes on", soft_wrap=True, highlight=False)
@@ -92,38 +94,6 @@ def _opened(settings: Settings) -> Results:
         return Results(settings.results)
     except ValueError as error:
         raise UsageError(str(error)) from None
-
-
-def _drawn(study: Study, settings: Settings, results: Results) -> list[Path]:
-    """Draw the study's figures and return the files."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    target = Path(settings.figure) if settings.figure else _figure_folder(study, settings) / f"{settings.space}.png"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for drawing in study.draw(results):
-        stem = target.with_suffix("") if not drawing.name else target.with_name(f"{target.stem}_{drawing.name}")
-        _lay_out(drawing.figure)
-        for suffix in dict.fromkeys((target.suffix or ".png", ".svg")):
-            path = stem.with_name(stem.name + suffix)
-            drawing.figure.savefig(path, dpi=150)
-            paths.append(path)
-    return paths
-
-
-def _lay_out(figure: Figure) -> None:
-    """Place all parts of a figure for good: with an engine, every file would place and draw them once more."""
-    if engine := figure.get_layout_engine():
-        engine.execute(figure)
-        figure.set_layout_engine(None)
-
-
-def _figure_folder(study: Study, settings: Settings) -> Path:
-    """Return a folder beside the tables, or in the working directory where the tables are in a bucket."""
-    if "://" in settings.results:
-        return Path("figures") / study.name
-    return Path(settings.results) / study.name / "figures"
 
 
 @contextlib.contextmanager

@@ -37,10 +37,12 @@ class Sweep:
 
     Attributes:
         trials: The trials of the space, stored before or asked for now.
+        sweep_id: Name of what was asked for: the trials of a grid; the settings of a search, which is yet to choose.
         spent: What of the budget ran out before the end, empty if nothing did.
     """
 
     trials: Sequence[PlannedTrial]
+    sweep_id: str
     spent: str = ""
 
 
@@ -56,11 +58,17 @@ def run(study: Study, settings: Settings, results: Results, console: Console) ->
     return _searched(study, settings, results, console)
 
 
+def id_of(trial_ids: Iterable[str]) -> str:
+    """Return the id under which a sweep of these trials is recorded."""
+    return fingerprint(sorted(trial_ids))
+
+
 def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Results, console: Console) -> Sweep:
     try:
         plan = planned(study, planner.grid, results.outcomes(study.name))
     except ValueError as error:
         raise UsageError(str(error)) from None
+    sweep_id = id_of(trial.trial_id for trial in plan.trials)
     console.print(summary.plan_line(study, settings, plan, results), soft_wrap=True, highlight=False)
     if settings.plan_only:
         console.print(summary.plan_table(study, plan))
@@ -73,8 +81,8 @@ def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Re
         work = work_of(study, settings.results, arrays, origin, settings.resources)
         failed, spent = _executed(settings, work, ListedTrials(trials), results, console)
         summary.print_failures(study, trials, failed, console)
-        return Sweep(plan.trials, spent)
-    return Sweep(plan.trials)
+        return Sweep(plan.trials, sweep_id, spent)
+    return Sweep(plan.trials, sweep_id)
 
 
 def _searched(study: Study, settings: Settings, results: Results, console: Console) -> Sweep:
@@ -92,8 +100,8 @@ def _searched(study: Study, settings: Settings, results: Results, console: Conso
         finally:
             _record(study, settings, supply.known, results, origin)
         summary.print_failures(study, supply.known, failed, console)
-        return Sweep(supply.known, spent)
-    return Sweep(supply.known)
+        return Sweep(supply.known, settings.asked, spent)
+    return Sweep(supply.known, settings.asked)
 
 
 def _resumed(study: Study, plan: Plan, results: Results) -> list[PlannedTrial]:
@@ -136,7 +144,7 @@ def _record(
         "git_commit": origin.git_commit,
         "source_hash": origin.source_hash,
     }
-    results.record_sweep(study.name, fingerprint(sorted(ids)), document, ids)
+    results.record_sweep(study.name, id_of(ids), document, ids)
 
 
 def _executed(

@@ -51,7 +51,7 @@ def test_a_boundary_is_looked_for_and_drawn(tmp_path: Path) -> None:
     assert main(STUDY, [*BOUNDARY, f"results={tmp_path}", "axes.seed=[0]"]) == 0
     rows = trials(tmp_path)
     assert 0 < len(rows) <= 11 * 13 / 4 + 1
-    assert (tmp_path / STUDY.name / "figures" / "boundary.png").exists()
+    assert len(list((tmp_path / STUDY.name / "figures").glob("boundary-????????.png"))) == 1
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
-from trials.core.data.records import data_set
+from trials.core.data.labels import refuse_no_classes
+from trials.core.data.records import DataSet, data_set
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64, UInt8
@@ -74,12 +75,17 @@ def load_arrays(name: str, path: str | None = None) -> Arrays:
     found = {key: np.ascontiguousarray(array) for key, array in record.read(path).items()}
     arrays = ValidatedArrays(**found) if "validation" in record.splits else Arrays(**found)
     for split in record.splits:
-        _check_split(name, split, getattr(arrays, f"{split}_inputs"), getattr(arrays, f"{split}_labels"))
+        _check_split(record, split, found[f"{split}_inputs"], found[f"{split}_labels"])
+        if found[f"{split}_inputs"].shape[1:] != arrays.train_inputs.shape[1:]:
+            shapes = f"{arrays.train_inputs.shape[1:]} in training and {found[f'{split}_inputs'].shape[1:]} in {split}"
+            raise ValueError(f"samples of {name} must have one shape, got {shapes}")
     return arrays
 
 
-def _check_split(name: str, split: str, inputs: np.ndarray, labels: np.ndarray) -> None:
+def _check_split(record: DataSet, split: str, inputs: np.ndarray, labels: np.ndarray) -> None:
+    name = record.name
     if (inputs.ndim, inputs.dtype.name) not in _KINDS or not len(inputs):
         raise ValueError(f"{name} has {split} inputs of shape {inputs.shape} and type {inputs.dtype}")
     if len(inputs) != len(labels):
         raise ValueError(f"{name} has {len(inputs)} {split} inputs but {len(labels)} {split} labels")
+    refuse_no_classes(labels, record.classes, f"the {split} split of {name}")

@@ -5,6 +5,7 @@ Source: Krizhevsky, "Learning multiple layers of features from tiny images", 200
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import warnings
@@ -16,6 +17,9 @@ from typing import Any
 import numpy as np
 
 from trials.core.data.decoded import cache_folder, decoded_once, quiet_download
+from trials.core.data.encoded import opened, stacked
+from trials.core.data.labels import class_numbers
+from trials.core.data.shards import folder_files, refuse_copies, shards
 
 _TORCHVISION_FOLDER = "cifar-10-batches-py"
 _SPLITS = ("train", "test")
@@ -66,26 +70,21 @@ def _torchvision_arrays(root: Path, *, download: bool) -> Mapping[str, np.ndarra
 
 def _from_parquet(folder: str) -> Mapping[str, np.ndarray]:
     filesystem, files = _parquet_files(folder)
-    identity = [(split, file, *_version(filesystem, file)) for split in _SPLITS for file in files[split]]
+    identity = [(split, file, *_version(filesystem, file)) for split in _SPLITS for file in files[split].values()]
 
     def decode() -> Mapping[str, np.ndarray]:
         arrays: dict[str, np.ndarray] = {}
         for split in _SPLITS:
-            arrays[f"{split}_inputs"], arrays[f"{split}_labels"] = _decoded(filesystem, files[split])
+            arrays[f"{split}_inputs"], arrays[f"{split}_labels"] = _decoded(filesystem, files[split], folder)
         return arrays
 
     return decoded_once("cifar10", identity, decode)
 
 
-def _parquet_files(folder: str) -> tuple[Any, dict[str, list[str]]]:
-    """Return the file system of a folder or URL and, for each split, the files in it."""
-    import fsspec
-
-    try:
-        filesystem, root = fsspec.core.url_to_fs(folder)
-        found = {split: sorted(filesystem.glob(f"{root}/{split}-*.parquet")) for split in _SPLITS}
-    except (ImportError, OSError, ValueError) as error:
-        raise ValueError(f"cannot read {folder!r}: {error}") from error
+def _parquet_files(folder: str) -> tuple[Any, dict[str, dict[str, str]]]:
+    """Return the file system of a folder or URL and, for each split, its files: name -> path."""
+    filesystem, files = folder_files(folder)
+    found = {split: {name: files[name] for name in shards(files, split, ".parquet", folder)} for split in _SPLITS}
     for split in _SPLITS:
         if not found[split]:
             raise ValueError(
@@ -101,33 +100,41 @@ def _version(filesystem: Any, file: str) -> tuple[str, ...]:
     return tuple(str(facts.get(key)) for key in ("size", "mtime", "LastModified", "ETag", "etag"))
 
 
-def _decoded(filesystem: Any, files: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    tables = [_columns(filesystem, file) for file in files]
-    encoded = [image for images, _ in tables for image in images]
+def _decoded(filesystem: Any, files: Mapping[str, str], folder: str) -> tuple[np.ndarray, np.ndarray]:
+    contents = {name: _content(filesystem, file) for name, file in files.items()}
+    refuse_copies({name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}, folder)
+    tables = {name: _columns(contents[name], file) for name, file in files.items()}
+    encoded = [
+        (f"row {row} of {name}", image) for name, (images, _) in tables.items() for row, image in enumerate(images)
+    ]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
-        images = list(threads.map(_pixels, encoded, chunksize=256))
-    return np.stack(images), np.concatenate([labels for _, labels in tables])
+        pixels = list(threads.map(_pixels, encoded, chunksize=256))
+    return stacked(pixels, folder), np.concatenate([labels for _, labels in tables.values()])
 
 
-def _columns(filesystem: Any, file: str) -> tuple[list[bytes], np.ndarray]:
+def _content(filesystem: Any, file: str) -> bytes:
+    try:
+        with filesystem.open(file, "rb") as stream:
+            return bytes(stream.read())
+    except Exception as error:  # every file system has errors of its own
+        raise ValueError(f"cannot read {file!r}: {' '.join(str(error).split())}") from error
+
+
+def _columns(content: bytes, file: str) -> tuple[list[bytes | None], np.ndarray]:
     """Return the encoded images and the labels of one Parquet file."""
     import pyarrow
     import pyarrow.parquet
 
     try:
-        with filesystem.open(file, "rb") as stream:
-            table = pyarrow.parquet.read_table(io.BytesIO(stream.read()), columns=["img", "label"])
+        table = pyarrow.parquet.read_table(io.BytesIO(content), columns=["img", "label"])
         images = table["img"].combine_chunks().field("bytes").to_pylist()
-        return images, table["label"].to_numpy().astype(np.int64)
+        labels = table["label"].to_numpy()
     except (OSError, KeyError, AttributeError, pyarrow.ArrowException) as error:
         raise ValueError(f"{file!r} must be Parquet with columns img (struct with bytes) and label: {error}") from error
+    return images, class_numbers(labels, repr(file))
 
 
-def _pixels(encoded: bytes) -> np.ndarray:
-    """Return one image as bytes of shape (3, height, width)."""
-    from PIL import Image
-
-    try:
-        return np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB")).transpose(2, 0, 1)
-    except OSError as error:
-        raise ValueError(f"cannot decode an image: {str(error).splitlines()[0]}") from error
+def _pixels(image: tuple[str, bytes | None]) -> np.ndarray:
+    """Return one image, given with its name, as bytes of shape (3, height, width)."""
+    name, encoded = image
+    return np.asarray(opened(encoded, name)).transpose(2, 0, 1)

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -27,8 +26,8 @@ def decoded_once(
     """
     key = hashlib.sha256(repr(tuple(identity)).encode()).hexdigest()[:20]
     file = cache_folder() / f"{name}-{key}.npz"
-    # A file that was cut short is decoded again; a folder that cannot be written only costs the time to decode.
-    with contextlib.suppress(OSError, ValueError, EOFError, zipfile.BadZipFile):
+    # A damaged file, however it is, is decoded again; a folder that cannot be written only costs the time to decode.
+    with contextlib.suppress(Exception):
         return _read(file)
     arrays = decode()
     with contextlib.suppress(OSError):

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import gzip
 import struct
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from trials.core.data.decoded import cache_folder, quiet_download
+from trials.core.data.labels import class_numbers
 
 _FILES = {
     "train_inputs": "train-images-idx3-ubyte",
@@ -33,7 +35,7 @@ def read(path: str | None = None) -> Mapping[str, np.ndarray]:
     folder = Path(path) if path is not None else _downloaded()
     arrays = {key: _idx(_found(folder, name)) for key, name in _FILES.items()}
     images = {key: array[:, None] for key, array in arrays.items() if key.endswith("inputs")}
-    return images | {key: array.astype(np.int64) for key, array in arrays.items() if key.endswith("labels")}
+    return images | {key: class_numbers(array, _FILES[key]) for key, array in arrays.items() if key.endswith("labels")}
 
 
 def _downloaded() -> Path:
@@ -61,5 +63,5 @@ def _idx(file: Path) -> np.ndarray:
         if zeros != 0 or kind != _UNSIGNED_BYTE:
             raise ValueError("its magic number is not that of unsigned bytes")
         return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
-    except (OSError, EOFError, struct.error, ValueError) as error:
+    except (OSError, EOFError, struct.error, zlib.error, ValueError) as error:
         raise ValueError(f"{str(file)!r} is not an IDX file of unsigned bytes: {error}") from error

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trials.core.data.decoded import decoded_once
+from trials.core.data.encoded import opened
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -115,19 +116,15 @@ def _identity(folder: Path, files: Sequence[Path]) -> list[object]:
 
 def _pixels(file: Path) -> np.ndarray:
     """Return one image as bytes of shape (3, SIDE, SIDE)."""
-    from PIL import Image
+    from PIL.Image import Resampling
 
-    try:
-        with Image.open(file) as opened:
-            image = opened.convert("RGB")
-    except OSError as error:
-        raise ValueError(f"cannot decode {str(file)!r}: {str(error).splitlines()[0]}") from error
+    image = opened(file, repr(str(file)))
     width, height = image.size
     shorter = min(width, height)
     # Whole pixels by the rule of the transforms that the published figures were made with: the longer side is cut off.
     size = int(SIDE * width / shorter), int(SIDE * height / shorter)
     left, top = (round((length - SIDE) / 2) for length in size)
-    resized = image.resize(size, Image.Resampling.BICUBIC)
+    resized = image.resize(size, Resampling.BICUBIC)
     return np.asarray(resized.crop((left, top, left + SIDE, top + SIDE))).transpose(2, 0, 1)
 
 

@@ -209,6 +209,58 @@ def test_wrong_columns_are_named(tmp_path):
         load_arrays("cifar10", str(tmp_path / "cifar"))
 
 
+@pytest.mark.parametrize("label", [-1, 10, None])
+def test_labels_that_are_no_classes_are_refused_from_parquet(tmp_path, label):
+    images, _ = _cifar_folder(tmp_path / "cifar")
+    _write_parquet(tmp_path / "cifar" / "test-00000-of-00001.parquet", images[:3], [0, label, 9])
+    with pytest.raises(ValueError, match=r"labels of .*test.* must be .*, got (-1|10|nan) for sample 1$"):
+        load_arrays("cifar10", str(tmp_path / "cifar"))
+
+
+def test_labels_that_are_no_classes_are_refused_from_idx(tmp_path):
+    _mnist_folder(tmp_path / "mnist")
+    (tmp_path / "mnist" / "t10k-labels-idx1-ubyte").write_bytes(_idx(np.array([9, 10], np.uint8)))
+    with pytest.raises(ValueError, match="labels of the test split of mnist must be classes from 0 to 9, got 10"):
+        load_arrays("mnist", str(tmp_path / "mnist"))
+
+
+def test_a_shard_under_another_name_is_refused(tmp_path):
+    folder = tmp_path / "cifar"
+    _cifar_folder(folder)
+    (folder / "train-00001-of-00002.parquet").unlink()
+    (folder / "train-00000-of-00002.parquet").rename(folder / "train-clean.parquet")
+    (folder / "train-same.parquet").write_bytes((folder / "train-clean.parquet").read_bytes())
+    with pytest.raises(ValueError, match=r"'train-same\.parquet' is a copy of 'train-clean\.parquet'"):
+        load_arrays("cifar10", str(folder))
+
+
+def test_images_of_several_sizes_are_refused(tmp_path):
+    images, labels = _cifar_folder(tmp_path / "cifar")
+    small = images[:4, :, :16, :24]
+    _write_parquet(tmp_path / "cifar" / "test-00000-of-00001.parquet", small, labels[:4])
+    with pytest.raises(ValueError, match=r"one shape, got \(3, 32, 32\) in training and \(3, 16, 24\) in test"):
+        load_arrays("cifar10", str(tmp_path / "cifar"))
+    _write_parquet(tmp_path / "cifar" / "train-00001-of-00002.parquet", small, labels[:4])
+    with pytest.raises(ValueError, match=r"one size, got 24x16 \(first image 4\), 32x32 \(first image 0\)"):
+        load_arrays("cifar10", str(tmp_path / "cifar"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x1f\x8b",
+        gzip.compress(_idx(np.arange(4, dtype=np.uint8)))[:-9],
+        gzip.compress(b"")[:10] + b"\x07" + bytes(9),
+        b"not gzip",
+    ],
+)
+def test_a_damaged_gzip_is_named(tmp_path, content):
+    _mnist_folder(tmp_path / "mnist", ".gz")
+    (tmp_path / "mnist" / "train-labels-idx1-ubyte.gz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"train-labels-idx1-ubyte\.gz' is not an IDX file of unsigned bytes: "):
+        load_arrays("mnist", str(tmp_path / "mnist"))
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"nonsense", struct.pack(">HBBI", 0, 8, 1, 9) + b"short", b"\0\0\x0d\1\0\0\0\0"]
 )
@@ -223,7 +275,9 @@ def test_a_file_that_is_not_a_png_is_an_error(tmp_path):
     _cifar_folder(tmp_path / "cifar")
     broken = pyarrow.table({"img": [{"bytes": b"no png", "path": "x"}], "label": [1]})
     pyarrow.parquet.write_table(broken, tmp_path / "cifar" / "train-00000-of-00002.parquet")
-    with pytest.raises(ValueError, match="cannot decode an image"):
+    with pytest.raises(
+        ValueError, match=r"cannot decode an image, row 0 of train-00000-of-00002\.parquet: it is none of any"
+    ):
         load_arrays("cifar10", str(tmp_path / "cifar"))
 
 

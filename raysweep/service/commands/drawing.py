@@ -1,0 +1,185 @@
+"""Drawing: where the figures of a run go, which is checked before the sweep, and their files after it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import traceback
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.store.results import Results
+from raysweep.service.commands.configuration import Settings
+from raysweep.service.errors import UsageError
+from raysweep.service.study import Study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMATS = ("png", "pdf", "svg", "eps", "jpg", "jpeg", "tif", "tiff", "webp")
+CHOICES = ("all", "main")
+_DPI = 150
+_SHOWN_OF_ID = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureTarget:
+    """Where the figures of a run go.
+
+    Attributes:
+        folder: Their folder.
+        stem: Name of the main figure's file without its format; others add theirs.
+        formats: Formats of each figure.
+        main_only: Whether only the main figure is drawn.
+    """
+
+    folder: Path
+    stem: str
+    formats: tuple[str, ...]
+    main_only: bool
+
+    def files(self, name: str) -> list[Path]:
+        """Return the files of one figure; the main figure's name is empty."""
+        whole = f"{self.stem}_{name}" if name else self.stem
+        return [self.folder / f"{whole}.{form}" for form in self.formats]
+
+
+def figure_target(study: Study, settings: Settings, sweep_id: str = "") -> FigureTarget:
+    """Return where figures go: to `figure=FILE`, or beside the tables under the names of space and sweep.
+
+    Nothing is written. A store that cannot be written, or is no folder, leaves the working directory.
+
+    Args:
+        study: The study.
+        settings: The settings of the run.
+        sweep_id: Id of the sweep, empty while it is not known: only `figure=FILE` can be wrong.
+
+    Raises:
+        UsageError: What `figure` or `figures` say cannot be done.
+    """
+    if settings.figures is not None and settings.figures not in CHOICES:
+        raise UsageError(f"figures={settings.figures} is not one of {', '.join(CHOICES)}")
+    if settings.figure is None:
+        name = f"{settings.space}-{sweep_id[:_SHOWN_OF_ID]}"
+        main_only = settings.figures == "main"
+        return FigureTarget(folder=_beside(study, settings), stem=name, formats=("png", "svg"), main_only=main_only)
+    stem, form = _named(settings.figure)
+    folder = Path(settings.figure).expanduser().parent
+    target = FigureTarget(folder=folder, stem=stem, formats=(form,), main_only=settings.figures != "all")
+    with _refused(settings.figure):
+        (file,) = target.files("")
+        if file.is_dir() or Path(settings.figure).expanduser().is_dir():
+            raise UsageError(f"figure={settings.figure} is a folder; name a file in it, as in figure=diagram.png")
+        if file.exists() and not os.access(file, os.W_OK):
+            raise UsageError(f"figure={settings.figure} cannot be written: the file that is there is read-only")
+        if reason := _unwritable(folder):
+            raise UsageError(f"figure={settings.figure} cannot be written: {reason}")
+    return target
+
+
+def drawn(study: Study, results: Results, target: FigureTarget) -> Iterator[str]:
+    """Draw the study's figures and yield a line for each file, and one for each reason why others are missing."""
+    failed: dict[str, list[str]] = {}
+    try:
+        drawings = study.draw(results)
+    except Exception as error:  # noqa: BLE001 - whatever a figure stumbles over, the results are there
+        yield f"no figure was drawn: {_told(error)}"
+        return
+    for number, drawing in enumerate(drawings):
+        # A main figure that the trials do not carry leaves its place to the first that they do.
+        name = drawing.name if number else ""
+        if number and target.main_only:
+            break
+        try:
+            for file in _saved(drawing.figure, target.files(name)):
+                yield f"figure: {file}"
+        except Exception as error:  # noqa: BLE001 - the other figures are still to be drawn
+            failed.setdefault(_told(error), []).append(name or "the main one")
+    for reason, names in failed.items():
+        yield f"{len(names)} of {len(drawings)} figures not drawn ({', '.join(names)}): {reason}"
+
+
+def _saved(figure: Figure, files: list[Path]) -> list[Path]:
+    """Write a figure to its files: each is whole, or what was there before."""
+    from analysis.core.figures import style
+    from analysis.core.placement import place
+
+    with style():
+        place(figure)
+        for file in files:
+            content = io.BytesIO()
+            figure.savefig(content, dpi=_DPI, format=file.suffix.removeprefix("."))
+            _write(file, content.getvalue())
+    return files
+
+
+def _write(file: Path, content: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    whole = file.resolve()  # a link stays one
+    unfinished = whole.with_name(f".{uuid.uuid4().hex}.unfinished")
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(whole)
+    finally:
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+
+
+def _named(figure: str) -> tuple[str, str]:
+    """Return the stem and the format of a file; a dot in a name is no format unless letters follow it.
+
+    Raises:
+        UsageError: It names no file, or no format that there is.
+    """
+    if "://" in figure:
+        raise UsageError(f"figure={figure} must be a file on this machine")
+    name = Path(figure).name
+    if not name or name == ".." or figure.endswith(("/", os.sep)):
+        raise UsageError(f"figure={figure} names no file, as figure=diagram.png does")
+    stem, dot, form = name.rpartition(".")
+    if dot and stem and form.lower() in FORMATS:
+        return stem, form
+    if dot and stem and form.isalpha() and len(form) <= 4:
+        raise UsageError(f"figure={figure}: .{form} is no format; allowed are {', '.join(FORMATS)}")
+    return name, "png"
+
+
+def _beside(study: Study, settings: Settings) -> Path:
+    """Return a folder beside the tables, or in the working directory where these are in a bucket or read-only."""
+    if "://" not in settings.results:
+        folder = Path(settings.results).expanduser() / study.name / "figures"
+        if not _unwritable(folder):
+            return folder
+    return Path("figures") / study.name
+
+
+def _unwritable(folder: Path) -> str:
+    """Return why files cannot be written to a folder that may have to be made; empty if they can."""
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    if not there.is_dir():
+        return f"{there} is no folder"
+    return "" if os.access(there, os.W_OK | os.X_OK) else f"{there} is read-only"
+
+
+@contextlib.contextmanager
+def _refused(figure: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:  # a name too long, or with a null character
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"figure={figure!r} is no name of a file: {reason}") from None
+
+
+def _told(error: Exception) -> str:
+    """Return an error in one line; one of the drawing's own code with its place."""
+    text = " ".join(str(error).split()) or "no reason given"
+    if isinstance(error, OSError):
+        return text
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {text} ({at.filename}, line {at.lineno})"
