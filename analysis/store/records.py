@@ -40,16 +40,25 @@ class Records:
         """Remove the record of a sweep; its trials stay."""
         sweeps.forget_sweep(self._storage, checked_name(study, "study"), sweep_id)
 
-    def read_stage(self, study: str, fingerprint: str) -> Stage | None:
-        """Return the arrays and metadata of a stage, or None if nobody has written it to its end."""
-        return stages.read_stage(self._storage, checked_name(study, "study"), fingerprint)
+    def read_stage(self, study: str, fingerprint: str, origin: str = "") -> Stage | None:
+        """Return arrays and metadata of a stage of some origin, or None if nobody has written it to its end."""
+        return stages.read_stage(self._storage, checked_name(study, "study"), fingerprint, origin)
+
+    def stage_origins(self, study: str, fingerprint: str) -> list[str]:
+        """Return the origins of which a stage has been written; "" for one that nobody wrote down."""
+        return stages.stage_origins(self._storage, checked_name(study, "study"), fingerprint)
 
     def write_stage(
-        self, study: str, fingerprint: str, arrays: Arrays, metadata: Mapping[str, Any] | None = None
+        self,
+        study: str,
+        fingerprint: str,
+        arrays: Arrays,
+        metadata: Mapping[str, Any] | None = None,
+        origin: str = "",
     ) -> bool:
         """Store a stage whole or not at all; return False and keep the first where there is one."""
         checked_name(study, "study")
-        return stages.write_stage(self._storage, study, fingerprint, arrays, metadata or {})
+        return stages.write_stage(self._storage, study, fingerprint, arrays, metadata or {}, origin)
 
     def checkpoints(self, study: str) -> Checkpoints:
         """Return the checkpoints of a study's unfinished trials, and of those that longer trials may go on from."""

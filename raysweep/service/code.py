@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,7 @@ def code_of(study: Study) -> TrialCode:
     return TrialCode((*_modules(study.recipe), study.knobs.__module__))
 
 
+@functools.cache  # a process runs what it has imported
 def stage_code(compute: Callable[..., Any]) -> str:
     """Return the hash of the modules that a stage runs."""
     return fingerprint(modules_of(compute.__module__))

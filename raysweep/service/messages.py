@@ -82,6 +82,8 @@ class Work:
         objective: Column of the table of trials -> `maximize` or `minimize`, by which trials are stopped early.
         stopping: Ends unpromising trials early, None to let every trial go to its end.
         together: How the recipe trains several trials at once; None if it does not.
+        reused_stages: Which stages of the store are gone on with beside those of this code and these data: `none`,
+            those of `unknown` origin, or `any`.
     """
 
     trial: Trial
@@ -96,6 +98,12 @@ class Work:
     objective: Mapping[str, str] = field(default_factory=dict)
     stopping: Stopping | None = None
     together: Together | None = None
+    reused_stages: str = "unknown"
+
+
+def teaches(column: str) -> bool:
+    """Return whether a planner learns from this column of a trial's row."""
+    return column.startswith("final_") or column in ("wall_seconds", "gpu_seconds", "cost_dollars")
 
 
 def work_of(

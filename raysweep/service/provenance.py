@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from raysweep.service.code import TrialCode, data_name
+from trials.core.knobs import TrialKnobs
 
 if TYPE_CHECKING:  # seconds that a command which only asks a job server does not need
     import torch
-
-    from raysweep.service.code import TrialCode
 
 # A submitted job runs on a copy without .git: what the submitting side knew travels in this variable, as JSON.
 SUBMITTED = "RAYSWEEP_PROVENANCE"
@@ -45,6 +46,16 @@ class Provenance:
     source_hash: str
     data_hashes: Mapping[str, str] = field(default_factory=dict)
     code: TrialCode | None = None
+
+    def columns(self, knobs: TrialKnobs) -> dict[str, Any]:
+        """Return the columns of a trial's row that tell of its code and its data."""
+        return {
+            "git_commit": self.git_commit,
+            "git_dirty": self.git_dirty,
+            "source_hash": self.source_hash,
+            "code_hash": None if self.code is None else self.code.hash_of(knobs),
+            "data_hash": self.data_hashes.get(data_name(knobs)),
+        }
 
     def as_json(self) -> str:
         """Return what of it a job cannot find out by itself, as `captured` reads it there."""

@@ -30,6 +30,7 @@ from trials.core.fingerprints import fingerprint
 from trials.core.knobs import KnobField
 
 EXECUTORS = ("ray", "serial")
+REUSES = ("ask", "always", "never")
 SPACE_KEYS = ("linked", "computed", "union", "search", "boundary")
 """What a space may say beside its axes; see `search_spaces.core.space`."""
 MOST_TRIALS = 1_000_000
@@ -54,6 +55,8 @@ class Settings:
         resources: What one actor takes.
         budget: What this run may spend.
         plan_only: Print the plan and run nothing.
+        rerun: Compute anew what is stored of other code or data, or all of it where nothing differs.
+        reuse: One of `REUSES`: whether stored trials of other code or data are gone on with.
 
     Raises:
         ValueError: The space has more trials than `most_trials` allows.
@@ -72,6 +75,8 @@ class Settings:
     resources: Resources
     budget: Budget
     plan_only: bool
+    rerun: bool
+    reuse: str
 
     @property
     def stopping(self) -> Stopping | None:
@@ -109,8 +114,9 @@ def read_settings(study: Study, overrides: Sequence[str]) -> Settings:
 def _settings(
     study: Study, config: dict[str, Any], space: Mapping[str, Any], columns: Mapping[str, KnobField]
 ) -> Settings:
-    if config["executor"] not in EXECUTORS:
-        raise ValueError(f"executor={config['executor']!r} is not one of {', '.join(EXECUTORS)}")
+    for name, allowed in (("executor", EXECUTORS), ("reuse", REUSES)):
+        if config[name] not in allowed:
+            raise ValueError(f"{name}={config[name]!r} is not one of {', '.join(allowed)}")
     data = config.get("data") or {}
     path = data.pop("path", None)
     values, axes = dict(_flattened(config)), space["axes"]
@@ -137,7 +143,11 @@ def _settings(
         resources=Resources(**config["resources"]),
         budget=Budget(**config["budget"]),
         plan_only=bool(config["plan"]),
+        rerun=bool(config["rerun"]),
+        reuse=config["reuse"],
     )
+    if settings.rerun and settings.reuse == "always":
+        raise ValueError("--rerun computes stored trials anew, and --reuse goes on with them; give one of the two")
     if settings.stopping and settings.executor == "serial":
         raise ValueError("search.stopping compares trials that run side by side; it needs executor=ray")
     return settings
@@ -198,6 +208,7 @@ def _declare(study: Study) -> None:
     }
     budget: dict[str, Any] = dict.fromkeys(entry.name for entry in fields(Budget))
     run = {"executor": "ray", "plan": False, "most_trials": MOST_TRIALS, "budget": budget}
+    run |= {"rerun": False, "reuse": "ask"}
     run["resources"] = asdict(study.resources)
     look = {"axes": dict.fromkeys(_declared(study)), **dict.fromkeys(SPACE_KEYS), "space_name": "???"}
     store.store("raysweep", {"defaults": defaults, **settings, **place, **run, **look})

@@ -86,6 +86,8 @@ def _suggestion(study: Study, name: str) -> str:
         "executor",
         "address",
         "plan",
+        "rerun",
+        "reuse",
         "most_trials",
         "resources.cpus",
         "resources.gpus",

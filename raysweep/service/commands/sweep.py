@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import shlex
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from analysis.store.results import Results
 from raysweep.service import provenance
-from raysweep.service.commands import summary
+from raysweep.service.commands import reuse, summary
 from raysweep.service.commands.configuration import Settings
 from raysweep.service.commands.progress import ProgressDisplay
 from raysweep.service.driver.budget import Budgeted
@@ -25,6 +26,7 @@ from raysweep.service.messages import PlannedTrial, TrialReport, Work, work_of
 from raysweep.service.study import Study
 from search_spaces.core.planner import GridPlanner
 from trials.core.data.arrays import Arrays, ChoosesData, load_arrays
+from trials.core.data.contents import noted_content
 from trials.core.fingerprints import fingerprint
 
 if TYPE_CHECKING:
@@ -39,11 +41,13 @@ class Sweep:
         trials: The trials of the space, stored before or asked for now.
         sweep_id: Name of what was asked for: the trials of a grid; the settings of a search, which is yet to choose.
         spent: What of the budget ran out before the end, empty if nothing did.
+        failed: How many trials failed now, whatever of them was stored before.
     """
 
     trials: Sequence[PlannedTrial]
     sweep_id: str
     spent: str = ""
+    failed: int = 0
 
 
 def run(study: Study, settings: Settings, results: Results, console: Console) -> Sweep:
@@ -65,42 +69,57 @@ def id_of(trial_ids: Iterable[str]) -> str:
 
 def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Results, console: Console) -> Sweep:
     try:
-        plan = planned(study, planner.grid, results.outcomes(study.name))
+        runs = results.runs(study.name)
+        plan = planned(study, planner.grid, {trial_id: run.outcome for trial_id, run in runs.items()})
     except ValueError as error:
         raise UsageError(str(error)) from None
     sweep_id = id_of(trial.trial_id for trial in plan.trials)
+    decision = reuse.decided(study, settings, plan.trials, runs, results, console)
+    plan = plan.anew(decision.reruns)
     console.print(summary.plan_line(study, settings, plan, results), soft_wrap=True, highlight=False)
     if settings.plan_only:
         console.print(summary.plan_table(study, plan))
     elif plan.missing:
         arrays = _arrays(settings, plan.missing)
-        origin = provenance.captured(arrays)
-        _record(study, settings, plan.trials, results, origin)
+        origin = _origin(study, settings, arrays, plan.missing, decision, results)
+        _record(study, settings, plan.trials, results, origin, decision)
         trials = _resumed(study, plan, results)
         console.print(summary.resumption_line(trials), end="", soft_wrap=True, highlight=False)
         work = work_of(study, settings.results, arrays, origin, settings.resources)
+        work = replace(work, reused_stages=decision.stages)
         failed, spent = _executed(settings, work, ListedTrials(trials), results, console)
         summary.print_failures(study, trials, failed, console)
-        return Sweep(plan.trials, sweep_id, spent)
+        return Sweep(plan.trials, sweep_id, spent, len(failed))
+    if decision.accepted and not settings.plan_only:
+        _record(study, settings, plan.trials, results, provenance.captured(code=decision.code), decision)
     return Sweep(plan.trials, sweep_id)
 
 
 def _searched(study: Study, settings: Settings, results: Results, console: Console) -> Sweep:
-    stored = results.trials(study.name).to_dict("records") if results.outcomes(study.name) else []
+    runs = results.runs(study.name)
+    stored = results.trials(study.name).to_dict("records") if runs else []
     stopping = settings.stopping
-    supply = AskedTrials(study, settings.planner, stored, stops=stopping is not None)
+    stops = stopping is not None
+    # A planner that has been told of a trial cannot forget it, so a copy finds out which trials are of its space.
+    of_space = AskedTrials(study, copy.deepcopy(settings.planner), stored, stops=stops).known if stored else []
+    decision = reuse.decided(study, settings, of_space, runs, results, console)
+    supply = AskedTrials(study, settings.planner, stored, reruns=decision.reruns, stops=stops)
     console.print(summary.search_line(study, settings, supply), soft_wrap=True, highlight=False)
     if not settings.plan_only and supply.remaining:
         arrays = _arrays(settings, supply.known)
-        origin = provenance.captured(arrays)
+        origin = _origin(study, settings, arrays, of_space, decision, results)
         work = work_of(study, settings.results, arrays, origin, settings.resources)
-        work = replace(work, learning=True, stopping=stopping, objective=settings.objective)
+        learning = {"learning": True, "stopping": stopping, "objective": settings.objective}
+        work = replace(work, reused_stages=decision.stages, **learning)
         try:
             failed, spent = _executed(settings, work, supply, results, console)
         finally:
-            _record(study, settings, supply.known, results, origin)
+            _declare_code(study, supply.known, decision, results)
+            _record(study, settings, supply.known, results, origin, decision)
         summary.print_failures(study, supply.known, failed, console)
-        return Sweep(supply.known, settings.asked, spent)
+        return Sweep(supply.known, settings.asked, spent, len(failed))
+    if decision.accepted and not settings.plan_only:
+        _record(study, settings, supply.known, results, provenance.captured(code=decision.code), decision)
     return Sweep(supply.known, settings.asked)
 
 
@@ -128,14 +147,36 @@ def _arrays(settings: Settings, trials: Collection[PlannedTrial]) -> dict[str, A
     return arrays
 
 
+def _origin(
+    study: Study,
+    settings: Settings,
+    arrays: Mapping[str, Arrays],
+    trials: Iterable[PlannedTrial],
+    decision: reuse.Reuse,
+    results: Results,
+) -> provenance.Provenance:
+    """Return where code and data of trials come from, and leave in the store which modules they run."""
+    hashes = {name: noted_content(name, settings.data_path, held) for name, held in arrays.items()}
+    _declare_code(study, trials, decision, results)
+    return provenance.captured(hashes, decision.code)
+
+
+def _declare_code(study: Study, trials: Iterable[PlannedTrial], decision: reuse.Reuse, results: Results) -> None:
+    for trial in trials:
+        decision.code.hash_of(trial.knobs)
+    for code_hash, modules in decision.code.known.values():
+        results.declare_code(study.name, code_hash, modules)
+
+
 def _record(
     study: Study,
     settings: Settings,
     trials: Iterable[PlannedTrial],
     results: Results,
     origin: provenance.Provenance,
+    decision: reuse.Reuse,
 ) -> None:
-    """Leave in the store which trials this sweep asks for, so that others can see what is still missing."""
+    """Leave in the store which trials this sweep asks for, and which of older code or data it goes on with."""
     ids = [trial.trial_id for trial in trials]
     document = {
         "space": settings.space,
@@ -145,6 +186,8 @@ def _record(
         "source_hash": origin.source_hash,
     }
     results.record_sweep(study.name, id_of(ids), document, ids)
+    if decision.accepted:
+        reuse.remember(results, study, id_of(ids), decision.accepted)
 
 
 def _executed(
@@ -160,6 +203,7 @@ def _executed(
             display.update(reports, running)
 
         _executor(settings).run(work, budgeted, listen)
+    reuse.settle(results, work.schema.study)
     return failed, budgeted.spent if supply.remaining else ""
 
 

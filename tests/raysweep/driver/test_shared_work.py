@@ -110,9 +110,9 @@ def test_a_process_keeps_the_last_few_stages_and_of_large_ones_the_last(
     read: list[str] = []
     reading = Results.read_stage
 
-    def noted(self: Results, study: str, name: str):
+    def noted(self: Results, study: str, name: str, origin: str):
         read.append(name)
-        return reading(self, study, name)
+        return reading(self, study, name, origin)
 
     monkeypatch.setattr(Results, "read_stage", noted)
 
