@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
-from collections.abc import Iterable, Iterator
+import html
+import io
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import matplotlib
 import matplotlib.style
@@ -27,6 +30,7 @@ _STYLE: dict[Any, Any] = {
     "figure.constrained_layout.use": True,
     "hatch.linewidth": 0.6,
 }
+_SCREEN_DPI = 100
 # Ends before the map's pale yellow, which white paper swallows.
 _PALEST = 0.88
 
@@ -44,6 +48,57 @@ class Drawing:
     figure: Figure
     numbers: pd.DataFrame
     name: str = ""
+
+    def _repr_png_(self) -> bytes:
+        """Return the figure as a notebook shows it."""
+        file = io.BytesIO()
+        with style():
+            self.figure.savefig(file, format="png", dpi=_SCREEN_DPI)
+        return file.getvalue()
+
+
+class Figures(Sequence[Drawing]):
+    """Figures in order, which a notebook shows all; one is `figures[0]`, or by its name `figures["updates"]`.
+
+    The first is called `main`.
+    """
+
+    def __init__(self, drawings: Iterable[Drawing]) -> None:
+        self._drawings = tuple(drawings)
+
+    @overload
+    def __getitem__(self, place: int | str) -> Drawing: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Figures: ...
+
+    def __getitem__(self, place: int | str | slice) -> Drawing | Figures:
+        if isinstance(place, slice):
+            return Figures(self._drawings[place])
+        if isinstance(place, int):
+            return self._drawings[place]
+        for drawing in self._drawings:
+            if (drawing.name or "main") == place:
+                return drawing
+        raise KeyError(f"no figure is called {place!r}; there are {self._names()}")
+
+    def __len__(self) -> int:
+        return len(self._drawings)
+
+    def __repr__(self) -> str:
+        return f"{len(self)} figures: {self._names()}"
+
+    def _repr_html_(self) -> str:
+        """Return the figures one below the other, each with its name."""
+        images = ((drawing.name or "main", base64.b64encode(drawing._repr_png_()).decode()) for drawing in self)
+        return "\n".join(
+            f'<figure><img alt="{html.escape(name)}" src="data:image/png;base64,{image}">'
+            f"<figcaption>{html.escape(name)}</figcaption></figure>"
+            for name, image in images
+        )
+
+    def _names(self) -> str:
+        return ", ".join(drawing.name or "main" for drawing in self._drawings)
 
 
 @contextlib.contextmanager

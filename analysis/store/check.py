@@ -20,7 +20,7 @@ from analysis.store.renames import former, renamed
 from analysis.store.schema import StudySchema
 from analysis.store.snapshot import Source, StudyReader, files
 from analysis.store.stages import read_stage, stage_origins
-from analysis.store.sweeps import recorded_sweeps
+from analysis.store.sweeps import broken_sweeps
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ def findings(reader: StudyReader) -> list[Finding]:
     """Return what is wrong with a study. A sweep that is at work may show as unfinished packs or plans."""
     try:
         schema = reader.schema()
-        _, found = recorded_sweeps(reader.storage, reader.study), list(_plans(reader))
+        found = list(_plans(reader))
     except CorruptedPart as corrupted:
         return [Finding("corrupted", reader.study, str(corrupted))]
     if schema is None:
         return [Finding("no schema", reader.study, "nothing declares its columns; write a trial or restore schemas/")]
-    found += [*_packs(reader), *_parts(reader), *_stages(reader)]
+    found += [*_sweeps(reader), *_packs(reader), *_parts(reader), *_stages(reader)]
     names = files(reader.storage, reader.study)
     sources = [(name, True) for name in names.parts] + [(name, False) for name in names.packs]
     checked = in_parallel(lambda entry: _source(reader, *entry, schema), sources)
@@ -62,13 +62,18 @@ def _plans(reader: StudyReader) -> Iterator[Finding]:
         yield Finding("interrupted", where, "a compaction or removal has not come to its end; compact to finish it")
 
 
+def _sweeps(reader: StudyReader) -> Iterator[Finding]:
+    for key, reason in broken_sweeps(reader.storage, reader.study).items():
+        yield Finding("corrupted", key, reason)
+
+
 def _packs(reader: StudyReader) -> Iterator[Finding]:
     found = files(reader.storage, reader.study)
     for pack in found.without_trials + found.without_measurements:
         where = f"{layout.inbox(reader.study)}/{pack}"
         yield Finding("unfinished pack", where, "one of its two files is missing: a writer is at work or has crashed")
     for name in reader.storage.listing(layout.inbox(reader.study)):
-        if not name.endswith((layout.TRIALS, layout.MEASUREMENTS)):
+        if not layout.is_pack_file(name):
             yield Finding(
                 "foreign file", f"{layout.inbox(reader.study)}/{name}", "raysweep did not write it; remove it"
             )
@@ -87,7 +92,7 @@ def _parts(reader: StudyReader) -> Iterator[Finding]:
 
 
 def _stages(reader: StudyReader) -> Iterator[Finding]:
-    for fingerprint in reader.storage.folders(f"{reader.study}/stages"):
+    for fingerprint in filter(layout.is_token, reader.storage.folders(f"{reader.study}/stages")):
         for origin in stage_origins(reader.storage, reader.study, fingerprint):
             try:
                 read_stage(reader.storage, reader.study, fingerprint, origin)

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 
 from analysis.store import layout
-from analysis.store.errors import CorruptedPart, KeyAbsent
+from analysis.store.errors import CorruptedPart, KeyAbsent, StoreError
 from analysis.store.parallel import in_parallel
-from analysis.store.schema import StudySchema, refuse_type_changes
+from analysis.store.schema import StudySchema, checked_name, refuse_type_changes
 from analysis.store.storage import Storage
 
 
@@ -27,8 +27,36 @@ def declare(storage: Storage, schema: StudySchema) -> None:
 
 def stored_schemas(storage: Storage, study: str) -> dict[str, StudySchema]:
     """Return every declaration of a study by file name."""
-    names = [name for name in storage.listing(layout.schemas(study)) if name.endswith(".json")]
+    names = [name for name in storage.listing(layout.schemas(study)) if layout.is_schema(name)]
     return dict(zip(names, in_parallel(lambda name: _read(storage, study, name), names), strict=True))
+
+
+def stored_studies(storage: Storage) -> list[str]:
+    """Return the names of the studies below a root; other folders, and copies of a study under another name, are none.
+
+    One that is damaged is among them, so that whoever asks for it hears of it.
+    """
+    names = storage.folders()
+    chosen = in_parallel(lambda name: _is_study(storage, name), names)
+    return [name for name, is_study in zip(names, chosen, strict=True) if is_study]
+
+
+def _is_study(storage: Storage, name: str) -> bool:
+    try:
+        checked_name(name, "study")
+    except ValueError:
+        return False
+    try:
+        declared = stored_schemas(storage, name).values()
+        if declared:
+            return any(schema.study == name for schema in declared)
+        parts, inbox = storage.listing(f"{name}/trials"), storage.listing(layout.inbox(name))
+    except (StoreError, KeyAbsent):
+        return True
+    # Its declarations are lost.
+    return any(layout.part_number(part) is not None for part in parts) or any(
+        layout.is_pack_file(file) for file in inbox
+    )
 
 
 def _read(storage: Storage, study: str, name: str) -> StudySchema:

@@ -86,7 +86,7 @@ class Journal:
 
     def _numbers(self, ending: str) -> set[int]:
         names = self._storage.listing(self._folder)
-        return {int(name.removesuffix(ending)) for name in names if name.endswith(ending)}
+        return {number for name in names if (number := layout.entry_number(name, ending)) is not None}
 
     def _plan(self, number: int) -> Plan:
         key = self._key(number, ".json")

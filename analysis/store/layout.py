@@ -9,6 +9,9 @@ MEASUREMENTS = ".measurements.parquet"
 CHECKPOINT = ".safetensors"
 _TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _PART = re.compile(r"part-(\d{6})-[0-9a-f]+\.parquet")
+_PACK_FILE = re.compile(r"(?:kept-\d{6}-)?[0-9a-f]+(?:\.trials|\.measurements)\.parquet")
+_SCHEMA = re.compile(r"\d{6}-[0-9a-f]+\.json")
+_ENTRY = re.compile(r"(\d{6})(\.json|\.done)")
 
 
 def checked_token(token: str, what: str) -> str:
@@ -20,6 +23,32 @@ def checked_token(token: str, what: str) -> str:
     if not _TOKEN.fullmatch(token):
         raise ValueError(f"{what} {token!r} must be letters, digits, dots, dashes and underscores, at most 128")
     return token
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a name is not the store's, whatever it is: `._x` of a Mac, `.#x` of an editor."""
+    return name.startswith(".")
+
+
+def is_token(name: str) -> bool:
+    """Return whether `name` can be the name of a sweep or the fingerprint of a stage."""
+    return _TOKEN.fullmatch(name) is not None
+
+
+def is_pack_file(name: str) -> bool:
+    """Return whether a file of the inbox is one of the two of a pack."""
+    return _PACK_FILE.fullmatch(name) is not None
+
+
+def is_schema(name: str) -> bool:
+    """Return whether a file of this name is a declaration."""
+    return _SCHEMA.fullmatch(name) is not None
+
+
+def entry_number(name: str, ending: str) -> int | None:
+    """Return the number of a file of the journal with this ending, or None for a foreign one."""
+    match = _ENTRY.fullmatch(name)
+    return int(match.group(1)) if match and match.group(2) == ending else None
 
 
 def inbox(study: str) -> str:

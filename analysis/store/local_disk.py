@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from analysis.store.errors import KeyAbsent, StoreError, StoreFull, StoreUnwritable
+from analysis.store.layout import is_hidden
 
 _INCOMING = ".incoming"
 _ABANDONED_AFTER_SECONDS = 86_400.0
@@ -50,11 +51,12 @@ class LocalDisk:
 
     def listing(self, folder: str) -> dict[str, int]:
         with self._telling(folder), _absent_told(folder):
-            return {entry.name: entry.stat().st_size for entry in self._entries(folder) if entry.is_file()}
+            visible = (entry for entry in self._entries(folder) if not is_hidden(entry.name))
+            return {entry.name: entry.stat().st_size for entry in visible if _leads(entry.is_file)}
 
     def folders(self, folder: str = "") -> list[str]:
         with self._telling(folder):
-            return [entry.name for entry in self._entries(folder) if entry.is_dir() and entry.name[0] != "."]
+            return [entry.name for entry in self._entries(folder) if _leads(entry.is_dir) and not is_hidden(entry.name)]
 
     def delete(self, key: str) -> None:
         with self._telling(key), contextlib.suppress(FileNotFoundError):
@@ -118,6 +120,16 @@ class LocalDisk:
         if error.errno == errno.ENOENT:
             return StoreError(f"{self.root} was removed while {key} was written; run again")
         return StoreError(f"{key} in {self.root}: {error.strerror or error}")
+
+
+def _leads(question: Callable[[], bool]) -> bool:
+    """Answer whether an entry is a file, or a folder; a link that leads nowhere or to itself is neither."""
+    try:
+        return question()
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return False
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from analysis.store import packs, sql
 from analysis.store.check import Finding, findings
 from analysis.store.compaction import Compaction, compact, remove
-from analysis.store.declarations import declare
+from analysis.store.declarations import declare, stored_studies
 from analysis.store.errors import StoreMissing, StoreWarning
 from analysis.store.execution import discard_superseded
 from analysis.store.packs import Row
@@ -97,8 +97,8 @@ class Results(Records):
         packs.stored(self._storage, schema.study, pack)
 
     def studies(self) -> list[str]:
-        """Return the names of the studies in the store."""
-        return self._storage.folders()
+        """Return the names of the studies in the store; what else lies beside them is left out."""
+        return stored_studies(self._storage)
 
     def outcomes(self, study: str) -> dict[str, str]:
         """Return the outcome of every trial by its id; none for a study that was never written."""

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from analysis.store.errors import AccessDenied, KeyAbsent, StoreError, StoreMissing, StoreUnreachable
+from analysis.store.layout import is_hidden
 
 _ABSENT = {"NoSuchKey", "404", "NotFound"}
 _DENIED = {"AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AuthFailure"}
@@ -73,13 +74,13 @@ class S3Storage:
         prefix = self._prefix + (f"{folder}/" if folder else "")
         entries = [entry for page in self._pages(prefix) for entry in page.get("Contents", ())]
         names = {entry["Key"].removeprefix(prefix): int(entry["Size"]) for entry in entries}
-        return {name: names[name] for name in sorted(names) if name}
+        return {name: names[name] for name in sorted(names) if name and not is_hidden(name)}
 
     def folders(self, folder: str = "") -> list[str]:
         prefix = self._prefix + (f"{folder}/" if folder else "")
         entries = [entry["Prefix"] for page in self._pages(prefix) for entry in page.get("CommonPrefixes", ())]
         names = sorted(entry.removeprefix(prefix).rstrip("/") for entry in entries)
-        return [name for name in names if not name.startswith(".")]
+        return [name for name in names if name and not is_hidden(name)]
 
     def delete(self, key: str) -> None:
         with contextlib.suppress(KeyAbsent):

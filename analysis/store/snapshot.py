@@ -70,8 +70,8 @@ def files(storage: Storage, study: str) -> Files:
     already gone is then in a part that is seen.
     """
     listed = storage.listing(layout.inbox(study))
-    trials = {name.removesuffix(layout.TRIALS): size for name, size in listed.items() if name.endswith(layout.TRIALS)}
-    measured = {name.removesuffix(layout.MEASUREMENTS) for name in listed if name.endswith(layout.MEASUREMENTS)}
+    trials = {pack: listed[pack + layout.TRIALS] for pack in _packs(listed, layout.TRIALS)}
+    measured = set(_packs(listed, layout.MEASUREMENTS))
     parts = [name for name in storage.listing(f"{study}/trials") if layout.part_number(name) is not None]
     return Files(
         packs={name: size + listed[name + layout.MEASUREMENTS] for name, size in trials.items() if name in measured},
@@ -79,6 +79,10 @@ def files(storage: Storage, study: str) -> Files:
         without_measurements=sorted(set(trials) - measured),
         parts=parts,
     )
+
+
+def _packs(names: Iterable[str], ending: str) -> list[str]:
+    return [name.removesuffix(ending) for name in names if name.endswith(ending) and layout.is_pack_file(name)]
 
 
 def consistently(read: Callable[[], Answer]) -> Answer:

@@ -45,7 +45,10 @@ class Storage(Protocol):
         ...
 
     def listing(self, folder: str) -> dict[str, int]:
-        """Return the names directly in `folder` and their sizes in bytes, sorted by name; none for a missing folder."""
+        """Return the names directly in `folder` and their sizes in bytes, sorted by name; none for a missing folder.
+
+        Hidden ones, whose names begin with a dot, are left out: systems and editors leave them, and no store.
+        """
         ...
 
     def folders(self, folder: str = "") -> list[str]:

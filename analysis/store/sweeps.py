@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from analysis.store import layout
-from analysis.store.errors import CorruptedPart, KeyAbsent
+from analysis.store.errors import CorruptedPart, KeyAbsent, StoreWarning
 from analysis.store.parallel import in_parallel
 from analysis.store.storage import Storage, stored_first
 
@@ -39,9 +40,29 @@ def record_sweep(
 
 
 def recorded_sweeps(storage: Storage, study: str) -> list[Sweep]:
-    """Return every recorded sweep, by id."""
-    names = [name for name in storage.listing(layout.sweeps(study)) if name.endswith(".json")]
-    return in_parallel(lambda name: _sweep(storage, study, name.removesuffix(".json")), names)
+    """Return every recorded sweep, by id; records that cannot be read are left out, with a warning that names each."""
+
+    def read(sweep_id: str) -> Sweep | None:
+        try:
+            return _sweep(storage, study, sweep_id)
+        except CorruptedPart as corrupted:
+            warnings.warn(f"left out: {corrupted}", StoreWarning, stacklevel=2)
+        except KeyAbsent:  # removed meanwhile
+            pass
+        return None
+
+    return [sweep for sweep in in_parallel(read, _sweep_ids(storage, study)) if sweep is not None]
+
+
+def broken_sweeps(storage: Storage, study: str) -> dict[str, str]:
+    """Return the keys of the records that cannot be read, each with the reason."""
+    broken: dict[str, str] = {}
+    for sweep_id in _sweep_ids(storage, study):
+        try:
+            _sweep(storage, study, sweep_id)
+        except CorruptedPart as corrupted:
+            broken[_key(study, sweep_id)] = str(corrupted)
+    return broken
 
 
 def amend_sweep(storage: Storage, study: str, sweep_id: str, changes: Mapping[str, Any]) -> None:
@@ -56,12 +77,17 @@ def forget_sweep(storage: Storage, study: str, sweep_id: str) -> None:
     storage.delete(_key(study, sweep_id))
 
 
+def _sweep_ids(storage: Storage, study: str) -> list[str]:
+    names = [name.removesuffix(".json") for name in storage.listing(layout.sweeps(study)) if name.endswith(".json")]
+    return [name for name in names if layout.is_token(name)]
+
+
 def _sweep(storage: Storage, study: str, sweep_id: str) -> Sweep:
     key = _key(study, sweep_id)
     try:
         entry = json.loads(storage.read(key).to_pybytes())
         return Sweep(sweep_id, entry["document"], tuple(entry["trial_ids"]))
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise CorruptedPart(f"{key} is no readable record of a sweep; remove it") from error
 
 

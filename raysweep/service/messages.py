@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.store.schema import StudySchema
+from raysweep.service.declared import own_places
 from raysweep.service.provenance import Provenance
 from raysweep.service.study import Resources, Study, Trial
 from search_spaces.core.stopping import Stopping
@@ -82,6 +83,7 @@ class Work:
         objective: Column of the table of trials -> `maximize` or `minimize`, by which trials are stopped early.
         stopping: Ends unpromising trials early, None to let every trial go to its end.
         together: How the recipe trains several trials at once; None if it does not.
+        own: Folders and files that a study of a user's own needs on another machine.
         reused_stages: Which stages of the store are gone on with beside those of this code and these data: `none`,
             those of `unknown` origin, or `any`.
     """
@@ -98,6 +100,7 @@ class Work:
     objective: Mapping[str, str] = field(default_factory=dict)
     stopping: Stopping | None = None
     together: Together | None = None
+    own: tuple[Path, ...] = ()
     reused_stages: str = "unknown"
 
 
@@ -119,6 +122,7 @@ def work_of(
         provenance=provenance,
         resources=resources,
         together=study.together,
+        own=tuple(own_places(study.module)),
     )
 
 

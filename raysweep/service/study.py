@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import MISSING, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from analysis.store.schema import Column, StudySchema
+from raysweep.service.declared import declaring_module
 from trials.core.fingerprints import fingerprint
 
 if TYPE_CHECKING:
@@ -93,8 +95,13 @@ class Study:
             that it needs, and none for a trial without. One trial of each value runs before all others, so that actors
             that begin at once compute different stages. Plans ask for it, so it needs no torch either.
         revision: Raised when the recipe's science changes, so that new trials get new ids.
+        module: The module that declares it, found out by itself: its command is `python -m MODULE`.
+
+    Raises:
+        ValueError: The name is none that a module, a folder and a table can have.
         headline: Measurement that the summary and the plan's tables show.
         across: Knob whose values are the rows of the summary.
+        direction: Which values of the headline are the better ones.
     """
 
     name: str
@@ -105,10 +112,21 @@ class Study:
     figures: str
     headline: str
     across: str
+    direction: Literal["maximize", "minimize"] = "maximize"
     resources: Resources = field(default_factory=Resources)
     extendable: str = ""
     shared_work: Callable[[Any], Sequence[Hashable]] | None = None
     revision: int = 1
+    module: str = field(default_factory=declaring_module, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier() or keyword.iskeyword(self.name):
+            raise ValueError(f"a study's name must be one of a module, such as my_study, got {self.name!r}")
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The command that runs it, without settings."""
+        return ("python", "-m", self.module)
 
     @property
     def trial(self) -> Trial:

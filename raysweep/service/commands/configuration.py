@@ -13,6 +13,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from raysweep.service.commands.hydra_state import apart_from_the_program
 from raysweep.service.commands.overrides import column_of, refusal_of, translated
 from raysweep.service.commands.spaces import NO_SPACE, default_first, spaces
 from raysweep.service.driver.budget import Budget
@@ -42,6 +43,7 @@ class Settings:
     """One run of a study, resolved.
 
     Attributes:
+        overrides: What it was resolved from, as on the command line.
         space: Name of the search space.
         planner: Where to look.
         results: Root of the results store.
@@ -62,6 +64,7 @@ class Settings:
         ValueError: The space has more trials than `most_trials` allows.
     """
 
+    overrides: tuple[str, ...]
     space: str
     planner: GridPlanner | SearchPlanner | BoundaryPlanner
     results: str
@@ -106,13 +109,17 @@ def read_settings(study: Study, overrides: Sequence[str]) -> Settings:
         # What is given goes before whatever the space says of it.
         space = without(space, given | as_axes, study.knobs)
         space["axes"] |= {name: axes[name] for name in as_axes if name in axes}
-        return _settings(study, config, space, columns)
+        return _settings(study, overrides, config, space, columns)
     except ValueError as error:
         raise UsageError(str(error)) from None
 
 
 def _settings(
-    study: Study, config: dict[str, Any], space: Mapping[str, Any], columns: Mapping[str, KnobField]
+    study: Study,
+    overrides: Sequence[str],
+    config: dict[str, Any],
+    space: Mapping[str, Any],
+    columns: Mapping[str, KnobField],
 ) -> Settings:
     for name, allowed in (("executor", EXECUTORS), ("reuse", REUSES)):
         if config[name] not in allowed:
@@ -130,6 +137,7 @@ def _settings(
     planner = space_of(study.knobs, {"fixed": fixed, **space}, told)
     _refuse_too_many(len(planner), config["most_trials"])
     settings = Settings(
+        overrides=tuple(overrides),
         space=config["space_name"],
         planner=planner,
         results=str(config["results"]),
@@ -177,9 +185,9 @@ def _refuse_too_many(trials: int, allowed: Any) -> None:
 
 
 def _composed(study: Study, overrides: list[str]) -> dict[str, Any]:
-    _declare(study)
     try:
-        with initialize(version_base="1.3", config_path=None):
+        with apart_from_the_program(), initialize(version_base="1.3", config_path=None):
+            _declare(study)
             config = OmegaConf.to_container(compose("raysweep", overrides=overrides), resolve=True)
     except OverrideParseException as error:
         reason = str(error).splitlines()[0]
@@ -193,8 +201,6 @@ def _composed(study: Study, overrides: list[str]) -> dict[str, Any]:
 def _declare(study: Study) -> None:
     """Tell Hydra the study's settings: every knob at its default, its data sets and its spaces."""
     store = ConfigStore.instance()
-    for group in ("space", "data"):
-        store.repo.pop(group, None)  # of a study that this process declared before
     settings = _nested(study.knobs.declared())
     data = settings.pop("data", None)
     defaults: list[Any] = [

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from raysweep.service.commands.configuration import MOST_TRIALS
-from raysweep.service.commands.spaces import NO_SPACE, space_question, spaces
+from raysweep.service.commands.spaces import NO_SPACE, default_first, space_question, spaces
 from raysweep.service.study import Study
 from trials.core.knobs import KnobField
 
 _USAGE = """\
 {question}
 
-usage: python -m raysweep.{name} [--help] [--dry-run] [setting=value ...]
+usage: {command} [--help] [--dry-run] [setting=value ...]
 
   --dry-run              print the plan (trials planned, finished, missing; time needed) and run nothing; also plan=true
   --rerun                compute anew the stored trials that other code or data made, or all where nothing differs; the
@@ -48,8 +48,8 @@ def of(study: Study) -> str:
     names = list(spaces(study))
     usage = _USAGE.format(
         question=study.question,
-        name=study.name,
-        default_space="laptop" if "laptop" in names else names[0],
+        command=" ".join(study.command),
+        default_space=default_first(study)[0],
         data_sets=", ".join(DATA_SETS),
         most_trials=MOST_TRIALS,
         cpus=study.resources.cpus,

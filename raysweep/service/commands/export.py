@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -75,11 +74,12 @@ def _write_optuna(results: Results, name: str, target: str, overrides: list[str]
     """Write what the store knows of a search to Optuna's storage; return how many configurations, and where to."""
     from raysweep.service.commands.configuration import read_settings
     from raysweep.service.driver.supply import AskedTrials
+    from raysweep.service.studies import study_named
     from search_spaces.core.optuna_study import as_optuna_study
     from search_spaces.core.search import SearchPlanner
 
     rows = results.trials(name).to_dict("records")
-    study = importlib.import_module(f"raysweep.{name}").STUDY
+    study = study_named(name)
     settings = read_settings(study, overrides or ["space=search"])
     if not isinstance(settings.planner, SearchPlanner):
         raise ValueError(f"space={settings.space} of {name} is not a search; Optuna can show searches")

@@ -6,7 +6,6 @@ What a sweep has done is read from the store, which outlives jobs and their logs
 from __future__ import annotations
 
 import argparse
-import importlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -47,15 +46,19 @@ def add_to(commands: Any, command: Adder, listed: Run) -> None:
 def _submit(results: Results, console: Console, options: argparse.Namespace) -> int:
     from raysweep.service.commands import submission
     from raysweep.service.commands.configuration import read_settings
+    from raysweep.service.studies import importable, study_named
+    from raysweep.service.travel import staged
 
-    study = importlib.import_module(f"raysweep.{submission.checked_study(options.study)}").STUDY
+    study = importable(study_named(options.study))
     settings = read_settings(study, options.overrides)
     if "://" not in settings.results:
         console.print(f"note: {settings.results!r} is a folder of the cluster's head; s3://bucket/prefix outlives it")
-    files = list(submission.uploaded_files())
-    size = sum(path.stat().st_size for path in files) / 2**20
-    console.print(f"uploads {len(files)} files, {size:.1f} MiB: {', '.join(submission.UPLOADED)}")
-    job = submission.submitted(study.name, options.overrides, options.address)
+    with staged(submission.taken_along(study)) as folder:
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        size = sum(path.stat().st_size for path in files) / 2**20
+        names = sorted(entry.name for entry in folder.iterdir())
+        console.print(f"uploads {len(files)} files, {size:.1f} MiB: {', '.join(names)}")
+        job = submission.submitted(study, options.overrides, folder, options.address)
     console.print(f"job {job.job_id}; raysweep follow {job.job_id}, raysweep stop {job.job_id}")
     return 0 if options.no_wait else job.followed()
 

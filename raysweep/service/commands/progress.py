@@ -1,4 +1,4 @@
-"""Progress: a live line on a terminal, plain lines now and then in a job's log."""
+"""Progress: a live line on a terminal or in a notebook, plain lines now and then in a job's log."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from raysweep.service.commands.notebook import NotebookBar
 from raysweep.service.messages import TrialReport
 
 EVERY_SECONDS = 10.0
@@ -21,8 +22,8 @@ EVERY_SHARE = 0.05
 class ProgressDisplay:
     """Shows how far a sweep is.
 
-    On a terminal one line is redrawn in place. Elsewhere a line is printed every `EVERY_SECONDS`, and sooner after
-    `EVERY_SHARE` of the trials, though never twice within a second.
+    On a terminal and in a notebook one line is redrawn in place. Elsewhere a line is printed every `EVERY_SECONDS`,
+    and sooner after `EVERY_SHARE` of the trials, though never twice within a second.
 
     Args:
         total: Trials to run.
@@ -40,7 +41,7 @@ class ProgressDisplay:
         # Narrow, so that the time left is still to be read on 80 columns.
         self._bar = Progress(MofNCompleteColumn(), BarColumn(bar_width=12), TextColumn("{task.fields[rest]}"))
         self._task = self._bar.add_task("trials", total=total, rest="starting")
-        self._live = Live(self._bar, console=console, transient=True) if console.is_terminal else None
+        self._live = _live(self._bar, console)
 
     def __enter__(self) -> Self:
         if self._live:
@@ -66,6 +67,8 @@ class ProgressDisplay:
             self._began = time.monotonic()
         if self._live:
             self._bar.update(self._task, completed=self._done, rest=self._rest())
+            if isinstance(self._live, NotebookBar):
+                self._live.refresh()
         elif self._due():
             self._printed, self._printed_done = time.monotonic(), self._done
             self._console.print(f"{self._done}/{self._total} trials, {self._rest()}", highlight=False, soft_wrap=True)
@@ -87,6 +90,15 @@ class ProgressDisplay:
         rate = self._done / max(time.monotonic() - self._began, 1e-9)
         left = f"{duration((self._total - self._done) / rate)} left" if rate else "time left not known yet"
         return f"{counts}, {rate:.2f} trials/s, {left}"
+
+
+def _live(bar: Progress, console: Console) -> Live | NotebookBar | None:
+    """Return what redraws the bar in place, None where nothing can."""
+    if console.quiet:
+        return None
+    if console.is_jupyter:
+        return NotebookBar(bar)
+    return Live(bar, console=console, transient=True) if console.is_terminal else None
 
 
 def duration(seconds: float) -> str:

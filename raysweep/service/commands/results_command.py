@@ -130,7 +130,7 @@ def _show(results: Results, console: Console, options: argparse.Namespace) -> in
             console.print(f"  {name:<28} {_shown(value)}", soft_wrap=True)
     if row["error"]:
         console.print(f"error\n{row['error'].rstrip()}", soft_wrap=True)
-    console.print(f"reproduce\n  {_reproducing(schema, row)}", soft_wrap=True)
+    console.print(f"reproduce\n  {_reproducing(_module(results, study), schema, row)}", soft_wrap=True)
     return 0
 
 
@@ -147,7 +147,13 @@ def _found(results: Results, start: str) -> tuple[str, dict[str, Any]]:
     return study, next(row for row in rows if row["trial_id"] == identity)
 
 
-def _reproducing(schema: StudySchema, row: Mapping[str, Any]) -> str:
+def _module(results: Results, study: str) -> str:
+    """Return the module that runs a study, as its sweeps have recorded it."""
+    recorded = (sweep.document.get("module") for sweep in results.sweeps(study))
+    return next((module for module in recorded if module), f"raysweep.{study}")
+
+
+def _reproducing(module: str, schema: StudySchema, row: Mapping[str, Any]) -> str:
     """Return the command that repeats one trial in its own process, with the knobs that are not at their default."""
     stored = json.loads(row["knobs_json"]) if row["knobs_json"] else row
     paths = {column.name: column.path or column.name for column in schema.knobs}
@@ -156,7 +162,7 @@ def _reproducing(schema: StudySchema, row: Mapping[str, Any]) -> str:
     given = [f"{paths[name]}={value}" for name, value in values.items() if value != defaults[name]]
     data = [f"data={values['data_name']}"] if "data_name" in values else []
     given = [setting for setting in given if not setting.startswith(f"{paths.get('data_name')}=")]
-    return shlex.join(["python", "-m", f"raysweep.{schema.study}", "space=none", *data, *given, "executor=serial"])
+    return shlex.join(["python", "-m", module, "space=none", *data, *given, "executor=serial"])
 
 
 def _compact(results: Results, console: Console, options: argparse.Namespace) -> int:

@@ -1,12 +1,12 @@
-"""The spaces of a study: the YAML files in its folder of `search_spaces`."""
+"""The spaces of a study: the YAML files in its folder of `search_spaces`, or beside the module of a user's own."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+from raysweep.service.declared import folder_of_spaces
 from raysweep.service.study import Study
 
 NO_SPACE = "none"
@@ -15,8 +15,9 @@ NO_SPACE = "none"
 
 def spaces(study: Study) -> Mapping[str, Traversable]:
     """Return the YAML file of every space of a study, by name."""
-    folder = files("search_spaces") / study.name
-    found = {entry.name.removesuffix(".yaml"): entry for entry in folder.iterdir() if entry.name.endswith(".yaml")}
+    folder = folder_of_spaces(study.module, study.name)
+    entries = folder.iterdir() if folder else ()
+    found = {entry.name.removesuffix(".yaml"): entry for entry in entries if entry.name.endswith(".yaml")}
     return dict(sorted(found.items()))
 
 
@@ -28,5 +29,5 @@ def space_question(study: Study, name: str) -> str:
 
 
 def default_first(study: Study) -> list[str]:
-    """Return the names of a study's spaces, the default first: `laptop`, or else the first."""
-    return sorted(spaces(study), key=lambda name: (name != "laptop", name))
+    """Return the names of a study's spaces, the default first: `laptop`, or else the first, or else `NO_SPACE`."""
+    return sorted(spaces(study), key=lambda name: (name != "laptop", name)) or [NO_SPACE]

@@ -20,6 +20,7 @@ from analysis.store.results import Results
 from raysweep.service.commands import drawing, explanation, summary, sweep
 from raysweep.service.commands.configuration import Settings, read_settings
 from raysweep.service.errors import UsageError
+from raysweep.service.studies import importable
 from raysweep.service.study import Study
 
 _FLAGS = {"--dry-run": "plan=true", "--rerun": "rerun=true", "--reuse": "reuse=always"}
@@ -32,14 +33,15 @@ def main(study: Study, arguments: Sequence[str] | None = None) -> int:
     0: every trial asked for is in the store; 1: some failed; 2: what was asked for is not allowed; 3: the
     budget is spent; 130: interrupted.
     """
-    atexit.register(gc.freeze)  # or Python goes through every object of the libraries once more as it ends: 0.6 s
-    if arguments is None:
-        # This process is the command's own: files need no window, and what a notebook left there may not be installed.
+    if arguments is None:  # this process is the command's own
+        atexit.register(gc.freeze)  # or Python goes through all objects of the libraries as it ends: 0.6 s
+        # Files need no window, and what a notebook left there may not be installed.
         os.environ["MPLBACKEND"] = "agg"
         arguments = sys.argv[1:]
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    console = output()
     try:
         with _terminated_as_interrupt():
+            study = importable(study)
             return _run(study, _parsed(study, arguments), console)
     except (UsageError, StoreError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -50,7 +52,7 @@ def main(study: Study, arguments: Sequence[str] | None = None) -> int:
 
 
 def _parsed(study: Study, arguments: Sequence[str]) -> Settings:
-    parser = _Parser(prog=f"python -m raysweep.{study.name}", add_help=False)
+    parser = _Parser(prog=" ".join(study.command), add_help=False)
     parser.add_argument("-h", "--help", action="store_true")
     for flag in _FLAGS:
         parser.add_argument(flag, dest=flag, action="store_true")
@@ -71,12 +73,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _run(study: Study, settings: Settings, console: Console) -> int:
-    results = _opened(settings)
-    results.prepare(study.schema)
+    results = opened(study, settings)
     drawing.figure_target(study, settings)
     ran = sweep.run(study, settings, results, console)
     if settings.plan_only:
         return 0
+    if ran.interrupted:
+        raise KeyboardInterrupt
     chosen = results.only([trial.trial_id for trial in ran.trials])
     outcomes = chosen.outcomes(study.name)
     console.print(summary.outcome_table(study, chosen))
@@ -93,11 +96,24 @@ def _run(study: Study, settings: Settings, console: Console) -> int:
     return 0 if is_whole and not ran.failed else FAILED
 
 
-def _opened(settings: Settings) -> Results:
+def output() -> Console:
+    """Return the console of a run: a terminal, a notebook, or the lines of a log."""
+    return Console(width=None if sys.stdout.isatty() else 120)
+
+
+def opened(study: Study, settings: Settings) -> Results:
+    """Return the results that a run reads and writes.
+
+    Raises:
+        UsageError: The root is none.
+        StoreError: Trials of the study cannot be stored there.
+    """
     try:
-        return Results(settings.results)
+        results = Results(settings.results)
     except ValueError as error:
         raise UsageError(str(error)) from None
+    results.prepare(study.schema)
+    return results
 
 
 @contextlib.contextmanager

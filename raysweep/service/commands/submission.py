@@ -6,13 +6,15 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from raysweep.service import provenance
-from raysweep.service.errors import ClusterError, UsageError
+from raysweep.service.declared import own_places
+from raysweep.service.errors import ClusterError
+from raysweep.service.study import Study
 
 # What a job needs and nothing else: results, environments and caches of the laptop stay there.
 UPLOADED = ("raysweep", "trials", "search_spaces", "analysis", "cluster", "pyproject.toml", "README.md", "LICENSE")
@@ -56,25 +58,31 @@ class Submission:
         return _ENDED[status]
 
 
-def submitted(study: str, overrides: Sequence[str], address: str | None) -> Submission:
-    """Submit `python -m raysweep.<study> <overrides>` and return the job.
+def taken_along(study: Study) -> list[Path]:
+    """Return what a job needs: raysweep, and the package or the file of a study of one's own."""
+    return [*(provenance.SOURCE_ROOT / name for name in UPLOADED), *own_places(study.module)]
+
+
+def submitted(study: Study, overrides: Sequence[str], folder: Path, address: str | None) -> Submission:
+    """Submit the study's command with the overrides and return the job.
 
     Args:
-        study: Name of the study.
+        study: The study.
         overrides: Its settings.
+        folder: What the job takes along, and where it works.
         address: URL of the job server; None means RAY_API_SERVER_ADDRESS, RAY_ADDRESS, or the one on this machine.
 
     Raises:
         ClusterError: There is no job server, or it refuses the token.
     """
-    command = shlex.join(["python", "-m", f"raysweep.{study}", *overrides])
+    command = shlex.join([*study.command, *overrides])
     variables = {name: os.environ[name] for name in FORWARDED if name in os.environ}
     variables[provenance.SUBMITTED] = provenance.captured().as_json()
     client = connected_to_jobs(address)
     job_id = client.submit_job(
         entrypoint=command,
-        runtime_env={"working_dir": str(provenance.SOURCE_ROOT), "excludes": _left_here(), "env_vars": variables},
-        metadata={"raysweep_study": study, "raysweep_command": command},
+        runtime_env={"working_dir": str(folder), "env_vars": variables},
+        metadata={"raysweep_study": study.name, "raysweep_command": command},
     )
     return Submission(client, job_id)
 
@@ -97,32 +105,6 @@ def connected_to_jobs(address: str | None) -> Any:
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         advice = "a cluster with RAY_AUTH_MODE=token wants the same token here (ray get-auth-token)"
         raise ClusterError(f"no job server at {where}: {reason}; {advice}") from None
-
-
-def uploaded_files() -> Iterator[Path]:
-    """Yield the files that a job takes along."""
-    for name in UPLOADED:
-        place = provenance.SOURCE_ROOT / name
-        found = [place] if place.is_file() else place.rglob("*")
-        yield from (path for path in found if path.is_file() and "__pycache__" not in path.parts)
-
-
-def checked_study(name: str) -> str:
-    """Return the name of a study that exists.
-
-    Raises:
-        UsageError: There is none of this name.
-    """
-    studies = sorted(path.stem for path in (provenance.SOURCE_ROOT / "raysweep").glob("[a-z]*.py"))
-    if name not in studies:
-        raise UsageError(f"{name} is no study; there are {', '.join(studies)}")
-    return name
-
-
-def _left_here() -> list[str]:
-    """Return what of the source folder a job does not take along, as patterns of a .gitignore."""
-    names = sorted(entry.name for entry in provenance.SOURCE_ROOT.iterdir() if entry.name not in UPLOADED)
-    return [*(f"/{name}" for name in names), "__pycache__"]
 
 
 def _patiently(ask: Any, job_id: str) -> Any:

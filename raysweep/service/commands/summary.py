@@ -120,7 +120,7 @@ def reproducing(study: Study, knobs: TrialKnobs) -> str:
     paths = {declared.name: ".".join(declared.path) for declared in study.knobs.declared()}
     given = [f"{paths[name]}={value}" for name, value in knobs.non_default().items() if name != "data_name"]
     data = [f"data={value}" for name, value in knobs.columns().items() if name == "data_name"]
-    return shlex.join(["python", "-m", f"raysweep.{study.name}", "space=none", *data, *given, "executor=serial"])
+    return shlex.join([*study.command, "space=none", *data, *given, "executor=serial"])
 
 
 def reading_lines(study: Study, settings: Settings) -> str:

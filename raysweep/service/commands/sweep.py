@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import shlex
-import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -42,11 +41,22 @@ class Sweep:
         sweep_id: Name of what was asked for: the trials of a grid; the settings of a search, which is yet to choose.
         spent: What of the budget ran out before the end, empty if nothing did.
         failed: How many trials failed now, whatever of them was stored before.
+        interrupted: Whether it was interrupted; what had finished by then is stored.
     """
 
     trials: Sequence[PlannedTrial]
     sweep_id: str
     spent: str = ""
+    interrupted: bool = False
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """How the trials of a run ended: the reports of those that failed, and why it ended before the last one."""
+
+    failed: Sequence[TrialReport]
+    spent: str = ""
+    interrupted: bool = False
     failed: int = 0
 
 
@@ -87,9 +97,9 @@ def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Re
         console.print(summary.resumption_line(trials), end="", soft_wrap=True, highlight=False)
         work = work_of(study, settings.results, arrays, origin, settings.resources)
         work = replace(work, reused_stages=decision.stages)
-        failed, spent = _executed(settings, work, ListedTrials(trials), results, console)
-        summary.print_failures(study, trials, failed, console)
-        return Sweep(plan.trials, sweep_id, spent, len(failed))
+        ending = _executed(settings, work, ListedTrials(trials), results, console)
+        summary.print_failures(study, trials, ending.failed, console)
+        return Sweep(plan.trials, sweep_id, ending.spent, ending.interrupted, len(ending.failed))
     if decision.accepted and not settings.plan_only:
         _record(study, settings, plan.trials, results, provenance.captured(code=decision.code), decision)
     return Sweep(plan.trials, sweep_id)
@@ -112,12 +122,12 @@ def _searched(study: Study, settings: Settings, results: Results, console: Conso
         learning = {"learning": True, "stopping": stopping, "objective": settings.objective}
         work = replace(work, reused_stages=decision.stages, **learning)
         try:
-            failed, spent = _executed(settings, work, supply, results, console)
+            ending = _executed(settings, work, supply, results, console)
         finally:
             _declare_code(study, supply.known, decision, results)
             _record(study, settings, supply.known, results, origin, decision)
-        summary.print_failures(study, supply.known, failed, console)
-        return Sweep(supply.known, settings.asked, spent, len(failed))
+        summary.print_failures(study, supply.known, ending.failed, console)
+        return Sweep(supply.known, settings.asked, ending.spent, ending.interrupted, len(ending.failed))
     if decision.accepted and not settings.plan_only:
         _record(study, settings, supply.known, results, provenance.captured(code=decision.code), decision)
     return Sweep(supply.known, settings.asked)
@@ -180,7 +190,8 @@ def _record(
     ids = [trial.trial_id for trial in trials]
     document = {
         "space": settings.space,
-        "command": shlex.join(["python", "-m", f"raysweep.{study.name}", *sys.argv[1:]]),
+        "module": study.module,
+        "command": shlex.join([*study.command, *settings.overrides]),
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "git_commit": origin.git_commit,
         "source_hash": origin.source_hash,
@@ -190,21 +201,22 @@ def _record(
         reuse.remember(results, study, id_of(ids), decision.accepted)
 
 
-def _executed(
-    settings: Settings, work: Work, supply: Supply, results: Results, console: Console
-) -> tuple[list[TrialReport], str]:
-    """Run the trials; return the reports of those that failed, and what of the budget ran out."""
+def _executed(settings: Settings, work: Work, supply: Supply, results: Results, console: Console) -> _Ending:
+    """Run the trials until the last one, the end of the budget or an interruption."""
     failed: list[TrialReport] = []
     budgeted = Budgeted(supply, settings.budget)
-    with Upkeep(results, work.schema.study), ProgressDisplay(budgeted.remaining, console) as display:
+    try:
+        with Upkeep(results, work.schema.study), ProgressDisplay(budgeted.remaining, console) as display:
 
-        def listen(reports: Sequence[TrialReport], running: int) -> None:
-            failed.extend(report for report in reports if report.outcome == "failed")
-            display.update(reports, running)
+            def listen(reports: Sequence[TrialReport], running: int) -> None:
+                failed.extend(report for report in reports if report.outcome == "failed")
+                display.update(reports, running)
 
-        _executor(settings).run(work, budgeted, listen)
+            _executor(settings).run(work, budgeted, listen)
+    except KeyboardInterrupt:
+        return _Ending(failed, interrupted=True)
     reuse.settle(results, work.schema.study)
-    return failed, budgeted.spent if supply.remaining else ""
+    return _Ending(failed, budgeted.spent if supply.remaining else "")
 
 
 def _executor(settings: Settings) -> Executor:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+import torch
+
 from raysweep.service.driver.supply import Supply
 from raysweep.service.messages import TrialReport, Work
 from raysweep.service.worker.execution import Worker
@@ -26,9 +28,13 @@ class SerialExecutor:
     """Runs one trial after another in this process."""
 
     def run(self, work: Work, supply: Supply, listener: Listener) -> None:
-        worker = Worker(replace(work, resources=in_one_process(work.resources)))
-        while trials := supply.take(1):
-            listener([], 1)
-            reports = worker.run_pack(trials)
-            supply.told(reports)
-            listener(reports, 0)
+        threads = torch.get_num_threads()
+        try:
+            worker = Worker(replace(work, resources=in_one_process(work.resources)))
+            while trials := supply.take(1):
+                listener([], 1)
+                reports = worker.run_pack(trials)
+                supply.told(reports)
+                listener(reports, 0)
+        finally:
+            torch.set_num_threads(threads)  # the process is the caller's

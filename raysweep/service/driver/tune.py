@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 # Ray and Tune read these when they are imported; a user's own setting wins.
 for _name, _value in {
@@ -33,14 +34,18 @@ from raysweep.service.driver.feed import PackFeed, PackReports
 from raysweep.service.driver.measuring import resolved_resources
 from raysweep.service.driver.metrics import SweepMetrics
 from raysweep.service.driver.packs import MOST_TRIALS, PackQueue
+from raysweep.service.driver.process_state import interruption_held_back, state_kept
 from raysweep.service.driver.serial import Listener
 from raysweep.service.driver.stopping import scheduler_of
 from raysweep.service.driver.supply import Supply
 from raysweep.service.errors import ClusterError
 from raysweep.service.messages import TrialReport, Work
+from raysweep.service.travel import staged
 from raysweep.service.worker.actors import PackTrainable
 
 KNOCK_SECONDS = 10.0
+_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Set by Ray in the process of a submitted job."""
 
 
 class TuneExecutor:
@@ -60,7 +65,8 @@ class TuneExecutor:
             ClusterError: The cluster cannot be reached, or no node can hold one actor.
             StoreError: The store refuses what actors write, again and again.
         """
-        with connected(self._address):
+        stays = ray.is_initialized()  # a Ray of the calling program's: whatever Tune holds of it is to be given back
+        with state_kept(), connected(self._address, work.own), interruption_held_back(stays) as raise_if_interrupted:
             work = replace(work, resources=resolved_resources(work, supply.ahead()))
             held = capacity.slots(work.resources)
             os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(capacity.pending(held))
@@ -70,6 +76,7 @@ class TuneExecutor:
             def listen(reports: Sequence[TrialReport], running: int) -> None:
                 metrics.update(reports, running, queue.waiting)
                 listener(reports, running)
+                raise_if_interrupted()
 
             feed = PackFeed(queue, work, listen)
             trainable = tune.with_parameters(PackTrainable, work=work)
@@ -95,8 +102,13 @@ class TuneExecutor:
 
 
 @contextlib.contextmanager
-def connected(address: str | None) -> Iterator[None]:
+def connected(address: str | None, own: Sequence[Path] = ()) -> Iterator[None]:
     """Connect to the cluster at `address`, or start a local one; a process that is connected stays so.
+
+    Args:
+        address: Where the cluster is, None for a local one.
+        own: Folders and files that its workers must find, where this process brings them: a job has them already, and
+            workers of a local Ray look where this process does.
 
     Raises:
         ClusterError: There is no cluster at `address`, or it refuses.
@@ -108,7 +120,10 @@ def connected(address: str | None) -> Iterator[None]:
     on_termination = signal.getsignal(signal.SIGTERM)
     try:
         _knock(address)
-        ray.init(**place, log_to_driver=False, logging_level="ERROR")
+        travelling = own if address and _JOB not in os.environ else ()
+        with staged(travelling) as folder:
+            brought = {"runtime_env": {"working_dir": str(folder)}} if travelling else {}
+            ray.init(**place, **brought, log_to_driver=False, logging_level="ERROR")
     except ClusterError:
         raise
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:

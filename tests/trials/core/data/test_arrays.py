@@ -281,6 +281,16 @@ def test_a_file_that_is_not_a_png_is_an_error(tmp_path):
         load_arrays("cifar10", str(tmp_path / "cifar"))
 
 
+def test_a_png_that_breaks_off_or_is_not_there_is_an_error(tmp_path):
+    images, _ = _cifar_folder(tmp_path / "cifar")
+    whole = _png(images[0])
+    for broken in (whole[:-40], whole[:60] + bytes(20) + whole[80:], None):
+        table = pyarrow.table({"img": [{"bytes": whole}, {"bytes": broken}], "label": [1, 2]})
+        pyarrow.parquet.write_table(table, tmp_path / "cifar" / "train-00001-of-00002.parquet")
+        with pytest.raises(ValueError, match=r"cannot decode an image, row 1 of train-00001-of-00002\.parquet: "):
+            load_arrays("cifar10", str(tmp_path / "cifar"))
+
+
 @needs_real_data
 @pytest.mark.slow
 def test_real_cifar10():
