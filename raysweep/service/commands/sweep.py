@@ -40,14 +40,15 @@ class Sweep:
         trials: The trials of the space, stored before or asked for now.
         sweep_id: Name of what was asked for: the trials of a grid; the settings of a search, which is yet to choose.
         spent: What of the budget ran out before the end, empty if nothing did.
-        failed: How many trials failed now, whatever of them was stored before.
         interrupted: Whether it was interrupted; what had finished by then is stored.
+        failed: How many trials failed now, whatever of them was stored before.
     """
 
     trials: Sequence[PlannedTrial]
     sweep_id: str
     spent: str = ""
     interrupted: bool = False
+    failed: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,6 @@ class _Ending:
     failed: Sequence[TrialReport]
     spent: str = ""
     interrupted: bool = False
-    failed: int = 0
 
 
 def run(study: Study, settings: Settings, results: Results, console: Console) -> Sweep:
