@@ -29,6 +29,11 @@ class Sweep:
     document: dict[str, Any]
     trial_ids: tuple[str, ...]
 
+    @property
+    def is_open(self) -> bool:
+        """Whether its trials are not known yet: a search that runs, or a job whose plan is still to come."""
+        return bool(self.document.get("open"))
+
 
 def record_sweep(
     storage: Storage, study: str, sweep_id: str, document: Mapping[str, Any], trial_ids: Sequence[str]

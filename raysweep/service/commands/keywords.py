@@ -38,6 +38,15 @@ def overrides_of(study: Study, keywords: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def as_override(key: str, value: Any) -> str:
+    """Return the override that gives a setting one value, whatever the value looks like.
+
+    Raises:
+        UsageError: It is of a kind that no setting has.
+    """
+    return f"{key}={_as_text(key, value)}"
+
+
 def _flat(keywords: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in keywords.items():
         key = f"{prefix}{name}"

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from raysweep.service.commands.durations import duration
 from raysweep.service.commands.notebook import NotebookBar
 from raysweep.service.messages import TrialReport
 
@@ -99,12 +100,3 @@ def _live(bar: Progress, console: Console) -> Live | NotebookBar | None:
     if console.is_jupyter:
         return NotebookBar(bar)
     return Live(bar, console=console, transient=True) if console.is_terminal else None
-
-
-def duration(seconds: float) -> str:
-    """Return a time in words short enough for a table."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

@@ -19,6 +19,8 @@ from analysis.store.errors import StoreError
 from analysis.store.results import Results
 from raysweep.service.commands import drawing, explanation, summary, sweep
 from raysweep.service.commands.configuration import Settings, read_settings
+from raysweep.service.commands.reading_lines import reading_lines
+from raysweep.service.commands.streams import open_streams
 from raysweep.service.errors import UsageError
 from raysweep.service.studies import importable
 from raysweep.service.study import Study
@@ -38,6 +40,7 @@ def main(study: Study, arguments: Sequence[str] | None = None) -> int:
         # Files need no window, and what a notebook left there may not be installed.
         os.environ["MPLBACKEND"] = "agg"
         arguments = sys.argv[1:]
+    open_streams()
     console = output()
     try:
         with _terminated_as_interrupt():
@@ -88,7 +91,7 @@ def _run(study: Study, settings: Settings, console: Console) -> int:
         target = drawing.figure_target(study, settings, ran.sweep_id)
         for line in drawing.drawn(study, results.only(whole), target):
             console.print(line, soft_wrap=True, markup=False, highlight=False)
-    console.print(summary.reading_lines(study, settings), soft_wrap=True, markup=False, highlight=False)
+    console.print(reading_lines(results, study.name), soft_wrap=True, markup=False, highlight=False)
     if ran.spent:
         console.print(f"{ran.spent} is spent; the same command goes on", soft_wrap=True, highlight=False)
         return SPENT

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from analysis.store.errors import StoreError
+from analysis.store.results import Results
 from raysweep.service import provenance
 from raysweep.service.declared import own_places
 from raysweep.service.errors import ClusterError
 from raysweep.service.study import Study
+
+if TYPE_CHECKING:
+    from raysweep.service.commands.configuration import Settings
 
 # What a job needs and nothing else: results, environments and caches of the laptop stay there.
 UPLOADED = ("raysweep", "trials", "search_spaces", "analysis", "cluster", "pyproject.toml", "README.md", "LICENSE")
@@ -63,28 +69,60 @@ def taken_along(study: Study) -> list[Path]:
     return [*(provenance.SOURCE_ROOT / name for name in UPLOADED), *own_places(study.module)]
 
 
-def submitted(study: Study, overrides: Sequence[str], folder: Path, address: str | None) -> Submission:
+def submitted(
+    study: Study, settings: Settings, overrides: Sequence[str], folder: Path, address: str | None
+) -> Submission:
     """Submit the study's command with the overrides and return the job.
 
     Args:
         study: The study.
+        settings: What the overrides come to.
         overrides: Its settings.
         folder: What the job takes along, and where it works.
         address: URL of the job server; None means RAY_API_SERVER_ADDRESS, RAY_ADDRESS, or the one on this machine.
 
     Raises:
-        ClusterError: There is no job server, or it refuses the token.
+        ClusterError: There is no job server, or it refuses the token or the job.
     """
     command = shlex.join([*study.command, *overrides])
     variables = {name: os.environ[name] for name in FORWARDED if name in os.environ}
     variables[provenance.SUBMITTED] = provenance.captured().as_json()
     client = connected_to_jobs(address)
-    job_id = client.submit_job(
-        entrypoint=command,
-        runtime_env={"working_dir": str(folder), "env_vars": variables},
-        metadata={"raysweep_study": study.name, "raysweep_command": command},
-    )
+    with _announced(study, settings, command) as announcement:
+        try:
+            job_id = client.submit_job(
+                entrypoint=command,
+                runtime_env={"working_dir": str(folder), "env_vars": variables | announcement},
+                metadata={"raysweep_study": study.name, "raysweep_command": command},
+            )
+        except RuntimeError as error:  # the client raises no other, whatever is wrong
+            raise ClusterError(f"the cluster does not take the job: {_first_line(error)}") from None
     return Submission(client, job_id)
+
+
+@contextlib.contextmanager
+def _announced(study: Study, settings: Settings, command: str) -> Iterator[dict[str, str]]:
+    """Tell the store that a plan will come, where the job's store can be written from here as well.
+
+    Yields the variable that names the record to the job, which removes it; without a job it is removed here.
+    """
+    from raysweep.service.commands import records
+
+    place = Path(settings.results)
+    if "://" not in settings.results and not (place.is_absolute() and place.is_dir()):
+        yield {}  # a folder of another machine
+        return
+    results = Results(settings.results)
+    try:
+        identity = records.announce(study, settings, command, results)
+    except StoreError:  # this machine needs no right to write what the cluster writes
+        yield {}
+        return
+    try:
+        yield {records.ANNOUNCED: identity}
+    except BaseException:
+        results.forget_sweep(study.name, identity)
+        raise
 
 
 def connected_to_jobs(address: str | None) -> Any:
@@ -102,7 +140,7 @@ def connected_to_jobs(address: str | None) -> Any:
         return JobSubmissionClient(address)
     except Exception as error:  # noqa: BLE001 - the client raises bare RuntimeErrors, and Ray's own for tokens
         where = address or os.environ.get("RAY_API_SERVER_ADDRESS") or "http://127.0.0.1:8265"
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        reason = _first_line(error)
         advice = "a cluster with RAY_AUTH_MODE=token wants the same token here (ray get-auth-token)"
         raise ClusterError(f"no job server at {where}: {reason}; {advice}") from None
 
@@ -117,3 +155,7 @@ def _patiently(ask: Any, job_id: str) -> Any:
             if time.monotonic() > end:
                 raise ClusterError(f"the job server has not answered for {PATIENCE_SECONDS:.0f} s: {error}") from None
             time.sleep(POLL_SECONDS)
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

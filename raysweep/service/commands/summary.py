@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,7 +14,8 @@ from rich.table import Table
 from analysis.core.panels import knob_names
 from analysis.store.results import Results
 from raysweep.service.commands.configuration import Settings
-from raysweep.service.commands.progress import duration
+from raysweep.service.commands.durations import duration
+from raysweep.service.commands.reproduction import repeating
 from raysweep.service.driver.plan import FINISHED, Plan
 from raysweep.service.driver.supply import AskedTrials
 from raysweep.service.messages import PlannedTrial, TrialReport
@@ -99,7 +99,11 @@ def search_line(study: Study, settings: Settings, supply: AskedTrials) -> str:
 
 
 def print_failures(
-    study: Study, trials: Iterable[PlannedTrial], reports: Sequence[TrialReport], console: Console
+    study: Study,
+    settings: Settings,
+    trials: Iterable[PlannedTrial],
+    reports: Sequence[TrialReport],
+    console: Console,
 ) -> None:
     """Print each distinct error once, with the command that runs its first trial in one process."""
     knobs = {trial.trial_id: trial.knobs for trial in trials}
@@ -107,31 +111,15 @@ def print_failures(
     for report in reports:
         errors.setdefault(report.error or "", []).append(report)
     for error, failed in errors.items():
-        console.print(
-            f"\n{len(failed)} trials failed with:\n{error.rstrip()}", markup=False, highlight=False, soft_wrap=True
-        )
-        console.print(
-            f"reproduce: {reproducing(study, knobs[failed[0].trial_id])}", markup=False, highlight=False, soft_wrap=True
-        )
+        command = reproducing(study, settings, knobs[failed[0].trial_id])
+        for text in (f"\n{len(failed)} trials failed with:\n{error.rstrip()}", f"reproduce: {command}"):
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def reproducing(study: Study, knobs: TrialKnobs) -> str:
-    """Return the command that runs one trial in its own process."""
-    paths = {declared.name: ".".join(declared.path) for declared in study.knobs.declared()}
-    given = [f"{paths[name]}={value}" for name, value in knobs.non_default().items() if name != "data_name"]
-    data = [f"data={value}" for name, value in knobs.columns().items() if name == "data_name"]
-    return shlex.join([*study.command, "space=none", *data, *given, "executor=serial"])
-
-
-def reading_lines(study: Study, settings: Settings) -> str:
-    """Return the lines that open the trials in pandas, Polars and DuckDB."""
-    place = f"{settings.results}/{study.name}/trials"
-    return "\n".join(
-        (
-            f"pandas:  import pandas; pandas.read_parquet({place!r})",
-            f"polars:  import polars; polars.read_parquet({place + '/*.parquet'!r})",
-            f"duckdb:  import duckdb; duckdb.sql(\"from '{place}/*.parquet'\")",
-        )
+def reproducing(study: Study, settings: Settings, knobs: TrialKnobs) -> str:
+    """Return the command that runs one trial in its own process; one that has failed runs again by itself."""
+    return repeating(
+        study.schema, knobs.columns(), study.module, results=settings.results, data_path=settings.data_path, again=False
     )
 
 

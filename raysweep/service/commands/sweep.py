@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from analysis.store.errors import StoreUnwritable
 from analysis.store.results import Results
 from raysweep.service import provenance
-from raysweep.service.commands import reuse, summary
+from raysweep.service.commands import records, reuse, summary
 from raysweep.service.commands.configuration import Settings
 from raysweep.service.commands.progress import ProgressDisplay
 from raysweep.service.driver.budget import Budgeted
@@ -26,7 +26,6 @@ from raysweep.service.study import Study
 from search_spaces.core.planner import GridPlanner
 from trials.core.data.arrays import Arrays, ChoosesData, load_arrays
 from trials.core.data.contents import noted_content
-from trials.core.fingerprints import fingerprint
 
 if TYPE_CHECKING:
     from raysweep.service.driver.serial import Executor
@@ -67,14 +66,12 @@ def run(study: Study, settings: Settings, results: Results, console: Console) ->
         UsageError: A knob or the data are not what they must be; nothing has been started.
         StoreError: The store fails.
     """
-    if isinstance(settings.planner, GridPlanner):
-        return _gridded(study, settings.planner, settings, results, console)
-    return _searched(study, settings, results, console)
-
-
-def id_of(trial_ids: Iterable[str]) -> str:
-    """Return the id under which a sweep of these trials is recorded."""
-    return fingerprint(sorted(trial_ids))
+    try:
+        if isinstance(settings.planner, GridPlanner):
+            return _gridded(study, settings.planner, settings, results, console)
+        return _searched(study, settings, results, console)
+    finally:
+        records.forget_announcement(study, results)
 
 
 def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Results, console: Console) -> Sweep:
@@ -83,7 +80,7 @@ def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Re
         plan = planned(study, planner.grid, {trial_id: run.outcome for trial_id, run in runs.items()})
     except ValueError as error:
         raise UsageError(str(error)) from None
-    sweep_id = id_of(trial.trial_id for trial in plan.trials)
+    sweep_id = records.id_of(trial.trial_id for trial in plan.trials)
     decision = reuse.decided(study, settings, plan.trials, runs, results, console)
     plan = plan.anew(decision.reruns)
     console.print(summary.plan_line(study, settings, plan, results), soft_wrap=True, highlight=False)
@@ -92,16 +89,16 @@ def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Re
     elif plan.missing:
         arrays = _arrays(settings, plan.missing)
         origin = _origin(study, settings, arrays, plan.missing, decision, results)
-        _record(study, settings, plan.trials, results, origin, decision)
+        records.record(study, settings, plan.trials, results, origin)
+        _remember(study, settings, plan.trials, results, decision)
         trials = _resumed(study, plan, results)
         console.print(summary.resumption_line(trials), end="", soft_wrap=True, highlight=False)
         work = work_of(study, settings.results, arrays, origin, settings.resources)
         work = replace(work, reused_stages=decision.stages)
         ending = _executed(settings, work, ListedTrials(trials), results, console)
-        summary.print_failures(study, trials, ending.failed, console)
+        summary.print_failures(study, settings, trials, ending.failed, console)
         return Sweep(plan.trials, sweep_id, ending.spent, ending.interrupted, len(ending.failed))
-    if decision.accepted and not settings.plan_only:
-        _record(study, settings, plan.trials, results, provenance.captured(code=decision.code), decision)
+    _remember(study, settings, plan.trials, results, decision)
     return Sweep(plan.trials, sweep_id)
 
 
@@ -121,15 +118,13 @@ def _searched(study: Study, settings: Settings, results: Results, console: Conso
         work = work_of(study, settings.results, arrays, origin, settings.resources)
         learning = {"learning": True, "stopping": stopping, "objective": settings.objective}
         work = replace(work, reused_stages=decision.stages, **learning)
-        try:
+        with records.recorded_search(study, settings, supply, results, origin):
             ending = _executed(settings, work, supply, results, console)
-        finally:
-            _declare_code(study, supply.known, decision, results)
-            _record(study, settings, supply.known, results, origin, decision)
-        summary.print_failures(study, supply.known, ending.failed, console)
+        _declare_code(study, supply.known, decision, results)
+        _remember(study, settings, supply.known, results, decision)
+        summary.print_failures(study, settings, supply.known, ending.failed, console)
         return Sweep(supply.known, settings.asked, ending.spent, ending.interrupted, len(ending.failed))
-    if decision.accepted and not settings.plan_only:
-        _record(study, settings, supply.known, results, provenance.captured(code=decision.code), decision)
+    _remember(study, settings, supply.known, results, decision)
     return Sweep(supply.known, settings.asked)
 
 
@@ -178,27 +173,14 @@ def _declare_code(study: Study, trials: Iterable[PlannedTrial], decision: reuse.
         results.declare_code(study.name, code_hash, modules)
 
 
-def _record(
-    study: Study,
-    settings: Settings,
-    trials: Iterable[PlannedTrial],
-    results: Results,
-    origin: provenance.Provenance,
-    decision: reuse.Reuse,
+def _remember(
+    study: Study, settings: Settings, trials: Iterable[PlannedTrial], results: Results, decision: reuse.Reuse
 ) -> None:
-    """Leave in the store which trials this sweep asks for, and which of older code or data it goes on with."""
-    ids = [trial.trial_id for trial in trials]
-    document = {
-        "space": settings.space,
-        "module": study.module,
-        "command": shlex.join([*study.command, *settings.overrides]),
-        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "git_commit": origin.git_commit,
-        "source_hash": origin.source_hash,
-    }
-    results.record_sweep(study.name, id_of(ids), document, ids)
-    if decision.accepted:
-        reuse.remember(results, study, id_of(ids), decision.accepted)
+    """Leave in the sweep's record which older code and data it goes on with; where the store is read-only, nowhere."""
+    if decision.accepted and not settings.plan_only:
+        with contextlib.suppress(StoreUnwritable):
+            sweep_id = records.record(study, settings, trials, results, provenance.captured(code=decision.code))
+            reuse.remember(results, study, sweep_id, decision.accepted)
 
 
 def _executed(settings: Settings, work: Work, supply: Supply, results: Results, console: Console) -> _Ending:

@@ -159,7 +159,9 @@ class SweepRun(Readable):
         return table.assign(
             error=[str(text).rstrip().rpartition("\n")[2] for text in failed["error"]],
             traceback=failed["error"].to_numpy(),
-            reproduce=[summary.reproducing(self.study, knobs[trial_id]) for trial_id in failed["trial_id"]],
+            reproduce=[
+                summary.reproducing(self.study, self.settings, knobs[trial_id]) for trial_id in failed["trial_id"]
+            ],
         )
 
     @property

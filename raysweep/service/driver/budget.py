@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -15,13 +16,13 @@ class Budget:
     """What one run may spend; None is no limit.
 
     Attributes:
-        trials: Trials begun.
+        trials: Trials begun, a whole number.
         hours: Hours since the run began.
         gpu_hours: Hours of GPUs that finished trials took.
         dollars: What finished trials cost, where the price of their nodes is known.
 
     Raises:
-        ValueError: A limit is not above 0.
+        ValueError: A limit is not above 0, or not a whole number of trials.
     """
 
     trials: float | None = None
@@ -34,6 +35,8 @@ class Budget:
             limit = getattr(self, entry.name)
             if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float) or limit <= 0):
                 raise ValueError(f"budget.{entry.name} must be a number above 0, got {limit!r}")
+        if self.trials is not None and self.trials != math.floor(self.trials):
+            raise ValueError(f"budget.trials must be a whole number, got {self.trials!r}")
 
 
 class Budgeted:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from rich.console import Console
 
 from analysis.store.results import Results
+
+if TYPE_CHECKING:
+    import optuna
+
+    from raysweep.service.study import Study
+    from search_spaces.core.search import SearchPlanner
 
 OPTUNA = "optuna"
 
@@ -67,7 +73,12 @@ def _write_delta(table: pa.Table, folder: Path) -> None:
         from deltalake import write_deltalake
     except ImportError:
         raise ValueError("export to delta needs the extra raysweep[delta]") from None
-    write_deltalake(os.fspath(folder), table, mode="error")
+    from deltalake.exceptions import DeltaError
+
+    try:
+        write_deltalake(os.fspath(folder), table, mode="error")
+    except DeltaError as error:
+        raise ValueError(f"{folder} cannot become a Delta table: {error}") from None
 
 
 def _write_optuna(results: Results, name: str, target: str, overrides: list[str]) -> tuple[int, str]:
@@ -75,7 +86,6 @@ def _write_optuna(results: Results, name: str, target: str, overrides: list[str]
     from raysweep.service.commands.configuration import read_settings
     from raysweep.service.driver.supply import AskedTrials
     from raysweep.service.studies import study_named
-    from search_spaces.core.optuna_study import as_optuna_study
     from search_spaces.core.search import SearchPlanner
 
     rows = results.trials(name).to_dict("records")
@@ -83,9 +93,45 @@ def _write_optuna(results: Results, name: str, target: str, overrides: list[str]
     settings = read_settings(study, overrides or ["space=search"])
     if not isinstance(settings.planner, SearchPlanner):
         raise ValueError(f"space={settings.space} of {name} is not a search; Optuna can show searches")
-    AskedTrials(study, settings.planner, rows)
+    if not AskedTrials(study, settings.planner, rows).known:
+        raise ValueError(_nothing_matches(study, settings.planner, rows))
     url = target if "://" in target else f"sqlite:///{target}"
-    return len(as_optuna_study(settings.planner, url, f"{name}-{settings.space}").trials), url
+    return len(_stored_by_optuna(settings.planner, url, f"{name}-{settings.space}").trials), url
+
+
+def _nothing_matches(study: Study, planner: SearchPlanner, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return what to say of a search of which nothing is stored: which knobs differ from all that it asks for."""
+    asked = [search.trial(search.corner, search.observations.seeds[0]).columns() for search in planner.searches]
+    differ = []
+    for knob in study.knobs.declared():
+        wanted, stored = {trial[knob.name] for trial in asked}, {row[knob.name] for row in rows}
+        if knob.name != "seed" and knob.name not in planner.settings.over and not wanted & stored:
+            differ.append(f"{'.'.join(knob.path)} is {_few(stored)} in the store and {_few(wanted)} in the search")
+    reason = "; ".join(differ[:3]) or "no stored trial has all of its knobs"
+    return f"no stored trial of {study.name} is in this search: {reason}; give its overrides as they were when it ran"
+
+
+def _few(values: Collection[Any]) -> str:
+    told = sorted(map(str, values))
+    return ", ".join([*told[:3], *(["..."] if len(told) > 3 else [])])
+
+
+def _stored_by_optuna(planner: SearchPlanner, url: str, name: str) -> optuna.Study:
+    """Write a search to Optuna's storage.
+
+    Raises:
+        ValueError: The storage cannot be used.
+    """
+    from optuna.exceptions import OptunaError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from search_spaces.core.optuna_study import as_optuna_study
+
+    try:
+        return as_optuna_study(planner, url, name)
+    except (SQLAlchemyError, OptunaError, ImportError) as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise ValueError(f"Optuna cannot write to {url}: {reason}") from None
 
 
 _WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {

@@ -1,0 +1,90 @@
+"""What a sweep leaves in the store beside its trials: which it asks for, how it was called, where its data lay."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import uuid
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analysis.store.results import Results
+from trials.core.fingerprints import fingerprint
+
+if TYPE_CHECKING:
+    from raysweep.service.commands.configuration import Settings
+    from raysweep.service.driver.supply import AskedTrials
+    from raysweep.service.messages import PlannedTrial
+    from raysweep.service.provenance import Provenance
+    from raysweep.service.study import Study
+
+ANNOUNCED = "RAYSWEEP_ANNOUNCED"
+"""Variable in which a job finds the record that its submission left, for `watch` to know that a plan will come."""
+
+
+def id_of(trial_ids: Iterable[str]) -> str:
+    """Return the id under which a sweep of these trials is recorded."""
+    return fingerprint(sorted(trial_ids))
+
+
+def record(
+    study: Study, settings: Settings, trials: Iterable[PlannedTrial], results: Results, origin: Provenance
+) -> str:
+    """Leave in the store which trials a sweep asks for, so that others can see what is missing; return the record's id."""
+    ids = [trial.trial_id for trial in trials]
+    sweep_id = id_of(ids)
+    results.record_sweep(study.name, sweep_id, _document(study, settings, origin), ids)
+    forget_announcement(study, results)
+    return sweep_id
+
+
+@contextlib.contextmanager
+def recorded_search(
+    study: Study, settings: Settings, supply: AskedTrials, results: Results, origin: Provenance
+) -> Iterator[None]:
+    """Record a search, whose trials are known at its end alone; until then its record says how many may come."""
+    document = _document(study, settings, origin)
+    started = f"search-{settings.asked}"  # what a search that was killed left open, its successor closes
+    results.record_sweep(study.name, started, {**document, "open": True, "at_most": supply.remaining}, [])
+    forget_announcement(study, results)
+    try:
+        yield
+    finally:
+        record(study, settings, supply.known, results, origin)
+        results.forget_sweep(study.name, started)
+
+
+def announce(study: Study, settings: Settings, command: str, results: Results) -> str:
+    """Record that the plan of a job will come; return the id of the record."""
+    results.prepare(study.schema)
+    identity = f"submitted-{uuid.uuid4().hex[:12]}"
+    document = {"space": settings.space, "command": command, "started_at": _now(), "module": study.module, "open": True}
+    results.record_sweep(study.name, identity, document, [])
+    return identity
+
+
+def forget_announcement(study: Study, results: Results) -> None:
+    """Remove the record that the submission of this process left, if it is a job: there is a plan, or will be none."""
+    if identity := os.environ.get(ANNOUNCED):
+        results.forget_sweep(study.name, identity)
+
+
+def _document(study: Study, settings: Settings, origin: Provenance) -> dict[str, Any]:
+    path = settings.data_path
+    local = path is not None and "://" not in path
+    return {
+        "space": settings.space,
+        "module": study.module,
+        "command": shlex.join([*study.command, *settings.overrides]),
+        "started_at": _now(),
+        "data_path": str(Path(path).expanduser().absolute()) if path is not None and local else path,
+        "git_commit": origin.git_commit,
+        "source_hash": origin.source_hash,
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
