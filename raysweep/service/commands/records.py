@@ -33,7 +33,7 @@ def id_of(trial_ids: Iterable[str]) -> str:
 def record(
     study: Study, settings: Settings, trials: Iterable[PlannedTrial], results: Results, origin: Provenance
 ) -> str:
-    """Leave in the store which trials a sweep asks for, so that others can see what is missing; return the record's id."""
+    """Leave in the store which trials a sweep asks for, so that others see what is missing; return the record's id."""
     ids = [trial.trial_id for trial in trials]
     sweep_id = id_of(ids)
     results.record_sweep(study.name, sweep_id, _document(study, settings, origin), ids)
