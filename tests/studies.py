@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import math
-import pkgutil
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import raysweep
 from analysis.store.results import Results
 from raysweep.service import provenance
 from raysweep.service.code import code_of
@@ -18,18 +16,21 @@ from raysweep.service.driver.plan import planned
 from raysweep.service.driver.serial import SerialExecutor
 from raysweep.service.driver.supply import ListedTrials
 from raysweep.service.messages import PlannedTrial, Work, work_of
+from raysweep.service.studies import built_in, study_named
 from raysweep.service.study import Study
 from raysweep.service.worker.groups import Group, Told, grouped, told_together
 from trials.core.context import TrialContext
 from trials.core.data.arrays import load_arrays
 from trials.core.rows import Diverged, checked
 
+OWN = "RAYSWEEP_TEST_STUDIES"
+"""Environment variable with the modules of studies outside the repository that are tested as well, by commas."""
+
 
 def every_study() -> list[Study]:
-    """Return the declaration of every study in the menu."""
-    menu = (module.name for module in pkgutil.iter_modules(raysweep.__path__))
-    names = [name for name in menu if name not in ("service", "__main__")]
-    return [importlib.import_module(f"raysweep.{name}").STUDY for name in names]
+    """Return the declaration of every study in the menu, and of those outside the repository that `OWN` names."""
+    own = filter(None, os.environ.get(OWN, "").split(","))
+    return [study_named(name) for name in (*built_in(), *own)]
 
 
 def smallest_sweep(study: Study, *overrides: str) -> list[PlannedTrial]:

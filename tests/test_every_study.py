@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,12 @@ from trials.core.rows import checked
 PINNED = Path(__file__).with_name("pinned_ids")
 studies = pytest.mark.parametrize("study", every_study(), ids=lambda study: study.name)
 together = [study for study in every_study() if study.together]
+
+
+def pinned(study: Study) -> Path:
+    """Return the file with the ids of a study's smallest sweep: beside a package that is not of the repository."""
+    beside = Path(str(sys.modules[study.module].__file__)).with_name("pinned_ids.json")
+    return PINNED / f"{study.name}.json" if study.module == f"raysweep.{study.name}" else beside
 
 
 @studies
@@ -36,7 +43,7 @@ def test_other_seeds_give_other_rows(study: Study) -> None:
 def test_ids_are_distinct_and_stay_what_they_were(study: Study) -> None:
     ids = [trial.trial_id for trial in smallest_sweep(study)]
     assert len(set(ids)) == len(ids)
-    assert ids == json.loads((PINNED / f"{study.name}.json").read_text(encoding="utf-8"))
+    assert ids == json.loads(pinned(study).read_text(encoding="utf-8"))
 
 
 @studies
@@ -45,8 +52,9 @@ def test_knobs_and_the_recipe_travel_to_other_processes(study: Study) -> None:
     assert pickle.loads(pickle.dumps(knobs)) == knobs
     assert pickle.loads(pickle.dumps(study.trial)) is study.trial
     assert study.trial.__annotations__["knobs"] == study.knobs.__name__
-    assert f"{study.recipe}.".startswith(f"trials.{study.name}.")
-    assert f"{study.figures}.".startswith(f"analysis.{study.name}.")
+    of_the_repository = study.module == f"raysweep.{study.name}"
+    for module, drawer in ((study.recipe, "trials"), (study.figures, "analysis")):
+        assert f"{module}.".startswith(f"{drawer}.{study.name}." if of_the_repository else study.module)
 
 
 @studies

@@ -10,10 +10,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.core.panels import spread
+from analysis.core.phase_diagram import AxisScale
 
 _MESH = 200
 _TICKS = 7
-_MEASURED: Mapping[str, Any] = {"color": "white", "markeredgecolor": "black", "markeredgewidth": 0.5, "linewidth": 0.8}
+MEASURED_BOUNDARY: Mapping[str, Any] = {
+    "marker": "D",
+    "markersize": 4,
+    "color": "white",
+    "markeredgecolor": "black",
+    "markeredgewidth": 0.5,
+    "linewidth": 0.8,
+}
 
 
 class PowerLaw(NamedTuple):
@@ -23,10 +31,10 @@ class PowerLaw(NamedTuple):
     factor: float
 
 
-def crossings(cells: pd.DataFrame, across: str, along: str, level: float) -> pd.DataFrame:
+def crossings(cells: pd.DataFrame, across: str, along: str, level: float, scale: AxisScale = "log") -> pd.DataFrame:
     """Return where the mean first crosses a level, up or down, as `across` grows: columns `along` and `across`.
 
-    Between cells the mean is taken to be linear in the logarithm of `across`. Values of `along` without a crossing are
+    Between cells the mean is taken to be linear on the scale of `across`. Values of `along` without a crossing are
     left out.
 
     Args:
@@ -34,16 +42,18 @@ def crossings(cells: pd.DataFrame, across: str, along: str, level: float) -> pd.
         across: Column in which the response falls or rises.
         along: Column each of whose values has a crossing.
         level: The level.
+        scale: Scale of `across`.
     """
+    to, back = (np.log, np.exp) if scale == "log" else (np.asarray, np.asarray)
     found = []
     for value, row in cells.dropna(subset=["mean"]).groupby(along):
         ordered = row.sort_values(across)
-        places, means = np.log(ordered[across].to_numpy()), ordered["mean"].to_numpy()
+        places, means = to(ordered[across].to_numpy()), ordered["mean"].to_numpy()
         changes = np.flatnonzero(np.diff(means >= level))
         if len(changes):
             first = changes[0]
             share = (means[first] - level) / (means[first] - means[first + 1])
-            found.append((value, float(np.exp(places[first] + share * (places[first + 1] - places[first])))))
+            found.append((value, float(back(places[first] + share * (places[first + 1] - places[first])))))
     return pd.DataFrame(found, columns=[along, across])
 
 
@@ -66,7 +76,7 @@ def label_values(axes: Axes, direction: Literal["x", "y"], values: pd.Series) ->
 
 def draw_measured_boundary(axes: Axes, points: pd.DataFrame, across: str, along: str) -> None:
     """Draw the crossings, `across` on the horizontal axis."""
-    axes.plot(points[across], points[along], marker="D", markersize=4, clip_on=False, **_MEASURED)
+    axes.plot(points[across], points[along], clip_on=False, **MEASURED_BOUNDARY)
 
 
 def draw_predicted_boundary(

@@ -1,9 +1,9 @@
-"""The phase diagram: a response over two logarithmic axes, with diverged and missing cells told apart."""
+"""The phase diagram: a response over two axes, with diverged and missing cells told apart."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+AxisScale = Literal["linear", "log"]
 COLOUR_MAP = "viridis"
 MARKED = "marked"
 _DIVERGED: Mapping[str, Any] = {"facecolor": "#8C8C8C", "edgecolor": "#FFFFFF", "hatch": "////"}
@@ -35,11 +36,12 @@ def phase_cells(
 ) -> pd.DataFrame:
     """Return one row for each cell of the diagram.
 
-    A trial that diverged has no rows after its divergence: its later cells count as diverged, not as missing.
+    A trial that diverged has no rows after its divergence: its later cells count as diverged, not as missing. Where
+    both axes are knobs it counts in its own cell alone.
 
     Args:
         rows: Measurements with columns `trial_id`, `horizontal`, `vertical` and `response`.
-        outcomes: Trials with columns `trial_id`, `outcome` and `vertical`.
+        outcomes: Trials with columns `trial_id`, `outcome` and `vertical`, and `horizontal` if that is a knob.
         horizontal: Column on the horizontal axis.
         vertical: Column on the vertical axis.
         response: Column to average over the seeds.
@@ -60,8 +62,11 @@ def phase_cells(
     lost = outcomes[outcomes["outcome"] == "diverged"]
     alive = rows[rows["trial_id"].isin(lost["trial_id"])].groupby([vertical, horizontal])["trial_id"].nunique()
     cells = measured.reindex(every).reset_index().fillna({"seeds": 0})
-    diverging = cells[vertical].map(lost.groupby(vertical)["trial_id"].nunique()).fillna(0)
-    return cells.assign(diverged=(diverging - alive.reindex(every, fill_value=0).to_numpy()).astype(int))
+    at = [vertical, horizontal] if horizontal in outcomes else [vertical]
+    diverging = lost.groupby(at)["trial_id"].nunique().rename("diverged").reset_index()
+    cells = cells.merge(diverging, on=at, how="left")
+    left = cells["diverged"].fillna(0) - alive.reindex(every, fill_value=0).to_numpy()
+    return cells.assign(diverged=left.astype(int))
 
 
 def common_range(tables: Sequence[pd.DataFrame]) -> Normalize:
@@ -79,22 +84,24 @@ def draw_phase_diagram(
     shown: Normalize,
     labels: Mapping[float, str],
     aligned: bool = True,
+    scales: tuple[AxisScale, AxisScale] = ("log", "log"),
 ) -> ScalarMappable:
-    """Draw the cells of `phase_cells` over two logarithmic axes.
+    """Draw the cells of `phase_cells`.
 
     A cell in which at least half of the seeds diverged is hatched grey, one without any trial is dotted white.
     A cross marks the mean of those that are left where fewer diverged.
 
     Args:
         axes: Where to draw.
-        cells: Table of `phase_cells`; values on both axes are above 0.
+        cells: Table of `phase_cells`; values on logarithmic axes are above 0.
         horizontal: Column on the horizontal axis.
         vertical: Column on the vertical axis.
         shown: Range of the colours.
         labels: Text of a vertical value where it is not the number itself.
         aligned: Whether the vertical values are the same in every column, and are then the ticks.
+        scales: Those of the horizontal and of the vertical axis.
     """
-    corners = _corners(cells, horizontal, vertical, aligned)
+    corners = _corners(cells, horizontal, vertical, aligned, scales)
     unstable, missing = _unstable(cells).to_numpy(), _missing(cells).to_numpy()
     coloured = ~unstable & ~missing
     mesh = PolyCollection(
@@ -107,7 +114,8 @@ def draw_phase_diagram(
     if len(some):
         axes.plot(some[horizontal], some[vertical], **_SOME)
     across, up = corners[..., 0], corners[..., 1]
-    axes.set(xscale="log", yscale="log", xlim=(across.min(), across.max()), ylim=(up.min(), up.max()))
+    limits = {"xlim": (across.min(), across.max()), "ylim": (up.min(), up.max())}
+    axes.set(xscale=scales[0], yscale=scales[1], **limits)
     if aligned:
         rows = np.sort(cells[vertical].unique())
         axes.set_yticks(rows, [labels.get(value, f"{value:g}") for value in rows])
@@ -115,14 +123,16 @@ def draw_phase_diagram(
     return mesh
 
 
-def cell_edges(centres: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Return the edges of cells around ascending positive centres, half-way between them in the logarithm."""
-    logarithms = np.log(np.asarray(centres, dtype=float))
-    if len(logarithms) == 1:
-        return np.exp(logarithms[0] + np.array([-0.5, 0.5]))
-    middles = (logarithms[1:] + logarithms[:-1]) / 2
-    first, last = 2 * logarithms[0] - middles[0], 2 * logarithms[-1] - middles[-1]
-    return np.exp(np.concatenate([[first], middles, [last]]))
+def cell_edges(centres: Sequence[float] | np.ndarray, scale: AxisScale = "log") -> np.ndarray:
+    """Return the edges of cells around ascending centres, half-way between them on their scale."""
+    if scale == "log":
+        return np.exp(cell_edges(np.log(centres), "linear"))
+    places = np.asarray(centres, dtype=float)
+    if len(places) == 1:
+        return places[0] + np.array([-0.5, 0.5])
+    middles = (places[1:] + places[:-1]) / 2
+    first, last = 2 * places[0] - middles[0], 2 * places[-1] - middles[-1]
+    return np.concatenate([[first], middles, [last]])
 
 
 def mark_cells(axes: Axes, cells: pd.DataFrame, horizontal: str, vertical: str) -> None:
@@ -163,23 +173,25 @@ def _missing(cells: pd.DataFrame) -> pd.Series:
     return (cells["seeds"] == 0) & (cells["diverged"] == 0)
 
 
-def _corners(cells: pd.DataFrame, horizontal: str, vertical: str, aligned: bool) -> np.ndarray:
+def _corners(
+    cells: pd.DataFrame, horizontal: str, vertical: str, aligned: bool, scales: tuple[AxisScale, AxisScale]
+) -> np.ndarray:
     """Return the corners of every cell, one row a cell: shape (cells, 4, 2)."""
-    left, right = _sides(cells[horizontal])
+    left, right = _sides(cells[horizontal], scales[0])
     if aligned:
-        low, high = _sides(cells[vertical])
+        low, high = _sides(cells[vertical], scales[1])
     else:
         sides = pd.DataFrame(index=cells.index, columns=["low", "high"], dtype=float)
         for _, column in cells.groupby(horizontal):
-            sides.loc[column.index] = np.column_stack(_sides(column[vertical]))
+            sides.loc[column.index] = np.column_stack(_sides(column[vertical], scales[1]))
         lowest = cells[vertical] == cells[vertical].min()
         sides.loc[lowest, "low"] = cells.loc[lowest, vertical] / _FLOOR  # a common floor for the row that all have
         low, high = sides.to_numpy().T
     return np.stack([np.stack([left, right, right, left], axis=1), np.stack([low, low, high, high], axis=1)], axis=-1)
 
 
-def _sides(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+def _sides(values: pd.Series, scale: AxisScale) -> tuple[np.ndarray, np.ndarray]:
     """Return the lower and upper edge of each value's cells."""
     centres = np.sort(values.unique())
-    edges, places = cell_edges(centres), np.searchsorted(centres, values)
+    edges, places = cell_edges(centres, scale), np.searchsorted(centres, values)
     return edges[places], edges[places + 1]

@@ -28,3 +28,9 @@ def seed_means(rows: pd.DataFrame, by: Sequence[str], response: str) -> pd.DataF
     seeds = table["seeds"].to_numpy()
     factor = student.ppf((1 + COVERAGE) / 2, np.maximum(seeds - 1, 1)) / np.sqrt(seeds)
     return table.assign(half_width=(table["deviation"] * factor).fillna(0.0)).reset_index()
+
+
+def of_seeds(trials: pd.DataFrame) -> str:
+    """Return in words of how many seeds a figure tells."""
+    count = trials["seed"].nunique()
+    return "of one seed" if count == 1 else f"of {count} seeds"

@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.core.figures import Drawing
 from analysis.core.panels import panels, subject
+from analysis.core.seed_means import of_seeds
 from analysis.k_phase_diagram.crossing_figures import CrossedAxis, Reading, draw_crossing, draw_effects
 from analysis.k_phase_diagram.crossings import (
     Pair,
@@ -70,7 +71,7 @@ def _crossing(trials: pd.DataFrame, rows: pd.DataFrame, pair: Pair) -> Sequence[
     if max(filled_share(panel.trials, pair) for panel in found.shown) < _FILLED:
         return []
     axes = (_axis(pair[0], trials), _axis(pair[1], trials))
-    title = subject(trials, found, _SUBJECT, f"mean test accuracy (linearised) of {trials['seed'].nunique()} seeds")
+    title = subject(trials, found, _SUBJECT, f"mean test accuracy (linearised) {of_seeds(trials)}")
     name = f"{_NAMES[pair[0]]}_by_{_NAMES[pair[1]]}"
     read = readings(trials, rows)
     drawn = draw_crossing(found, read, axes, title=title, name=name)

@@ -17,7 +17,7 @@ from analysis.core.figures import COLOURS, Drawing, ordered_colours
 from analysis.core.matched_loss import at_matched_loss
 from analysis.core.pages import axes_grid
 from analysis.core.panels import Panels, described, knob_names, subject
-from analysis.core.seed_means import seed_means
+from analysis.core.seed_means import of_seeds, seed_means
 from analysis.core.study_figures import TrialsFigure, carried_figures
 from analysis.spurious_cat_dog.category_cells import draw_cells
 from analysis.spurious_cat_dog.frozen_parts import DEPTH, FROZEN, draw_columns, draw_depths, draw_published, name_depths
@@ -103,7 +103,7 @@ def diagrams(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     if chosen[DEPTH].nunique() < 2 or not shown:
         return None
     across = min(len(shown), _ABREAST)
-    title = _subject(chosen, f"mean of {chosen['seed'].nunique()} seeds")
+    title = _subject(chosen, f"mean {of_seeds(chosen)}")
     figure, grid = axes_grid(-(-len(shown) // across), across, size=(4.6, 3.2), title=title)
     tables = {
         name: seed_means(_at_commonest(chosen, [other for other in names if other != name]), [DEPTH, name], FINAL)

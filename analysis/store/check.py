@@ -16,7 +16,7 @@ from analysis.store.errors import CorruptedPart, KeyAbsent
 from analysis.store.journal import Journal
 from analysis.store.parallel import in_parallel
 from analysis.store.parquet import decoded
-from analysis.store.renames import former, renamed
+from analysis.store.renames import former, renamed, value_now
 from analysis.store.schema import StudySchema
 from analysis.store.snapshot import Source, StudyReader, files
 from analysis.store.stages import read_stage, stage_origins
@@ -128,11 +128,11 @@ def _trials(study: str, key: str, source: Source) -> Iterator[Finding]:
             yield Finding("foreign trial", where, f"belongs to study {row['study']}")
         if row["outcome"] not in OUTCOMES or (source.compacted and row["outcome"] == "failed"):
             yield Finding("outcome", where, f"has outcome {row['outcome']}, which no trial has here")
-        if not _agrees(row, former(study)):
+        if not _agrees(row, study):
             yield Finding("knobs", where, "its knobs_json contradicts its columns, so its id may be another's")
 
 
-def _agrees(row: Mapping[str, Any], names: Mapping[str, str]) -> bool:
+def _agrees(row: Mapping[str, Any], study: str) -> bool:
     """Whether the knobs as JSON and as columns are the same, where the trial has both."""
     if row.get("knobs_json") is None:
         return True
@@ -142,7 +142,7 @@ def _agrees(row: Mapping[str, Any], names: Mapping[str, str]) -> bool:
         return False
     if not isinstance(knobs, dict):
         return False
-    now = {names.get(name, name): value for name, value in knobs.items()}
+    now = {former(study).get(name, name): value_now(study, name, value) for name, value in knobs.items()}
     return all(_same(row[name], value) for name, value in now.items() if name in row)
 
 

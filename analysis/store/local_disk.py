@@ -26,7 +26,7 @@ class LocalDisk:
 
     def __init__(self, root: str) -> None:
         self.root = root
-        self._folder = Path(root).expanduser()
+        self._folder = Path(root)
         self._path = os.fspath(self._folder)  # joining paths as text is what makes hundreds of small reads fast
 
     def create(self, key: str, content: bytes) -> bool:

@@ -49,7 +49,7 @@ class Results(Records):
 
     @property
     def root(self) -> str:
-        """The root as it was given."""
+        """The root as it was given, with the home folder where it said `~`."""
         return self._storage.root
 
     def only(self, trial_ids: Collection[str]) -> Self:

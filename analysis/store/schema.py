@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from analysis.store.common_columns import COMMON
 from analysis.store.errors import SchemaConflict
-from analysis.store.renames import former
+from analysis.store.renames import entry_now
 
 Value = bool | int | float | str | None
 
@@ -108,7 +108,7 @@ class StudySchema:
     def from_json(cls, text: str) -> StudySchema:
         """Read what `to_json` wrote, with knobs that were renamed since under their names of now."""
         document = json.loads(text)
-        knobs = (_named_now(entry, former(document["study"])) for entry in document["knobs"])
+        knobs = (entry_now(document["study"], entry) for entry in document["knobs"])
         document["knobs"] = tuple(_column(entry) for entry in knobs)
         document["measurements"] = tuple(_column(entry) for entry in document["measurements"])
         return cls(**document)
@@ -219,16 +219,6 @@ def _measurements_schema(schema: StudySchema) -> pa.Schema:
 
 def _column(entry: Mapping[str, Any]) -> Column:
     return Column(**{**entry, "type": _TYPES[entry["type"]]})
-
-
-def _named_now(entry: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, Any]:
-    """Return a knob's entry under its name of now, on the command line as well."""
-    now = names.get(entry["name"])
-    if now is None:
-        return entry
-    fields, dot, _ = entry.get("path", "").rpartition(".")
-    leaf = now.removeprefix(fields.replace(".", "_") + "_")
-    return {**entry, "name": now, "path": f"{fields}{dot}{leaf}"}
 
 
 def _refuse_clashes(schema: StudySchema) -> None:

@@ -86,7 +86,8 @@ class Study:
         knobs: The class of all that decides a trial; it needs no torch, nor do the measurements.
         measurements: What a row of the recipe holds.
         recipe: Name of the module with `run(knobs, context)` and, if trials train together, `TOGETHER`, or both
-            themselves. A module is imported when trials run: for help, plans and stored results none is.
+            themselves; by default the module that has the knobs. It is imported when trials run: for help, plans and
+            stored results it is not.
         figures: Name of the module with `draw(results)`, imported when there is something to draw.
         resources: What one actor takes, unless the command line says otherwise.
         extendable: Knob along which a training goes on: rows and state at a step are the same for every larger value,
@@ -108,7 +109,7 @@ class Study:
     question: str
     knobs: type[TrialKnobs]
     measurements: Measurements
-    recipe: str | Recipe
+    recipe: str | Recipe = ""
     figures: str
     headline: str
     across: str
@@ -122,6 +123,7 @@ class Study:
     def __post_init__(self) -> None:
         if not self.name.isidentifier() or keyword.iskeyword(self.name):
             raise ValueError(f"a study's name must be one of a module, such as my_study, got {self.name!r}")
+        object.__setattr__(self, "recipe", self.recipe or self.knobs.__module__)
 
     @property
     def command(self) -> tuple[str, ...]:

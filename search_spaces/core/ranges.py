@@ -9,7 +9,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search_spaces.core.axes import axis
-from trials.core.knobs import KnobField
+from trials.core.columns import KnobField
 
 _ALLOWED = "{low: ..., high: ...} with `log: true` or `step: ...` if wanted, or {choices: [...]}"
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import math
+from functools import partial
 
+import numpy as np
 import pytest
 
 from tests.trials.core.test_checkpoints import BrokenOff, Memory
@@ -12,10 +16,13 @@ from trials.augmentation_ratio.knobs import AugmentationKnobs
 from trials.augmentation_ratio.recipe import run as run_ratio
 from trials.core.augmentation.knobs import FixedSetKnobs
 from trials.core.context import TrialContext
+from trials.core.data.arrays import Arrays
 from trials.core.data.knobs import DataKnobs
+from trials.core.layer_groups.knobs import RoundsKnobs
 from trials.freeze_depth.birds.knobs import BirdData
 from trials.freeze_depth.knobs import FreezeDepthKnobs
 from trials.freeze_depth.recipe import run as run_depth
+from trials.k_phase_diagram.knobs import KPhaseKnobs
 from trials.spurious_cat_dog.knobs import CatDogKnobs, FeatureKnobs, PretrainKnobs, ResidualKnobs
 from trials.spurious_cat_dog.recipe import run as run_cat_dog
 
@@ -70,6 +77,51 @@ def test_each_axis_moves_the_rows_wherever_the_others_are(study):
     without = [{name: value for name, value in ALL.items() if name != left} for left in ("", *ALL)]
     ends = [_rows(study, **changes)[-1][told] for changes in without]
     assert len(set(ends)) == len(ends), dict(zip(["none", *ALL], ends, strict=True))
+
+
+@STUDY
+def test_an_interval_that_does_not_end_before_the_training_is_one_record(study, monkeypatch):
+    build, run, told = STUDIES[study]
+    once = build(feature_update_interval=6, damping=5.0)
+    for interval in (7, 11, 10**9, math.inf):
+        beyond = build(feature_update_interval=interval, damping=5.0)
+        assert (beyond, beyond.fingerprint()) == (once, once.fingerprint())
+    forced = copy.copy(once)  # what no knobs allow
+    object.__setattr__(forced, "feature_update_interval", 11)
+    monkeypatch.setattr(RoundsKnobs, "refuse_beyond", lambda knobs, samples: None)
+    rows = list(run(once, TrialContext()))
+    assert rows[-1]["step"] == 6 and list(run(forced, TrialContext())) == rows
+    assert _rows(study, feature_update_interval=5, damping=5.0)[-1][told] != rows[-1][told]
+    one_step = {"epochs": 1, "batch_size": {spurious_cat_dog: 48, augmentation_ratio: 60, freeze_depth: 96}[study]}
+    assert build(**one_step, feature_update_interval=math.inf, damping=5.0) == build(**one_step)
+
+
+@pytest.mark.parametrize(
+    ("build", "data"),
+    [
+        (partial(_cat_dog, train_per_class=0), DataKnobs(name="cat_dog")),
+        (_ratio, DataKnobs(name="cifar10", train_offset=10)),
+        (_depth, BirdData(name="waterbirds")),
+    ],
+)
+def test_where_files_decide_how_many_steps_there_are_a_larger_interval_is_refused_with_them(build, data):
+    with pytest.raises(ValueError, match="feature_update_interval=inf stands for all steps of the training, whose"):
+        build(data=data, feature_update_interval=math.inf)
+    knobs = build(data=data, feature_update_interval=9, batch_size=30)
+    knobs.refuse_beyond(150)
+    with pytest.raises(ValueError, match=r"feature_update_interval=9 exceeds the 4 steps of this training on 60 s"):
+        knobs.refuse_beyond(60)
+
+
+def test_files_are_held_against_the_interval_before_any_trial():
+    shape, labels = (60, 3, 32, 32), np.arange(60) % 2
+    images = np.zeros(shape, np.uint8)
+    arrays = Arrays(train_inputs=images, train_labels=labels, test_inputs=images, test_labels=labels)
+    for build, name in ((_ratio, "cifar10"), (partial(_cat_dog, train_per_class=0), "cat_dog")):
+        knobs = build(data=DataKnobs(name=name), batch_size=30, feature_update_interval=5)
+        with pytest.raises(ValueError, match=r"exceeds the 4 steps of this training on 60 samples; write 4, which"):
+            knobs.refuse_unfit({name: arrays})
+        dataclasses.replace(knobs, feature_update_interval=4).refuse_unfit({name: arrays})
 
 
 @STUDY
@@ -151,12 +203,14 @@ def test_where_nothing_that_trains_has_statistics_they_need_not_be_kept():
 
 def test_a_share_that_leaves_no_image_is_refused_before_any_trial():
     few = FixedSetKnobs(ratio=1e-4)
-    digits = TrialContext().arrays("digit_pair")
-    for knobs, count in ((_cat_dog(rows=few), 48), (_depth(rows=few), 96)):
+    for build, count in (
+        (partial(_cat_dog, rows=few), 48),
+        (partial(_depth, rows=few), 96),
+        (partial(_ratio, 1e-4), 60),
+        (partial(KPhaseKnobs, rows=few, data=DataKnobs(name="digits", train_offset=400)), 600),
+    ):
         with pytest.raises(ValueError, match=rf"ratio=0\.0001 keeps 0 of {count} samples"):
-            knobs.refuse_unfit({"digit_pair": digits})
-    with pytest.raises(ValueError, match=r"ratio=0\.0001 keeps 0 of 60 samples"):
-        _ratio(1e-4).refuse_unfit({"digits": TrialContext().arrays("digits")})
+            build()
 
 
 def test_a_librarys_network_that_cannot_be_linearised_is_refused_before_any_trial():

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from trials.augmentation_ratio.knobs import refuse_sides
 from trials.core.layer_groups.groups import LayerGroups
 
 _WIDTHS = (12, 24, 48)
@@ -31,8 +32,7 @@ def cnn3_groups(shape: Shape, classes: int) -> LayerGroups:
         ValueError: The sides of the images cannot be halved three times.
     """
     channels, height, width = shape
-    if height % 8 or width % 8:
-        raise ValueError(f"cnn3 halves an image three times, which {height}x{width} pixels do not allow")
+    refuse_sides("cnn3", height, width)
     parts: dict[str, nn.Module] = {}
     for number, (entering, leaving) in enumerate(pairwise((channels, *_WIDTHS)), start=1):
         convolution = nn.Conv2d(entering, leaving, 3, padding=1, bias=False)
@@ -73,7 +73,7 @@ def _transformer(name: str, shape: Shape, classes: int) -> LayerGroups:
     if height % patch or width % patch:
         raise ValueError(f"{name} needs images of a multiple of {patch} pixels, got {height}x{width}")
     groups = _timm_groups(name, classes, in_chans=channels, img_size=(height, width), patch_size=patch)
-    head: Any = groups.readout
+    head: Any = groups.last_part
     nn.init.trunc_normal_(head.weight, std=0.02)
     nn.init.zeros_(head.bias)
     return groups

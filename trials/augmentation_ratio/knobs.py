@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from trials.core.augmentation.knobs import distinct_count, refuse_mirrored_signs
 from trials.core.choices import GROUP_OPTIMIZERS, OF_BYTES, TRANSFORMS, refuse_depth
 from trials.core.data.knobs import DataKnobs, training_extent
+from trials.core.data.records import DATA_SETS
 from trials.core.knobs import knob
 from trials.core.layer_groups.knobs import RoundsKnobs
-from trials.core.training.schedules import SCHEDULES
+from trials.core.training.schedules import SCHEDULES, batches_an_epoch
 
 if TYPE_CHECKING:
     from trials.core.data.arrays import Arrays
@@ -21,19 +22,42 @@ ARMS = ("copies", "fixed_aug", "fresh_aug", "fixed_aug_all", "subset")
 MIXINGS = ("none", "mixup_or_cutmix")
 BORDERS = ("black", "grey")
 PRECISIONS = ("float32", "bfloat16")
-_TRUNK = ("trunk", "head")
-NETWORKS: Mapping[str, tuple[tuple[str, ...], bool]] = MappingProxyType(
+
+
+class NetworkFacts(NamedTuple):
+    """What is known of an architecture by its name.
+
+    Attributes:
+        parts: Its parts.
+        normalised: Whether all of them but the head have batch normalisation.
+        multiple: What the sides of its images must be multiples of, in pixels.
+    """
+
+    parts: tuple[str, ...] = ("trunk", "head")
+    normalised: bool = False
+    multiple: int = 1
+
+
+NETWORKS: Mapping[str, NetworkFacts] = MappingProxyType(
     {
-        "mlp": (("hidden", "head"), False),
-        "cnn3": (("block 1", "block 2", "block 3", "head"), True),
-        "resnet18_cifar": (_TRUNK, True),
-        "resnet18": (_TRUNK, True),
-        "vit_tiny": (_TRUNK, False),
-        "cait_xxs36": (_TRUNK, False),
+        "mlp": NetworkFacts(parts=("hidden", "head")),
+        "cnn3": NetworkFacts(parts=("block 1", "block 2", "block 3", "head"), normalised=True, multiple=8),
+        "resnet18_cifar": NetworkFacts(normalised=True),
+        "resnet18": NetworkFacts(normalised=True),
+        "vit_tiny": NetworkFacts(multiple=4),
+        "cait_xxs36": NetworkFacts(multiple=4),
     }
 )
-"""Architecture -> its parts, and whether all of them but the head have batch normalisation."""
 _DATA = DataKnobs(name="jittered_digits")
+
+
+def refuse_sides(network: str, height: int, width: int) -> None:
+    """Raise a `ValueError` where an architecture cannot halve images, or cut them into patches, of these sides."""
+    multiple = NETWORKS[network].multiple
+    if height % multiple or width % multiple:
+        raise ValueError(
+            f"network={network} needs images whose sides are multiples of {multiple} pixels, got {height}x{width}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +92,14 @@ class AugmentationKnobs(RoundsKnobs):
     freeze_depth: int = knob("parts that stay as they began, counted from the input", 0, unit="parts", at_least=0)
     keep_statistics: bool = knob("batch normalisation keeps the running statistics that it begins with", False)
     precision: str = knob("numbers of the products; bfloat16 by autocast", "float32", choices=PRECISIONS)
-    row_interval: int = knob("epochs between rows; the last epoch always has one", 1, unit="epochs", at_least=1)
+    measurements_per_epoch: float = knob(
+        "rows an epoch, 1/n: one every n epochs, and one at the end of the last",
+        1.0,
+        above=0,
+        at_most=1,
+        was="row_interval",
+        reciprocal=True,
+    )
     validation_size: int = knob(
         "training images, the last ones, that are held out and take the place of the test images: to choose knobs by",
         0,
@@ -86,14 +117,15 @@ class AugmentationKnobs(RoundsKnobs):
         if self.augmentation in ("copies", "subset"):
             object.__setattr__(self, "exclude_identity", False)
         super().__post_init__()
-        parts, normalised = NETWORKS[self.network]
-        refuse_depth(self.freeze_depth, parts)
-        if not normalised or self.freeze_depth == len(parts) - 1:
+        facts = NETWORKS[self.network]
+        refuse_depth(self.freeze_depth, facts.parts)
+        if not facts.normalised or self.freeze_depth == len(facts.parts) - 1:
             object.__setattr__(self, "keep_statistics", False)  # nothing that trains has any
         else:
             self.refuse_rounds(statistics_move=not self.keep_statistics)
         self.refuse_rounds(precision=self.precision)
         self.data.refuse_no_pixels()
+        refuse_sides(self.network, *DATA_SETS[self.data.name].shape[1:])
         refuse_mirrored_signs(self.transform, self.data.name)
         if self.border == "grey" and self.transform in OF_BYTES:
             raise ValueError(
@@ -104,13 +136,24 @@ class AugmentationKnobs(RoundsKnobs):
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must be below 1, got {self.momentum:g}")
 
-    def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:
-        """Compare what is held out, the share of distinct images and a batch with the images that there are."""
-        images = training_extent(arrays[self.data.name], self.data).samples
-        if self.validation_size >= images:
-            raise ValueError(f"validation_size={self.validation_size} leaves none of the {images} training images")
-        rows = images - self.validation_size
+    @property
+    def known_samples(self) -> int | None:
+        """How many images there are, those that are held out included."""
+        return self.data.known_samples
+
+    def steps_on(self, samples: int) -> int:
+        """Return how many steps the training has: an epoch is as many rows as there are images to train on."""
+        if self.validation_size >= samples:
+            raise ValueError(f"validation_size={self.validation_size} leaves none of the {samples} training images")
+        rows = samples - self.validation_size
         distinct = distinct_count(rows, self.ratio)
         rows = distinct if self.augmentation == "subset" else rows
         if self.batch_size > rows:
             raise ValueError(f"batch_size={self.batch_size} exceeds the {rows} rows of the training set")
+        return self.epochs * batches_an_epoch(samples - self.validation_size, self.batch_size)
+
+    def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:
+        """Compare the images that there are with the network, and their number with all that hangs on it."""
+        extent = training_extent(arrays[self.data.name], self.data)
+        refuse_sides(self.network, *extent.shape[1:])
+        self.refuse_beyond(extent.samples)

@@ -15,8 +15,9 @@ from trials.core.augmentation.transforms import TRANSFORMS, on_grey
 from trials.core.data.examples import Examples
 from trials.core.data.images import prepared_images
 from trials.core.layer_groups.groups import freeze
-from trials.core.streams import batches_an_epoch, drawn_from, generator
+from trials.core.streams import drawn_from, generator
 from trials.core.training.batches import epochs, seen_anew
+from trials.core.training.schedules import batches_an_epoch
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64

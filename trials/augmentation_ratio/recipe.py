@@ -24,14 +24,13 @@ from trials.core.context import TrialContext
 from trials.core.layer_groups.training import descent, fitted, measured, network_at, of_groups, seen_fit
 from trials.core.losses.classification import label_smoothed
 from trials.core.rows import Row, refuse_divergence
-from trials.core.streams import batches_an_epoch
 from trials.core.training.course import Moment, course
 from trials.core.training.descent import Descent, within
-from trials.core.training.schedules import SCHEDULES
+from trials.core.training.schedules import SCHEDULES, batches_an_epoch
 
 
 def run(knobs: AugmentationKnobs, context: TrialContext) -> Iterator[Row]:
-    """Train, and yield a row at the end of each epoch, or of every `row_interval`-th and the last.
+    """Train, and yield a row at the end of each epoch, or of one in so many and of the last.
 
     Raises:
         Diverged: A measurement is not finite.
@@ -42,11 +41,11 @@ def run(knobs: AugmentationKnobs, context: TrialContext) -> Iterator[Row]:
     epoch_steps = batches_an_epoch(len(images), knobs.batch_size)
     steps, half = knobs.epochs * epoch_steps, knobs.precision == "bfloat16"
     precision = partial(torch.autocast, context.device.type, torch.bfloat16, enabled=half)
-    step = _descent(knobs, steps)
+    step, epochs_between_rows = _descent(knobs, steps), round(1 / knobs.measurements_per_epoch)
 
     def has_row(now: Moment[Any, Any]) -> bool:
         epoch, begun = divmod(now.step, epoch_steps)
-        return now.step > 0 and not begun and (now.last or epoch % knobs.row_interval == 0)
+        return now.step > 0 and not begun and (now.last or epoch % epochs_between_rows == 0)
 
     for now in course(
         of_groups(groups, loss, step.rule, interval=knobs.feature_update_interval, damping=knobs.damping),

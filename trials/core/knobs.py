@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self, get_type_hints
 
+from trials.core.columns import KnobField
 from trials.core.fingerprints import fingerprint
+from trials.core.suggestions import suggestion
 from trials.core.values import Scalar, checked
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ def knob(
     at_most: float | None = None,
     choices: tuple[Scalar, ...] = (),
     was: str = "",
+    reciprocal: bool = False,
 ) -> Any:
     """Declare one field of a `Knobs` class, with the values that it allows.
 
@@ -42,40 +45,10 @@ def knob(
         at_most: Largest value allowed.
         choices: The only values allowed.
         was: The name that it had at first, by which identities go on; empty for a knob that was never renamed.
+        reciprocal: Whether it is 1/n of a whole number n, which is what it was under its first name.
     """
     metadata = {"meaning": meaning, "unit": unit, "at_least": at_least, "above": above, "at_most": at_most}
-    return field(default=default, metadata={**metadata, "choices": choices, "was": was})
-
-
-@dataclass(frozen=True, kw_only=True)
-class KnobField:
-    """One column of knobs as `--help`, the planner and the table's schema see it.
-
-    Attributes:
-        path: Names of the fields that lead to it: `("data", "name")` for the column `data_name`.
-        was: Name that the last of the fields had at first; empty where it still has it.
-    """
-
-    path: tuple[str, ...]
-    type: type
-    default: Any
-    unit: str
-    meaning: str
-    choices: tuple[Scalar, ...]
-    was: str = ""
-
-    @property
-    def name(self) -> str:
-        return "_".join(self.path)
-
-    @property
-    def identity(self) -> str:
-        """The column's first name, which identities hash and older stores have."""
-        return "_".join((*self.path[:-1], self.was or self.path[-1]))
-
-    @property
-    def required(self) -> bool:
-        return self.default is MISSING
+    return field(default=default, metadata={**metadata, "choices": choices, "was": was, "reciprocal": reciprocal})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +95,8 @@ class Knobs:
     def identity(self) -> dict[str, Scalar]:
         """Return the knobs whose value differs from its default, by the names that they had at first."""
         values = self.non_default()
-        return {declared.identity: values[declared.name] for declared in self.declared() if declared.name in values}
+        changed = [declared for declared in self.declared() if declared.name in values]
+        return {declared.identity: declared.first_value(values[declared.name]) for declared in changed}
 
     def fingerprint(self) -> str:
         """Return the hash of these knobs, without those at their default; a renamed knob counts by its first name."""
@@ -131,14 +105,20 @@ class Knobs:
     @classmethod
     def renamed(cls) -> dict[str, str]:
         """Return the columns that had other names at first: first name -> name."""
-        return {declared.identity: declared.name for declared in cls.declared() if declared.was}
+        return {first: declared.name for first, declared in cls._former().items()}
 
     @classmethod
-    def unknown(cls, name: str, allowed: str = "") -> str:
-        """Return what to say of a name that is no column: what it is called now, or what there is."""
-        now = cls.renamed().get(name)
-        here = allowed or _names(cls)
-        return f"{name} is now called {now}" if now else f"{name} is no knob of this study; allowed are {here}"
+    def _former(cls) -> dict[str, KnobField]:
+        return {declared.identity: declared for declared in cls.declared() if declared.was}
+
+    @classmethod
+    def unknown(cls, name: str, allowed: Collection[str] = ()) -> str:
+        """Return what to say of a name that is no column: what it is called now, was meant, or what there is."""
+        now = cls._former().get(name)
+        if now is None:
+            here = allowed or [declared.name for declared in cls.declared()]
+            return f"{name} is no knob of this study; {suggestion(name, here)}"
+        return f"{name} is now called {now.name}" + (", with 1/n for what was n" if now.reciprocal else "")
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Any]) -> Self:
@@ -157,8 +137,11 @@ class Knobs:
     @classmethod
     def from_stored(cls, columns: Mapping[str, Any]) -> Self:
         """Build knobs from columns that a store has kept, perhaps from before some were renamed."""
-        now = cls.renamed()
-        return cls.from_columns({now.get(name, name): value for name, value in columns.items()})
+        former, now = cls._former(), {}
+        for name, value in columns.items():
+            declared = former.get(name)
+            now[declared.name if declared else name] = declared.value_now(value) if declared else value
+        return cls.from_columns(now)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,6 +202,7 @@ def _as_declared(entry: Any, kind: type, path: tuple[str, ...]) -> KnobField:
         meaning=metadata.get("meaning", ""),
         choices=metadata.get("choices", ()),
         was=metadata.get("was", ""),
+        reciprocal=metadata.get("reciprocal", False),
     )
 
 

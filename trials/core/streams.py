@@ -30,17 +30,6 @@ def drawn_from(seed: int, stream: str, index: int = 0) -> Iterator[None]:
         yield
 
 
-def batches_an_epoch(samples: int, batch_size: int, *, whole: bool = True) -> int:
-    """Return how many batches an epoch has; what does not fill a `whole` one is left out, else the last and smaller.
-
-    Raises:
-        ValueError: The batch is larger than the data set.
-    """
-    if not 1 <= batch_size <= samples:
-        raise ValueError(f"batch_size must be between 1 and the {samples} training samples, got {batch_size}")
-    return samples // batch_size if whole else -(-samples // batch_size)
-
-
 def _start(seed: int, stream: str, index: int) -> int:
     digest = hashlib.sha256(f"{seed}/{stream}/{index}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1

@@ -8,6 +8,9 @@ from typing import Any
 
 Scalar = bool | int | float | str
 
+_ROUNDED = 0.025
+"""How far from 1/n a value may lie, relative to it: two digits of 1/6 are 0.17, which is 2 % off."""
+
 
 def checked(name: str, value: Any, kind: type, metadata: Mapping[str, Any]) -> Scalar:
     """Return a knob's value as its `kind`, one of bool, int, float and str, within bounds and choices of `metadata`.
@@ -25,7 +28,15 @@ def checked(name: str, value: Any, kind: type, metadata: Mapping[str, Any]) -> S
         raise ValueError(f"{name} must be above {above}, got {value!r}")
     if at_most is not None and not value <= at_most:
         raise ValueError(f"{name} must be at most {at_most}, got {value!r}")
-    return value
+    return _reciprocal(name, value) if metadata.get("reciprocal") else value
+
+
+def _reciprocal(name: str, value: float) -> float:
+    """Return the 1/n that a value stands for: what is typed of it has few digits."""
+    whole = round(1 / value)
+    if abs(value * whole - 1) > _ROUNDED:
+        raise ValueError(f"{name} must be 1/n of a whole number n (1, 0.5, 0.33, 0.25, ...), got {value!r}")
+    return 1 / whole
 
 
 def _converted(name: str, value: Any, kind: type) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from trials.core.augmentation.knobs import FixedSetKnobs, distinct_count
 from trials.core.knobs import NONE, knob
 from trials.core.layer_groups.knobs import RoundsKnobs
+from trials.core.training.schedules import batches_an_epoch
 from trials.freeze_depth.birds.groups import TASKS
 from trials.freeze_depth.birds.knobs import WATERBIRDS, BirdData, BirdPretrainKnobs
 from trials.freeze_depth.contradictions import SCOPES, SOURCES, STRICT, refuse_contradictions
@@ -67,14 +68,24 @@ class FreezeDepthKnobs(RoundsKnobs):
         if self.augmentation != NONE:
             self.rows.refuse_ratio(f"augmentation={self.augmentation} shows others at each visit")
 
+    @property
+    def known_samples(self) -> int | None:
+        """How many birds there are to train on: composites are made, the files of Waterbirds decide."""
+        return None if self.data.name == WATERBIRDS else sum(self.data.composition.birds)
+
+    def steps_on(self, samples: int) -> int:
+        """Return how many steps the fine-tuning has; the last batch of an epoch has what is left."""
+        distinct_count(samples, self.rows.ratio)
+        return self.epochs * batches_an_epoch(samples, self.batch_size, whole=False)
+
     def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:
         """Compare these knobs with the training images, and with the network and the weights that they name.
 
         Raises:
             ValueError: No distinct image is left, or the network, its depths, images and weights do not fit each other.
         """
-        birds = self.data.composition.birds if self.data.name != WATERBIRDS else arrays[WATERBIRDS].train_labels.shape
-        distinct_count(sum(birds), self.rows.ratio)
+        if self.data.name == WATERBIRDS:
+            self.refuse_beyond(len(arrays[WATERBIRDS].train_labels))
         from trials.freeze_depth.preparation import refuse_what_does_not_fit  # builds networks with torch
 
         refuse_what_does_not_fit(self)

@@ -86,6 +86,8 @@ class KPhaseKnobs(TrialKnobs):
         perceptron = tuple(f"hidden{number}" for number in range(1, self.depth + 1))
         refuse_depth(self.freeze_depth, PARTS.get(self.network, (*perceptron, "readout")))
         self.rows.refuse_data(self.data.name)
+        if self.data.known_samples is not None:
+            distinct_count(self.data.known_samples, self.rows.ratio)
         refuse_method(self.round_method, self.optimizer, self.network, self.precision)
         if self.compiled:
             refuse_no_chain(self.network, "compiled=true")

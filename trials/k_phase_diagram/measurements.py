@@ -45,7 +45,8 @@ MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
             for end, layer in _LAYERS.items()
         },
         "effective_damping": Measurement(
-            meaning="damping + (1 - momentum) / (learning rate x steps of the longest round so far); null with adam"
+            meaning="damping of the row's round (0 in a warm start) + (1 - momentum) / (learning rate x steps of the "
+            "longest round so far); null with adam"
         ),
         "round_converged": Measurement(meaning="whether the round had reached `round_tolerance`; null if 0", type=bool),
         "status": Measurement(meaning="converged or unconverged by `round_tolerance`, budget if it is 0", type=str),

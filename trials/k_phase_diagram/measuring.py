@@ -209,7 +209,9 @@ class Instruments(Gauges):
         return row, Past(training_losses=losses, features=history, stability=stability, told_of=told_of)
 
     def _effective_damping(self, moment: Stand) -> float | None:
-        """Return 1 / (reach k): k gradient steps on squared error filter a kernel's modes about as damping by it does.
+        """Return lambda + 1 / (reach k), of the row's round and of the k steps of the longest one so far.
+
+        k gradient steps on squared error filter a kernel's modes about as damping by 1 / (reach k) does.
 
         Source: Ali, Kolter, Tibshirani, arXiv 1810.10082, section 2 (gradient flow for time t and ridge 1 / t).
         """

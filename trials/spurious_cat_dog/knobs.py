@@ -15,7 +15,7 @@ from trials.core.data.knobs import DataKnobs
 from trials.core.data.records import DATA_SETS
 from trials.core.knobs import Knobs, knob
 from trials.core.layer_groups.knobs import RESIDUAL_PARTS, RoundsKnobs
-from trials.core.training.schedules import SCHEDULES
+from trials.core.training.schedules import SCHEDULES, batches_an_epoch
 
 if TYPE_CHECKING:
     from trials.core.data.arrays import Arrays
@@ -184,12 +184,19 @@ class CatDogKnobs(RoundsKnobs):
                 "shows others at each visit"
             )
 
+    @property
+    def known_samples(self) -> int | None:
+        """How many images of both classes there are to train on."""
+        return 2 * self.train_per_class or self.data.known_samples
+
+    def steps_on(self, samples: int) -> int:
+        """Return how many steps the training has; what does not fill a batch is left out of an epoch."""
+        distinct_count(samples, self.rows.ratio)
+        return self.epochs * batches_an_epoch(samples, self.batch_size)
+
     def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:
-        """Compare images of a class, the feature's window, the distinct share and batches with what there is."""
-        images = _training_images(self, arrays[self.data.name])
-        distinct_count(images, self.rows.ratio)
-        if self.batch_size > images:
-            raise ValueError(f"batch_size={self.batch_size} exceeds the {images} training images")
+        """Compare the images that there are with the feature's window, and their number with all that hangs on it."""
+        self.refuse_beyond(_training_images(self, arrays[self.data.name]))
         if self.part == "B":
             self.pretraining.refuse_unfit(arrays)
 

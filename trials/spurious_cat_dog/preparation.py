@@ -14,8 +14,8 @@ from trials.core.augmentation.transforms import TRANSFORMS
 from trials.core.layer_groups.groups import freeze
 from trials.core.layer_groups.prefix import prefix_activations
 from trials.core.layer_groups.training import measured, network_at, seen_fit
-from trials.core.streams import batches_an_epoch
 from trials.core.training.batches import epochs, seen_anew
+from trials.core.training.schedules import batches_an_epoch
 from trials.spurious_cat_dog.changes import relative_drifts, sensitivities
 from trials.spurious_cat_dog.image_sets import chosen_images, seen_in_training, views_of_test
 from trials.spurious_cat_dog.knobs import ARMS

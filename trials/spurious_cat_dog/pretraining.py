@@ -69,6 +69,6 @@ def first_network(knobs: CatDogKnobs, channels: int, context: TrialContext) -> t
     groups.load_state_dict(weights_of(result))
     if knobs.head_init == "reinit":
         with drawn_from(knobs.seed, "head"):
-            groups.readout.cpu().reset_parameters()  # type: ignore[operator]
+            groups.last_part.cpu().reset_parameters()  # type: ignore[operator]
         groups.to(context.device)
     return groups, float(result[ACCURACY])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from raysweep.service.commands.configuration import MOST_TRIALS
-from raysweep.service.commands.spaces import NO_SPACE, default_first, space_question, spaces
+from raysweep.service.commands.settings.composition import MOST_TRIALS
+from raysweep.service.commands.settings.spaces import NO_SPACE, default_first, space_question, spaces
 from raysweep.service.study import Study
-from trials.core.knobs import KnobField
+from trials.core.columns import KnobField
 
 _USAGE = """\
 {question}

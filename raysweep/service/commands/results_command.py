@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -73,6 +74,8 @@ def _parser() -> argparse.ArgumentParser:
         ("check", _check, "read everything and name what is wrong; exit code 1 if anything is"),
     ):
         _command(commands, name, run, meaning).add_argument("study", metavar="STUDY", nargs="*", help="default: all")
+    new = _command(commands, "new", _new, "write the files of a new study, which runs, draws and is tested at once")
+    new.add_argument("name", metavar="NAME", help="my_study; my_package.my_study outside the repository")
     job_command.add_to(commands, _command)
     remove = _command(commands, "rm", _rm, "remove a sweep and those of its trials that no other sweep planned")
     remove.add_argument("study", metavar="STUDY")
@@ -131,6 +134,17 @@ def _rm(results: Results, console: Console, options: argparse.Namespace) -> int:
         return 0
     results.remove(options.study, stored)
     results.forget_sweep(options.study, options.sweep)
+    return 0
+
+
+def _new(results: Results, console: Console, options: argparse.Namespace) -> int:
+    from raysweep.service.commands.new_command import written
+
+    places = written(options.name, Path.cwd())
+    for place in places:
+        console.print(f"wrote {place}", soft_wrap=True)
+    module = options.name if places[-1].name == "pinned_ids.json" else f"raysweep.{options.name}"
+    console.print(f"run it: python -m {module} space=smoke", soft_wrap=True)
     return 0
 
 

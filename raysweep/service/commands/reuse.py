@@ -11,6 +11,7 @@ from rich.console import Console
 from analysis.store.results import Results
 from analysis.store.tables import Run
 from raysweep.service.code import TrialCode, code_of, data_name
+from raysweep.service.commands import records
 from raysweep.service.commands.configuration import Settings
 from raysweep.service.dependencies import changed_modules
 from raysweep.service.driver.plan import FINISHED
@@ -22,7 +23,6 @@ from trials.core.data.contents import content_of
 
 _NAMED = 3
 _ADVICE = "--rerun computes them anew, --reuse goes on with them"
-_REMEMBERED = "reused"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,13 +82,6 @@ def settle(results: Results, study: str) -> None:
     requests = results.reruns(study)
     if requests.asked():
         requests.settle({name: run.rerun for name, run in results.runs(study).items() if run.outcome in FINISHED})
-
-
-def remember(results: Results, study: Study, sweep_id: str, accepted: Sequence[Pair]) -> None:
-    """Note in a sweep's record which differences its user goes on with."""
-    before = next((sweep.document for sweep in results.sweeps(study.name) if sweep.sweep_id == sweep_id), {})
-    pairs = sorted({*map(tuple, before.get(_REMEMBERED, ())), *accepted})
-    results.amend_sweep(study.name, sweep_id, {_REMEMBERED: pairs})
 
 
 def _chosen(found: Differences, telling: _Telling, settings: Settings) -> tuple[set[str], Sequence[Pair]]:
@@ -196,12 +189,11 @@ def _contents(
 def _remembered(results: Results, study: Study, trials: Iterable[PlannedTrial]) -> set[Pair]:
     """Return the differences that are gone on with in this sweep, or in one of which it is a part more."""
     ids = {trial.trial_id for trial in trials}
-    records = [sweep for sweep in results.sweeps(study.name) if _REMEMBERED in sweep.document]
     return {
         (before, now)
-        for sweep in records
+        for sweep in results.sweeps(study.name)
         if ids.issuperset(sweep.trial_ids)
-        for before, now in sweep.document[_REMEMBERED]
+        for before, now in sweep.document.get(records.REUSED, ())
     }
 
 

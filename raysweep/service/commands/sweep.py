@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import sys
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from analysis.store.errors import StoreUnwritable
 from analysis.store.results import Results
-from raysweep.service import provenance
 from raysweep.service.commands import records, reuse, summary
 from raysweep.service.commands.configuration import Settings
 from raysweep.service.commands.progress import ProgressDisplay
+from raysweep.service.declared import own_places
 from raysweep.service.driver.budget import Budgeted
 from raysweep.service.driver.plan import Plan, planned, resumed
+from raysweep.service.driver.process_state import state_kept
 from raysweep.service.driver.supply import AskedTrials, ListedTrials, Supply
 from raysweep.service.driver.upkeep import Upkeep
 from raysweep.service.errors import UsageError
@@ -25,7 +26,6 @@ from raysweep.service.messages import PlannedTrial, TrialReport, Work, work_of
 from raysweep.service.study import Study
 from search_spaces.core.planner import GridPlanner
 from trials.core.data.arrays import Arrays, ChoosesData, load_arrays
-from trials.core.data.contents import noted_content
 
 if TYPE_CHECKING:
     from raysweep.service.driver.serial import Executor
@@ -88,17 +88,18 @@ def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Re
         console.print(summary.plan_table(study, plan))
     elif plan.missing:
         arrays = _arrays(settings, plan.missing)
-        origin = _origin(study, settings, arrays, plan.missing, decision, results)
-        records.record(study, settings, plan.trials, results, origin)
-        _remember(study, settings, plan.trials, results, decision)
-        trials = _resumed(study, plan, results)
-        console.print(summary.resumption_line(trials), end="", soft_wrap=True, highlight=False)
-        work = work_of(study, settings.results, arrays, origin, settings.resources)
-        work = replace(work, reused_stages=decision.stages)
-        ending = _executed(settings, work, ListedTrials(trials), results, console)
+        with _executor(study, settings) as executor:
+            origin = records.origin(study, settings, arrays, plan.missing, decision, results)
+            records.record(study, settings, plan.trials, results, origin)
+            records.remember(study, settings, plan.trials, decision, results)
+            trials = _resumed(study, plan, results)
+            console.print(summary.resumption_line(trials), end="", soft_wrap=True, highlight=False)
+            work = work_of(study, settings.results, arrays, origin, settings.resources)
+            work = replace(work, reused_stages=decision.stages)
+            ending = _executed(executor, settings, work, ListedTrials(trials), results, console)
         summary.print_failures(study, settings, trials, ending.failed, console)
         return Sweep(plan.trials, sweep_id, ending.spent, ending.interrupted, len(ending.failed))
-    _remember(study, settings, plan.trials, results, decision)
+    records.remember(study, settings, plan.trials, decision, results)
     return Sweep(plan.trials, sweep_id)
 
 
@@ -114,17 +115,18 @@ def _searched(study: Study, settings: Settings, results: Results, console: Conso
     console.print(summary.search_line(study, settings, supply), soft_wrap=True, highlight=False)
     if not settings.plan_only and supply.remaining:
         arrays = _arrays(settings, supply.known)
-        origin = _origin(study, settings, arrays, of_space, decision, results)
-        work = work_of(study, settings.results, arrays, origin, settings.resources)
-        learning = {"learning": True, "stopping": stopping, "objective": settings.objective}
-        work = replace(work, reused_stages=decision.stages, **learning)
-        with records.recorded_search(study, settings, supply, results, origin):
-            ending = _executed(settings, work, supply, results, console)
-        _declare_code(study, supply.known, decision, results)
-        _remember(study, settings, supply.known, results, decision)
+        with _executor(study, settings) as executor:
+            origin = records.origin(study, settings, arrays, of_space, decision, results)
+            work = work_of(study, settings.results, arrays, origin, settings.resources)
+            work = replace(work, learning=True, stopping=stopping, objective=settings.objective)
+            work = replace(work, reused_stages=decision.stages)
+            with records.recorded_search(study, settings, supply, results, origin):
+                ending = _executed(executor, settings, work, supply, results, console)
+        records.declare_code(study, supply.known, decision, results)
+        records.remember(study, settings, supply.known, decision, results)
         summary.print_failures(study, settings, supply.known, ending.failed, console)
         return Sweep(supply.known, settings.asked, ending.spent, ending.interrupted, len(ending.failed))
-    _remember(study, settings, supply.known, results, decision)
+    records.remember(study, settings, supply.known, decision, results)
     return Sweep(supply.known, settings.asked)
 
 
@@ -152,38 +154,9 @@ def _arrays(settings: Settings, trials: Collection[PlannedTrial]) -> dict[str, A
     return arrays
 
 
-def _origin(
-    study: Study,
-    settings: Settings,
-    arrays: Mapping[str, Arrays],
-    trials: Iterable[PlannedTrial],
-    decision: reuse.Reuse,
-    results: Results,
-) -> provenance.Provenance:
-    """Return where code and data of trials come from, and leave in the store which modules they run."""
-    hashes = {name: noted_content(name, settings.data_path, held) for name, held in arrays.items()}
-    _declare_code(study, trials, decision, results)
-    return provenance.captured(hashes, decision.code)
-
-
-def _declare_code(study: Study, trials: Iterable[PlannedTrial], decision: reuse.Reuse, results: Results) -> None:
-    for trial in trials:
-        decision.code.hash_of(trial.knobs)
-    for code_hash, modules in decision.code.known.values():
-        results.declare_code(study.name, code_hash, modules)
-
-
-def _remember(
-    study: Study, settings: Settings, trials: Iterable[PlannedTrial], results: Results, decision: reuse.Reuse
-) -> None:
-    """Leave in the sweep's record which older code and data it goes on with; where the store is read-only, nowhere."""
-    if decision.accepted and not settings.plan_only:
-        with contextlib.suppress(StoreUnwritable):
-            sweep_id = records.record(study, settings, trials, results, provenance.captured(code=decision.code))
-            reuse.remember(results, study, sweep_id, decision.accepted)
-
-
-def _executed(settings: Settings, work: Work, supply: Supply, results: Results, console: Console) -> _Ending:
+def _executed(
+    executor: Executor, settings: Settings, work: Work, supply: Supply, results: Results, console: Console
+) -> _Ending:
     """Run the trials until the last one, the end of the budget or an interruption."""
     failed: list[TrialReport] = []
     budgeted = Budgeted(supply, settings.budget)
@@ -194,19 +167,36 @@ def _executed(settings: Settings, work: Work, supply: Supply, results: Results, 
                 failed.extend(report for report in reports if report.outcome == "failed")
                 display.update(reports, running)
 
-            _executor(settings).run(work, budgeted, listen)
+            executor.run(work, budgeted, listen)
     except KeyboardInterrupt:
         return _Ending(failed, interrupted=True)
     reuse.settle(results, work.schema.study)
     return _Ending(failed, budgeted.spent if supply.remaining else "")
 
 
-def _executor(settings: Settings) -> Executor:
+@contextlib.contextmanager
+def _executor(study: Study, settings: Settings) -> Iterator[Executor]:
+    """Yield what runs the trials. Ray starts, and ends, while this process goes on with what else is to be done."""
     # Torch and Ray take seconds to import: not for --help, a plan or a figure.
     if settings.executor == "serial":
         from raysweep.service.driver.serial import SerialExecutor
 
-        return SerialExecutor()
-    from raysweep.service.driver.tune import TuneExecutor
+        yield SerialExecutor()
+        return
+    from raysweep.service.driver.cluster import Connection
 
-    return TuneExecutor(settings.address)
+    connection = Connection(settings.address, own_places(study.module))
+    with state_kept():
+        connection.begin()
+        try:
+            from raysweep.service.driver.tune import TuneExecutor  # imports Tune, while Ray starts
+
+            yield TuneExecutor(connection)
+        finally:
+            connection.end()
+
+
+def disconnected() -> None:
+    """Return when this process is as connected to Ray as it was before: it may go on, and connect, for itself."""
+    if "raysweep.service.driver.cluster" in sys.modules:
+        sys.modules["raysweep.service.driver.cluster"].Connection.join()

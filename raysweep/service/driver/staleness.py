@@ -61,18 +61,16 @@ def compared(
         data_hashes: Name of a data set -> hash of its content now, where it is known.
         accepted: Differences that are to be gone on with.
     """
-    differences = Differences(code={}, data={}, unknown={})
+    kinds = ("code", "data", "unknown")
+    found: dict[str, dict[Pair, list[PlannedTrial]]] = {kind: {} for kind in kinds}
     for trial in trials:
-        run, code_now = runs[trial.trial_id], code.hash_of(trial.knobs)
-        data_now = data_hashes.get(data_name(trial.knobs))
-        kind = differences.code if run.code_hash else differences.unknown
-        for found, before, now in (
-            (kind, run.code_hash or UNKNOWN, code_now),
-            (differences.data, run.data_hash, data_now),
-        ):
+        run = runs[trial.trial_id]
+        made = ("code" if run.code_hash else "unknown", run.code_hash or UNKNOWN, code.hash_of(trial.knobs))
+        read = ("data", run.data_hash, data_hashes.get(data_name(trial.knobs)))
+        for kind, before, now in (made, read):
             if before and now and before != now and (before, now) not in accepted:
-                found.setdefault((before, now), []).append(trial)
-    return differences
+                found[kind].setdefault((before, now), []).append(trial)
+    return Differences(**found)
 
 
 def finished(trials: Iterable[PlannedTrial], runs: Mapping[str, Run]) -> list[PlannedTrial]:

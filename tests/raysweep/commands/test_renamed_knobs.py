@@ -10,8 +10,9 @@ import pytest
 
 from analysis.store import renames
 from analysis.store.results import Results
-from raysweep.service.commands import configuration, explanation, overrides, spaces
+from raysweep.service.commands import explanation
 from raysweep.service.commands.configuration import read_settings
+from raysweep.service.commands.settings import composition, spaces
 from raysweep.service.commands.study_command import main
 from raysweep.service.commands.summary import reproducing
 from raysweep.service.driver.plan import planned
@@ -33,6 +34,7 @@ class RowsBefore(Knobs):
 @dataclass(frozen=True, kw_only=True)
 class Before(TrialKnobs):
     rise: float = knob("rise of a step", 1.0, unit="m")
+    interval: int = knob("steps between rows", 1, at_least=1)
     rows: RowsBefore = RowsBefore()
 
 
@@ -44,6 +46,7 @@ class Rows(Knobs):
 @dataclass(frozen=True, kw_only=True)
 class After(TrialKnobs):
     slope: float = knob("rise of a step", 1.0, unit="m", was="rise")
+    per_step: float = knob("rows a step", 1.0, above=0, at_most=1, was="interval", reciprocal=True)
     rows: Rows = Rows()
 
 
@@ -57,7 +60,7 @@ def walk_after(knobs: After, context: TrialContext) -> Iterator[Row]:
 
 FIRST = replace(WALK, knobs=Before, recipe=Recipe(run=walk_before), across="rise")
 LATER = replace(WALK, knobs=After, recipe=Recipe(run=walk_after), across="slope")
-NAMES = {"rise": "slope", "rows_aug_arm": "rows_augmentation"}
+NAMES = {"rise": "slope", "interval": "per_step", "rows_aug_arm": "rows_augmentation"}
 
 
 SPACES = {
@@ -79,9 +82,10 @@ def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     folder.mkdir()
     for name, text in SPACES.items():
         (folder / f"{name}.yaml").write_text(f"# a space\n{text}\n", encoding="utf-8")
-    for module in (spaces, configuration, overrides, explanation):
+    for module in (spaces, composition, explanation):
         monkeypatch.setattr(module, "spaces", lambda study: {name: folder / f"{name}.yaml" for name in SPACES})
     monkeypatch.setattr(renames, "FORMER", {WALK.name: NAMES})
+    monkeypatch.setattr(renames, "RECIPROCAL", {WALK.name: frozenset({"interval"})})
     return LATER
 
 
@@ -89,7 +93,9 @@ def test_help_and_the_command_that_repeats_a_trial_have_the_new_name(later: Stud
     told = explanation.of(later)
     assert "slope  " in told and "rows.augmentation" in told
     assert "rise  " not in told and "aug_arm" not in told
-    again = reproducing(later, After.from_columns({"slope": 2.0, "rows_augmentation": "fixed"}))
+    again = reproducing(
+        later, read_settings(later, ["space=smoke"]), After.from_columns({"slope": 2.0, "rows_augmentation": "fixed"})
+    )
     assert "slope=2.0 rows.augmentation=fixed" in again
 
 
@@ -108,6 +114,11 @@ def test_help_and_the_command_that_repeats_a_trial_have_the_new_name(later: Stud
         ("linked=[{rise: [1, 2]}]", "rise is now called slope"),
         ("computed={slope: rise * 2}", "rise is now called slope"),
         ("union=[{axes: {rise: [1]}}]", "rise is now called slope"),
+        ("interval=4", "interval is now called per_step, with 1/n for what was n: 0.25"),
+        ("interval=3", "interval is now called per_step, with 1/n for what was n: 0.333333"),
+        ("interval=1,2", "interval is now called per_step, with 1/n for what was n"),
+        ("axes.interval=[1,2]", "axes.interval is now called axes.per_step, with 1/n for what was n"),
+        ("linked=[{interval: [1, 2]}]", "interval is now called per_step, with 1/n for what was n"),
         ("space=old_axis", "rise is now called slope"),
         ("space=old_value", "space=old_value: rise is now called slope"),
         ("space=old_nested", "space=old_nested: rows_aug_arm is now called rows_augmentation"),
@@ -130,16 +141,18 @@ def test_a_sweep_finds_the_trials_of_an_older_store(
     store = tmp_path / "store"
     with monkeypatch.context() as before:
         before.setattr(renames, "FORMER", {})
-        older = [Before.from_columns({"rise": rise, "rows_aug_arm": "fixed"}) for rise in (1.0, 2.0)]
+        before.setattr(renames, "RECIPROCAL", {})
+        columns = {"rows_aug_arm": "fixed", "interval": 3}
+        older = [Before.from_columns({"rise": rise, **columns}) for rise in (1.0, 2.0)]
         outcomes = run_serially(FIRST, store, list(planned(FIRST, older, {}).trials))
-    told = ["executor=serial", f"results={store}", "space=smoke", "rows.augmentation=fixed"]
+    told = ["executor=serial", f"results={store}", "space=smoke", "rows.augmentation=fixed", "per_step=0.33"]
     assert main(later, [*told, "plan=true"]) == 0
     assert "2 trials, 2 finished, 0 to run" in " ".join(capsys.readouterr().out.split())
     assert main(later, [*told, "axes.slope=[1,2,3]"]) == 0
     results = Results(store)
     table = results.trials(WALK.name).sort_values("slope")
     assert table["slope"].tolist() == [1.0, 2.0, 3.0]
-    assert set(table["rows_augmentation"]) == {"fixed"}
+    assert set(table["rows_augmentation"]) == {"fixed"} and set(table["per_step"]) == {1 / 3}
     assert set(outcomes) < set(table["trial_id"])
     assert results.check(WALK.name) == []
     again = AskedTrials(later, _Told(), table.to_dict("records"))

@@ -15,7 +15,8 @@ from raysweep.service.worker.host_memory import keep_freed_memory
 
 if sys.argv[1] == "kept":
     keep_freed_memory()
-torch.zeros(2**18)
+for _ in range(10):
+    torch.zeros(2**18)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(100):
     torch.zeros(2**18)
@@ -35,4 +36,4 @@ def test_memory_that_was_freed_is_not_faulted_in_again() -> None:
         for how in ("dropped", "kept")
     )
     assert dropped > PAGES / 2
-    assert kept < PAGES / 20
+    assert kept < dropped / 4, "each page once at most, and what else the process does meanwhile"

@@ -43,7 +43,7 @@ def accuracies(space: str, *overrides: str, arrays: Arrays | None = None) -> pd.
     """
     context = TrialContext() if arrays is None else TrialContext(arrays=lambda name: arrays)
     cells = []
-    for trial in sweep_of(STUDY, space, "row_interval=1000", "invariance_size=1", *overrides):
+    for trial in sweep_of(STUDY, space, "measurements_per_epoch=0.001", "invariance_size=1", *overrides):
         *_, last = checked(run(trial.knobs, context), MEASUREMENTS)
         told = {name: getattr(trial.knobs, name) for name in ("seed", "augmentation", "ratio")}
         cells.append({**told, "accuracy": 100 * last["test_acc"]})

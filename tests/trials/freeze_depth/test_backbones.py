@@ -209,9 +209,9 @@ def test_weights_that_do_not_fit_say_which(clip):
 def test_the_head_stays_whatever_the_weights_have():
     with drawn_from(0, "test"):
         source, target = (vit_groups(3, classes, SMALL) for classes in (6, 2))
-    before = target.readout.weight.clone()
+    before = target.last_part.weight.clone()
     load_weights(target, source.state_dict(), "pretraining")
-    assert torch.equal(target.readout.weight, before)
+    assert torch.equal(target.last_part.weight, before)
     assert torch.equal(target.get_parameter("tail.proj"), source.get_parameter("tail.proj"))
 
 

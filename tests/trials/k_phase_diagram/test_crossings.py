@@ -189,9 +189,12 @@ def test_what_cannot_cross_is_refused_when_knobs_are_made(changes, message):
 
 
 def test_a_share_that_leaves_no_sample_is_refused_before_any_trial():
-    knobs = _knobs(rows=FixedSetKnobs(ratio=0.01))
+    few = FixedSetKnobs(ratio=0.01)
     with pytest.raises(ValueError, match=r"ratio=0.01 keeps 0 of 40 samples"):
-        knobs.refuse_unfit({"digits": ARRAYS})
+        _knobs(rows=few)
+    files = _knobs(rows=FixedSetKnobs(ratio=1e-4), data=DataKnobs(name="cifar10"))
+    with pytest.raises(ValueError, match=rf"ratio=0.0001 keeps 0 of {len(ARRAYS.train_labels)} samples"):
+        files.refuse_unfit({"cifar10": ARRAYS})
 
 
 @pytest.mark.parametrize("network", ["cnn_s", "cnn_l", "resnet18"])

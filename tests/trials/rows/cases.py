@@ -197,6 +197,14 @@ def _one_step() -> Iterator[Columns]:
     yield {"dimensions": 3, "samples": 12, "width": 4}
 
 
+def _useful() -> Iterator[Columns]:
+    for rho, interval in product((0.0, 0.2), (1, 7, 50)):
+        yield {"sam_rho": rho, "feature_update_interval": interval}
+    yield {"easy_prob": 0.5, "patches": 2, "sam_rho": 0.1}
+    yield {"noise": 0.0, "beta_hard": 0.5, "measurements_per_decade": 5}
+    yield {"learning_rate": 500.0, "feature_update_interval": 50}
+
+
 _VARIANTS = {
     "k_phase_diagram": _k,
     "gauss_newton_damping": _damping,
@@ -205,6 +213,7 @@ _VARIANTS = {
     "freeze_depth": _freeze,
     "multi_view": _views,
     "one_big_step": _one_step,
+    "useful_sam": _useful,
 }
 
 

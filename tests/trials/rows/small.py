@@ -73,6 +73,7 @@ SMALL: Mapping[str, Columns] = {
         "steps": 4000,
     },
     "one_big_step": {"dimensions": 10, "samples": 60, "width": 12},
+    "useful_sam": {"steps": 50, "samples": 30, "dimensions": 8, "filters": 4},
 }
 
 

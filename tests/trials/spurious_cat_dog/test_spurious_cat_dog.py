@@ -189,7 +189,7 @@ def test_arms_and_depths_share_their_random_numbers(context):
     assert all(np.array_equal(weights[0][name], other[name]) for other in weights[1:] for name in weights[0])
     labels = [torch.cat([sees(step).shown[1] for step in range(6)]) for _, sees, _ in changed]
     assert all(torch.equal(labels[0], other) for other in labels[1:])
-    heads = [prepared(_knobs(freeze_depth=depth), context)[0].groups.readout.weight for depth in range(5)]
+    heads = [prepared(_knobs(freeze_depth=depth), context)[0].groups.last_part.weight for depth in range(5)]
     assert all(torch.equal(heads[0], other) for other in heads[1:])
     with drawn_from(0, "head"):
         assert torch.equal(torch.nn.Linear(16, 2).weight, heads[0])
@@ -257,7 +257,7 @@ def test_impossible_knobs_are_refused_with_what_is_allowed(changes, message):
         ),
         ({"train_per_class": 16}, "train_per_class=16 exceeds the 15 train images of a class"),
         ({"pretrain": PretrainKnobs()}, "pretrain_batch_size=128 exceeds the 30 training images"),
-        ({"batch_size": 31}, "batch_size=31 exceeds the 30 training images"),
+        ({"batch_size": 31}, "batch_size must be between 1 and the 30 training samples, got 31"),
     ],
 )
 def test_data_that_do_not_suit_are_refused_before_any_training(context, monkeypatch, changes, message):

@@ -28,6 +28,17 @@ class DataKnobs(Knobs):
     average_pool: int = knob("side of the squares averaged into one pixel, 1 = none", 1, unit="pixels", at_least=1)
     content: str = knob("fingerprint of data that a user brings, filled in by itself; empty for data known by name", "")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if every := DATA_SETS[self.name].training:
+            _refuse_too_many("train", every, self.train_size, self.train_offset, self.name)
+
+    @property
+    def known_samples(self) -> int | None:
+        """How many training samples are used, before any data are read; None where the files decide."""
+        every = DATA_SETS[self.name].training
+        return self.train_size or (None if every is None else every - self.train_offset)
+
     def refuse_misfit(self, arrays: Arrays) -> None:
         """Compare these knobs with the data, at no cost.
 

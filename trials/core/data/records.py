@@ -34,6 +34,7 @@ class DataSet:
         no_path: Why there is no path to give; empty where there is one.
         pair: The labels of what is read whose samples alone are kept, as 0 and 1; None for all.
         shape: Of a sample: channels, height and width of an image, dimensions of a vector.
+        training: Number of training samples; None where the files decide.
         classes: Number of labels, which count from 0.
         chiral: Whether a mirrored image may show another sign, as of digits and letters; None for what is no image. It
             has no default: who adds a data set decides whether transforms may mirror it.
@@ -50,6 +51,7 @@ class DataSet:
     no_path: str = ""
     pair: tuple[int, int] | None = None
     shape: tuple[int, ...]
+    training: int | None = None
     classes: int
     chiral: bool | None
     splits: tuple[str, ...] = ("train", "test")
@@ -102,6 +104,7 @@ _DIGITS = DataSet(
     reader="digits:read",
     no_path="comes with scikit-learn",
     shape=(1, 8, 8),
+    training=1000,
     classes=10,
     chiral=True,
     largest=16.0,
@@ -146,6 +149,7 @@ _PARITY = DataSet(
     reader="generated:sparse_parity",
     no_path="is generated",
     shape=(40,),
+    training=16_000,
     classes=2,
     chiral=None,
     largest=1.0,
@@ -156,9 +160,9 @@ _RECORDS = (
     _MNIST,
     replace(_CIFAR10, name="cat_dog", pair=(3, 5), classes=2),
     _WATERBIRDS,
-    replace(_DIGITS, name="digit_pair", pair=(3, 8), classes=2),
+    replace(_DIGITS, name="digit_pair", pair=(3, 8), training=200, classes=2),
     _JITTERED,
-    replace(_JITTERED, name="jittered_digit_draws", reader="digits:jittered_draws"),
+    replace(_JITTERED, name="jittered_digit_draws", reader="digits:jittered_draws", training=10_000),
     _PARITY,
     replace(_PARITY, name="single_index", reader="generated:single_index"),
 )

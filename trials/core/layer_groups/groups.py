@@ -42,7 +42,7 @@ class LayerGroups(nn.Module):
         return len(self.names)
 
     @property
-    def readout(self) -> nn.Module:
+    def last_part(self) -> nn.Module:
         """The last part, whatever its name."""
         return self.get_submodule(self.names[-1])
 

@@ -13,10 +13,9 @@ from trials.core.context import TrialContext
 from trials.core.layer_groups.groups import LayerGroups
 from trials.core.layer_groups.training import descent, of_groups
 from trials.core.losses.classification import cross_entropy
-from trials.core.streams import batches_an_epoch
 from trials.core.training import batches
 from trials.core.training.course import course
-from trials.core.training.schedules import cosine
+from trials.core.training.schedules import batches_an_epoch, cosine
 
 if TYPE_CHECKING:
     from jaxtyping import Int64

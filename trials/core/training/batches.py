@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from trials.core.streams import batches_an_epoch, generator
+from trials.core.streams import generator
+from trials.core.training.schedules import batches_an_epoch
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64

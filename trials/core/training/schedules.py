@@ -43,3 +43,14 @@ def _rise(step: int, warm_steps: int) -> float:
 def _share(step: int, steps: int, warm_steps: int) -> float:
     """Return how much of the training after the warm-up has passed."""
     return min(1.0, max(0, step - warm_steps) / max(1, steps - warm_steps))
+
+
+def batches_an_epoch(samples: int, batch_size: int, *, whole: bool = True) -> int:
+    """Return how many batches an epoch has; what does not fill a `whole` one is left out, else the last and smaller.
+
+    Raises:
+        ValueError: The batch is larger than the data set.
+    """
+    if not 1 <= batch_size <= samples:
+        raise ValueError(f"batch_size must be between 1 and the {samples} training samples, got {batch_size}")
+    return samples // batch_size if whole else -(-samples // batch_size)

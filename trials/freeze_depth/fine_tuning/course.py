@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-from trials.core.streams import batches_an_epoch
 from trials.core.training.batches import Sees, epochs, seen_anew
+from trials.core.training.schedules import batches_an_epoch
 from trials.freeze_depth.fine_tuning.group_accuracy import group_columns, predictions, worst_group
 from trials.freeze_depth.fine_tuning.measurements import LEAKED, VALIDATED
 

@@ -169,7 +169,7 @@ def _renewed(name: str, groups: LayerGroups, classes: int) -> LayerGroups:
         ValueError: The head has no linear map.
     """
     *trunk, head = groups.names
-    inner = [module for module in groups.readout.modules() if not any(True for _ in module.children())]
+    inner = [module for module in groups.last_part.modules() if not any(True for _ in module.children())]
     linear = [place for place, module in enumerate(inner) if isinstance(module, nn.Linear)]
     if not linear:
         raise ValueError(f"the head of network {name!r} has no linear map that another could take the place of")

@@ -24,6 +24,7 @@ def test_what_is_read_has_the_shape_and_the_splits_of_the_record(name):
     assert {key.partition("_")[0] for key in vars(arrays)} == set(record.splits)
     for split in record.splits:
         assert getattr(arrays, f"{split}_inputs").shape[1:] == record.shape
+    assert record.training == len(arrays.train_labels)
     assert record.has_images == (arrays.train_inputs.dtype == np.uint8)
     assert classes_of(arrays) == record.classes
     if record.has_images:

@@ -15,10 +15,10 @@ from trials.core.layer_groups.residual import residual_groups
 from trials.core.layer_groups.training import descent, fitted, measured, of_groups, seen_fit
 from trials.core.losses.classification import cross_entropy, label_smoothed
 from trials.core.losses.loss import Loss
-from trials.core.streams import batches_an_epoch, drawn_from
+from trials.core.streams import drawn_from
 from trials.core.training.batches import Batch, epochs
 from trials.core.training.descent import Descent
-from trials.core.training.schedules import SCHEDULES, constant, cosine
+from trials.core.training.schedules import SCHEDULES, batches_an_epoch, constant, cosine
 
 
 def _network(seed: int = 0, width: int = 4, blocks: int = 1, classes: int = 2) -> LayerGroups:
@@ -169,7 +169,7 @@ def test_a_step_is_that_of_a_dense_float64_oracle():
     images, labels = _images()
     images = images.double()
     by = descent(learning_rate=0.1, schedule=cosine(5), momentum=0.9, nesterov=True, weight_decay=0.01)
-    weight, bias = (value.detach().clone() for value in groups.readout.parameters())
+    weight, bias = (value.detach().clone() for value in groups.last_part.parameters())
     velocities = [torch.zeros_like(weight), torch.zeros_like(bias)]
     trainer = Trainer(groups, by)
     for step in range(5):
@@ -184,8 +184,8 @@ def test_a_step_is_that_of_a_dense_float64_oracle():
             value - rate * (gradient + 0.9 * velocity)
             for value, gradient, velocity in zip((weight, bias), gradients, velocities, strict=True)
         )
-    assert torch.allclose(groups.readout.weight, weight, atol=1e-12)
-    assert torch.allclose(groups.readout.bias, bias, atol=1e-12)
+    assert torch.allclose(groups.last_part.weight, weight, atol=1e-12)
+    assert torch.allclose(groups.last_part.bias, bias, atol=1e-12)
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
