@@ -19,6 +19,7 @@ from analysis.store.storage import Storage
 
 _HEADER_LENGTH_BYTES = 8
 _FIRST_LAYOUT = 1
+_START_BYTES = 65_536  # holds most headers, so that one request tells how far a checkpoint is
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,15 @@ class Checkpoint:
     rerun: int = 0
 
 
+@dataclass(frozen=True)
+class Reached:
+    """How far a checkpoint is: the step that comes next, the time spent so far, and its layout, as of `Checkpoint`."""
+
+    step: int
+    seconds: float
+    layout: int
+
+
 class Checkpoints:
     """The checkpoints of one study, at most one a trial, each one object that is replaced as a whole."""
 
@@ -67,6 +77,18 @@ class Checkpoints:
             return None
         except (ValueError, KeyError) as error:
             warnings.warn(f"{key} is no checkpoint ({error}); the trial starts over", StoreWarning, stacklevel=2)
+            return None
+
+    def reached(self, trial_id: str) -> Reached | None:
+        """Return how far a trial's checkpoint is, without its arrays, or None if there is none to be read."""
+        key = layout.checkpoint(self._study, trial_id)
+        try:
+            start = self._storage.read(key, _START_BYTES).to_pybytes()
+            if (length := _header_end(start)) > len(start):
+                start = self._storage.read(key, length).to_pybytes()
+            progress = _progress(start)
+            return Reached(progress["step"], progress["seconds"], progress.get("layout", _FIRST_LAYOUT))
+        except (KeyAbsent, ValueError, KeyError):
             return None
 
     def write(self, trial_id: str, checkpoint: Checkpoint) -> None:
@@ -103,11 +125,20 @@ def _decoded(content: bytes) -> Checkpoint:
         arrays = load(content)
     except SafetensorError as error:
         raise ValueError(str(error)) from error
-    # The library returns the arrays alone; its format begins with the length of a JSON header that holds the rest.
-    length = int.from_bytes(content[:_HEADER_LENGTH_BYTES], "little")
-    header = json.loads(content[_HEADER_LENGTH_BYTES : _HEADER_LENGTH_BYTES + length])
-    progress = json.loads(header["__metadata__"]["progress"])
+    progress = _progress(content)
     in_order = {name: arrays[name] for name in progress["names"]}
     layout = progress.get("layout", _FIRST_LAYOUT)
     origin = {name: progress[name] for name in ("code_hash", "data_hash", "rerun") if name in progress}
     return Checkpoint(progress["step"], in_order, progress["rows"], progress["seconds"], layout, **origin)
+
+
+def _header_end(content: bytes) -> int:
+    """Return where the header ends: the format begins with the length of one in JSON."""
+    return _HEADER_LENGTH_BYTES + int.from_bytes(content[:_HEADER_LENGTH_BYTES], "little")
+
+
+def _progress(content: bytes) -> dict[str, Any]:
+    """Return what the header tells beside the arrays, which are all that the library returns."""
+    header = json.loads(content[_HEADER_LENGTH_BYTES : _header_end(content)])
+    progress: dict[str, Any] = json.loads(header["__metadata__"]["progress"])
+    return progress

@@ -19,7 +19,7 @@ from analysis.store.errors import StoreError
 from analysis.store.results import Results
 from raysweep.service.commands import drawing, explanation, summary, sweep
 from raysweep.service.commands.configuration import Settings, read_settings
-from raysweep.service.commands.reading_lines import reading_lines
+from raysweep.service.commands.printed.reading_lines import reading_lines
 from raysweep.service.commands.streams import open_streams
 from raysweep.service.errors import UsageError
 from raysweep.service.studies import importable

@@ -14,9 +14,12 @@ from rich.console import Console
 from analysis.store.results import Results
 from raysweep.service.commands import records, reuse, summary
 from raysweep.service.commands.configuration import Settings
+from raysweep.service.commands.printed import expectations
 from raysweep.service.commands.progress import ProgressDisplay
 from raysweep.service.declared import own_places
 from raysweep.service.driver.budget import Budgeted
+from raysweep.service.driver.estimates import stored_times, total_of
+from raysweep.service.driver.forecast import Forecast
 from raysweep.service.driver.plan import Plan, planned, resumed
 from raysweep.service.driver.process_state import state_kept
 from raysweep.service.driver.supply import AskedTrials, ListedTrials, Supply
@@ -83,7 +86,7 @@ def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Re
     sweep_id = records.id_of(trial.trial_id for trial in plan.trials)
     decision = reuse.decided(study, settings, plan.trials, runs, results, console)
     plan = plan.anew(decision.reruns)
-    console.print(summary.plan_line(study, settings, plan, results), soft_wrap=True, highlight=False)
+    trials, forecast = _told(study, settings, plan, results, console)
     if settings.plan_only:
         console.print(summary.plan_table(study, plan))
     elif plan.missing:
@@ -92,11 +95,9 @@ def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Re
             origin = records.origin(study, settings, arrays, plan.missing, decision, results)
             records.record(study, settings, plan.trials, results, origin)
             records.remember(study, settings, plan.trials, decision, results)
-            trials = _resumed(study, plan, results)
-            console.print(summary.resumption_line(trials), end="", soft_wrap=True, highlight=False)
             work = work_of(study, settings.results, arrays, origin, settings.resources)
             work = replace(work, reused_stages=decision.stages)
-            ending = _executed(executor, settings, work, ListedTrials(trials), results, console)
+            ending = _executed(executor, settings, work, ListedTrials(trials), results, console, forecast)
         summary.print_failures(study, settings, trials, ending.failed, console)
         return Sweep(plan.trials, sweep_id, ending.spent, ending.interrupted, len(ending.failed))
     records.remember(study, settings, plan.trials, decision, results)
@@ -130,6 +131,21 @@ def _searched(study: Study, settings: Settings, results: Results, console: Conso
     return Sweep(supply.known, settings.asked)
 
 
+def _told(
+    study: Study, settings: Settings, plan: Plan, results: Results, console: Console
+) -> tuple[list[PlannedTrial], Forecast]:
+    """Say what the plan is and what it takes; return the trials that are missing, and what is known of their times."""
+    estimates, seconds = stored_times(study, results)
+    trials = _resumed(study, plan, results) if plan.missing else []
+    resumption = expectations.resumption(trials, results.checkpoints(study.name))
+    needed = expectations.needed(total_of(estimates, trials), resumption.seconds, settings)
+    missing = {trial.trial_id for trial in trials}
+    saved = sum(seconds.get(trial.trial_id, 0.0) for trial in plan.trials if trial.trial_id not in missing)
+    line = summary.plan_line(study, settings, plan, needed, saved)
+    console.print(f"{line}\n{resumption.line}", end="", soft_wrap=True, highlight=False)
+    return trials, Forecast(estimates, trials)
+
+
 def _resumed(study: Study, plan: Plan, results: Results) -> list[PlannedTrial]:
     """Return the missing trials, with the checkpoints that they may go on from."""
     known = study.extendable and results.finished(study.name)
@@ -155,13 +171,19 @@ def _arrays(settings: Settings, trials: Collection[PlannedTrial]) -> dict[str, A
 
 
 def _executed(
-    executor: Executor, settings: Settings, work: Work, supply: Supply, results: Results, console: Console
+    executor: Executor,
+    settings: Settings,
+    work: Work,
+    supply: Supply,
+    results: Results,
+    console: Console,
+    forecast: Forecast | None = None,
 ) -> _Ending:
     """Run the trials until the last one, the end of the budget or an interruption."""
     failed: list[TrialReport] = []
     budgeted = Budgeted(supply, settings.budget)
     try:
-        with Upkeep(results, work.schema.study), ProgressDisplay(budgeted.remaining, console) as display:
+        with Upkeep(results, work.schema.study), ProgressDisplay(budgeted.remaining, console, forecast) as display:
 
             def listen(reports: Sequence[TrialReport], running: int) -> None:
                 failed.extend(report for report in reports if report.outcome == "failed")
