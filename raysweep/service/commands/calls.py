@@ -10,7 +10,7 @@ from analysis.store.results import Results
 from raysweep.service.commands import sweep as commands_sweep
 from raysweep.service.commands.configuration import read_settings
 from raysweep.service.commands.drawing import drawn, figure_target
-from raysweep.service.commands.keywords import overrides_of
+from raysweep.service.commands.settings.keywords import overrides_of
 from raysweep.service.commands.study_command import opened, output
 from raysweep.service.commands.sweep_objects import SweepPlan, SweepRun, recorder
 from raysweep.service.errors import UsageError
