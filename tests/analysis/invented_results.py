@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from analysis.store.frames import as_frame
-from analysis.store.tables import joined_with_knobs
+from analysis.store.tables import as_frame, joined_with_knobs
 from raysweep.service.commands.configuration import read_settings
 from raysweep.service.commands.settings.spaces import spaces
 from raysweep.service.study import Study
