@@ -75,8 +75,8 @@ class Override:
 def understood(overrides: Sequence[str], columns: Mapping[str, KnobField]) -> list[Override]:
     """Return what Hydra is told; of several overrides for one setting, or for one knob, only the last.
 
-    `seed=range(5)`, `seed=0..4`, `seed=[0,1]` and `width=64,128` become axes, for a knob is one value; expressions reach
-    `search_spaces.core.axes` as text.
+    `seed=range(5)`, `seed=0..4`, `seed=[0,1]` and `width=64,128` become axes, for a knob is one value; expressions
+    reach `search_spaces.core.axes` as text.
 
     Raises:
         UsageError: An override cannot be read, would take a setting away, or is at odds with another.
