@@ -82,12 +82,10 @@ def _run(study: Study, settings: Settings, console: Console) -> int:
         raise KeyboardInterrupt
     chosen = results.only([trial.trial_id for trial in ran.trials])
     outcomes = chosen.outcomes(study.name)
-    console.print(summary.outcome_table(study, chosen))
-    whole = [trial_id for trial_id, outcome in outcomes.items() if outcome in ("finished", "diverged")]
-    if whole:  # a trial that was stopped early would be a bias in a diagram
-        target = drawing.figure_target(study, settings, ran.sweep_id)
-        for line in drawing.drawn(study, results.only(whole), target):
-            console.print(line, soft_wrap=True, markup=False, highlight=False)
+    summary.print_outcome(study, settings, chosen, console)
+    target = drawing.figure_target(study, settings, ran.sweep_id)
+    for line in drawing.drawn(study, settings, chosen, target):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
     console.print(reading_lines(results, study.name), soft_wrap=True, markup=False, highlight=False)
     if ran.spent:
         console.print(f"{ran.spent} is spent; the same command goes on", soft_wrap=True, highlight=False)
