@@ -32,6 +32,9 @@ class Checkpoint:
         rows: The rows yielded so far.
         seconds: Time spent so far.
         layout: Number of what names and shapes of arrays mean to who wrote them; 1 where none was written.
+        code_hash: Hash of the modules that had run, empty where it was not written.
+        data_hash: Fingerprint of the data that had been read, empty for none.
+        rerun: How many times the trial was being computed anew.
     """
 
     step: int
@@ -39,6 +42,9 @@ class Checkpoint:
     rows: Sequence[Mapping[str, Any]]
     seconds: float
     layout: int = _FIRST_LAYOUT
+    code_hash: str = ""
+    data_hash: str = ""
+    rerun: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,9 @@ def _encoded(checkpoint: Checkpoint) -> bytes:
         "rows": list(checkpoint.rows),
         "seconds": checkpoint.seconds,
         "layout": checkpoint.layout,
+        "code_hash": checkpoint.code_hash,
+        "data_hash": checkpoint.data_hash,
+        "rerun": checkpoint.rerun,
         "names": list(checkpoint.arrays),  # in the order given, which the format does not keep
     }
     arrays = {name: np.array(array, order="C") for name, array in checkpoint.arrays.items()}
@@ -119,7 +128,8 @@ def _decoded(content: bytes) -> Checkpoint:
     progress = _progress(content)
     in_order = {name: arrays[name] for name in progress["names"]}
     layout = progress.get("layout", _FIRST_LAYOUT)
-    return Checkpoint(progress["step"], in_order, progress["rows"], progress["seconds"], layout)
+    origin = {name: progress[name] for name in ("code_hash", "data_hash", "rerun") if name in progress}
+    return Checkpoint(progress["step"], in_order, progress["rows"], progress["seconds"], layout, **origin)
 
 
 def _header_end(content: bytes) -> int:
