@@ -46,7 +46,7 @@ def opened(lines: str) -> list[set[str]]:
 def test_the_lines_open_the_results_whatever_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for path in PATHS:
-        for root in (path if path != "~" else "./~", f"{tmp_path}/{path}/"):
+        for root in (path, f"{tmp_path}/{path}/"):
             results = Results(root)
             results.write(SCHEMA, [trial("a1"), trial("a2", "diverged")], {"a1": rows()})
             assert opened(reading_lines(results, STUDY)) == [{"a1", "a2"}] * 3, root
