@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -83,7 +84,7 @@ def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Re
         console.print(summary.plan_table(study, plan))
     elif plan.missing:
         arrays = _arrays(settings, plan.missing)
-        with _executor(study, settings) as executor:
+        with _executor(study, settings, len(plan.missing)) as executor:
             origin = provenance.captured(arrays)
             records.record(study, settings, plan.trials, results, origin)
             trials = _resumed(study, plan, results)
@@ -102,7 +103,7 @@ def _searched(study: Study, settings: Settings, results: Results, console: Conso
     console.print(summary.search_line(study, settings, supply), soft_wrap=True, highlight=False)
     if not settings.plan_only and supply.remaining:
         arrays = _arrays(settings, supply.known)
-        with _executor(study, settings) as executor:
+        with _executor(study, settings, supply.remaining) as executor:
             origin = provenance.captured(arrays)
             work = work_of(study, settings.results, arrays, origin, settings.resources)
             work = replace(work, learning=True, stopping=stopping, objective=settings.objective)
@@ -157,8 +158,11 @@ def _executed(
 
 
 @contextlib.contextmanager
-def _executor(study: Study, settings: Settings) -> Iterator[Executor]:
-    """Yield what runs the trials. Ray starts, and ends, while this process goes on with what else is to be done."""
+def _executor(study: Study, settings: Settings, trials: int) -> Iterator[Executor]:
+    """Yield what runs that many trials. Ray starts, and ends, while this process goes on with what else is to be done.
+
+    The workers of a local Ray, one a core, import the recipe meanwhile where each of them will have a trial.
+    """
     # Torch and Ray take seconds to import: not for --help, a plan or a figure.
     if settings.executor == "serial":
         from raysweep.service.driver.serial import SerialExecutor
@@ -167,7 +171,10 @@ def _executor(study: Study, settings: Settings) -> Iterator[Executor]:
         return
     from raysweep.service.driver.cluster import Connection
 
-    connection = Connection(settings.address, own_places(study.module))
+    resources = settings.resources
+    each_has_one = resources.cpus == 1 and not resources.gpus and trials >= (os.cpu_count() or 1)
+    recipe = study.recipe if each_has_one and isinstance(study.recipe, str) else ""
+    connection = Connection(settings.address, own_places(study.module), recipe)
     with state_kept():
         connection.begin()
         try:
