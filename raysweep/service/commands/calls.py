@@ -56,8 +56,8 @@ def sweep(study: str | Study, /, *, progress: bool = True, **settings: Any) -> S
         interrupted=ran.interrupted,
         printed="" if progress else console.export_text(),
     )
-    if resolved.figure and run.whole and not run.interrupted:
-        for line in drawn(chosen, results.only(run.whole), target):
+    if resolved.figure and not run.interrupted:
+        for line in drawn(chosen, resolved, run.results, target):
             console.print(line, soft_wrap=True, markup=False, highlight=False)
     return run
 
