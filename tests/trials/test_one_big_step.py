@@ -11,7 +11,9 @@ import torch
 from trials.core.context import TrialContext
 from trials.core.rows import checked
 from trials.core.streams import generator
-from trials.one_big_step import MEASUREMENTS, OneBigStepKnobs, quadratic, rank_one, run
+from trials.one_big_step.knobs import OneBigStepKnobs
+from trials.one_big_step.measurements import MEASUREMENTS
+from trials.one_big_step.recipe import quadratic, rank_one, run
 
 SEEDS = range(3)
 WIDTH = 300

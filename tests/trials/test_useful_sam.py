@@ -18,7 +18,8 @@ from trials.core.streams import generator
 from trials.core.training.batches import Batch
 from trials.core.training.directions import SharpnessAware, plain
 from trials.core.training.plain import PlainLoss
-from trials.useful_sam import FILTERS, UsefulKnobs, drawn, outputs_of, run
+from trials.useful_sam.knobs import UsefulKnobs
+from trials.useful_sam.recipe import FILTERS, drawn, outputs_of, run
 
 CPU, CONTEXT = torch.device("cpu"), TrialContext()
 LOGISTIC = MARGIN_LOSSES["logistic"]

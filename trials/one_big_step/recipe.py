@@ -18,49 +18,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trials.core.knobs import TrialKnobs, knob
-from trials.core.rows import Measurement, Row
 from trials.core.streams import generator
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
     from trials.core.context import TrialContext
+    from trials.core.rows import Row
+    from trials.one_big_step.knobs import OneBigStepKnobs
 
 RIDGES = tuple(10.0**exponent for exponent in range(-6, 2))
-
-
-@dataclass(frozen=True, kw_only=True)
-class OneBigStepKnobs(TrialKnobs):
-    """All that decides the outcome of one step and the regression after it."""
-
-    setting: str = knob("what is learnt, and by which network", "rank_one", choices=("rank_one", "quadratic"))
-    step_size: float = knob("length of the step; 0 leaves random features", 1.0, at_least=0)
-    dimensions: int = knob("dimensions of the inputs", 100, at_least=2)
-    samples: int = knob("samples of the step, of the regression and of the test each", 1500, at_least=2)
-    width: int = knob("units of the hidden layer, an even number", 300, unit="units", at_least=2)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.width % 2:
-            raise ValueError(f"width must be even, since units begin in pairs that cancel, got {self.width}")
-
-
-MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
-    {
-        "ridge": Measurement(meaning="penalty of the regression over the number of samples", inner_axis=True),
-        "train_mse": Measurement(meaning="mean squared error of the second layer on the samples it is fitted to"),
-        "test_mse": Measurement(meaning="mean squared error of the second layer on test samples"),
-        "test_mse_linear": Measurement(meaning="mean squared error on test samples of a regression on the inputs"),
-        "test_variance": Measurement(meaning="variance of the test labels, the error of their mean"),
-        "neuron_alignment": Measurement(meaning="mean |cosine| of the units' weights with the teacher's direction"),
-        "top_alignment": Measurement(meaning="|cosine| of the weights' top left singular vector with that direction"),
-        "singular_value_ratio": Measurement(meaning="largest over second singular value of the step's direction"),
-        "rank_one_error": Measurement(
-            meaning="distance of the step's direction from its rank-one limit, over its norm; null without a limit"
-        ),
-    }
-)
 
 
 @dataclass(frozen=True, kw_only=True)

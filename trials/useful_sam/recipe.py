@@ -9,18 +9,15 @@ patches is the standard form of that model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from trials.core.knobs import TrialKnobs, knob
 from trials.core.losses.classification import MARGIN_LOSSES
 from trials.core.networks.network import Network
 from trials.core.rounds.in_rounds import renewed_every
 from trials.core.rounds.round import Problem
-from trials.core.rows import Losses, Measurement, Row, logarithmic_steps, refuse_divergence
+from trials.core.rows import Losses, Row, logarithmic_steps, refuse_divergence
 from trials.core.streams import generator
 from trials.core.training.batches import everything, seen
 from trials.core.training.course import course
@@ -35,50 +32,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from trials.core.context import TrialContext
+    from trials.useful_sam.knobs import UsefulKnobs
 
 LOGISTIC, FILTERS = MARGIN_LOSSES["logistic"], "filters.weight"
 TEST_SAMPLES = 2000
-
-
-@dataclass(frozen=True, kw_only=True)
-class UsefulKnobs(TrialKnobs):
-    """All that decides the outcome of one training."""
-
-    sam_rho: float = knob("distance up the slope at which the gradient is taken; 0 = gradient descent", 0.0, at_least=0)
-    feature_update_interval: int = knob(
-        "steps between re-linearisations (K): 1 trains the network itself, `steps` and above linearise once",
-        1,
-        unit="steps",
-        at_least=1,
-    )
-    beta_easy: float = knob("size of the easy feature", 1.0, above=0)
-    beta_hard: float = knob("size of the difficult feature", 0.2, above=0)
-    easy_prob: float = knob("share of the examples that carry the easy feature", 0.9, at_least=0, at_most=1)
-    patches: int = knob("patches of an example, two of them for features", 3, at_least=2)
-    dimensions: int = knob("dimensions of a patch, two of them for features", 50, at_least=3)
-    noise: float = knob("root mean squared norm of a noise patch", 0.125, at_least=0)
-    samples: int = knob("training examples", 600, at_least=2)
-    filters: int = knob("cubic units", 10, at_least=1)
-    learning_rate: float = knob("step length along the gradient", 0.1, above=0)
-    steps: int = knob("full-batch steps", 1000, unit="steps", at_least=1)
-    measurements_per_decade: int = knob("rows a factor of ten in steps", 20, at_least=1)
-
-    def __post_init__(self) -> None:
-        interval, steps = self.feature_update_interval, self.steps
-        if isinstance(interval, int | float) and isinstance(steps, int | float) and interval > steps >= 1:
-            object.__setattr__(self, "feature_update_interval", steps)  # the same training, and one record of it
-        super().__post_init__()
-
-
-MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
-    {
-        "train_loss": Measurement(meaning="mean logistic loss of the network on the training examples"),
-        "align_easy": Measurement(meaning="largest projection of a unit's weights on the easy feature"),
-        "align_hard": Measurement(meaning="largest projection of a unit's weights on the difficult feature"),
-        "test_acc": Measurement(meaning="accuracy of the network on fresh examples"),
-        "test_acc_no_easy": Measurement(meaning="accuracy of the network on those without the easy feature"),
-    }
-)
 
 
 def run(knobs: UsefulKnobs, context: TrialContext) -> Iterator[Row]:
