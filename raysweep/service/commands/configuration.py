@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from raysweep.service.commands.hydra_state import apart_from_the_program
 from raysweep.service.commands.overrides import column_of, refusal_of, translated
+from raysweep.service.commands.own_places import placed
 from raysweep.service.commands.spaces import NO_SPACE, default_first, spaces
 from raysweep.service.driver.budget import Budget
 from raysweep.service.errors import UsageError
@@ -26,7 +27,8 @@ from search_spaces.core.search import SearchPlanner
 from search_spaces.core.space import space_of, without
 from search_spaces.core.stopping import Stopping
 from trials.core.columns import KnobField
-from trials.core.data.contents import content_of
+from trials.core.data.arrays import load_arrays
+from trials.core.data.own import own_content
 from trials.core.data.records import DATA_SETS
 from trials.core.fingerprints import fingerprint
 
@@ -94,7 +96,7 @@ def read_settings(study: Study, overrides: Sequence[str]) -> Settings:
         UsageError: An override is misspelt, or a value is not allowed.
     """
     columns = {declared.name: declared for declared in study.knobs.declared()}
-    written = [translated(override, columns) for override in overrides]
+    written = [translated(override, columns) for override in placed(overrides, columns)]
     config = _composed(study, written)
     given = {column_of(override.partition("=")[0]) for override in written}
     as_axes = {name.removeprefix("axes.") for name in given if name.startswith("axes.")}
@@ -158,10 +160,10 @@ def _brought(data_sets: Sequence[str], path: str | None, fixed: Mapping[str, Any
         return {}
     if len(data_sets) > 1:
         raise ValueError(f"data={brought[0]} is of your own; sweep it by itself, not beside {', '.join(data_sets)}")
-    held, asked = content_of(brought[0], path), fixed.get("data_content")
+    held, asked = own_content(load_arrays(brought[0], path)), fixed.get("data_content")
     if asked and asked != held:
         raise ValueError(f"data.content={asked} is asked for, and the data at {path!r} are {held}")
-    return {"data_content": held or ""}
+    return {"data_content": held}
 
 
 def _refuse_too_many(trials: int, allowed: Any) -> None:

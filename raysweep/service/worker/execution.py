@@ -22,6 +22,8 @@ from raysweep.service.worker.memory import begin_peak, device_of, failure, is_ou
 from raysweep.service.worker.stages import StoredStages
 from raysweep.service.worker.survival import Leaving, StoredCheckpoints
 from trials.core.context import Together, TrialContext
+from trials.core.data.arrays import OwnArrays
+from trials.core.data.records import bring
 from trials.core.networks.precision import products_in
 from trials.core.rows import Diverged, Value, checked
 
@@ -42,6 +44,9 @@ class Worker:
 
     def __init__(self, work: Work, leaving: Callable[[], bool] = lambda: False) -> None:
         torch.set_num_threads(work.resources.cpus)
+        for arrays in work.arrays.values():
+            if isinstance(arrays, OwnArrays):
+                bring(arrays.record)
         self._work = work
         self._leaving = leaving
         self._results = Results(work.results)
