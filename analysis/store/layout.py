@@ -87,6 +87,21 @@ def part_measurements(study: str, part: str) -> str:
     return f"{study}/measurements/{part}"
 
 
+def superseded(study: str) -> str:
+    """Return the folder of runs that a later one of the same trial has superseded."""
+    return f"{study}/superseded"
+
+
+def reruns(study: str) -> str:
+    """Return the folder of requests to compute trials anew."""
+    return f"{study}/reruns"
+
+
+def code(study: str, code_hash: str) -> str:
+    """Return the key of what modules a hash of code stands for."""
+    return f"{study}/code/{checked_token(code_hash, 'hash of code')}.json"
+
+
 def schemas(study: str) -> str:
     """Return the folder of declarations."""
     return f"{study}/schemas"

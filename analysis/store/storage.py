@@ -32,8 +32,8 @@ class Storage(Protocol):
         """Store `content` under `key`, atomically in place of what is there."""
         ...
 
-    def read(self, key: str) -> pa.Buffer:
-        """Return the content of `key`.
+    def read(self, key: str, most: int | None = None) -> pa.Buffer:
+        """Return the content of `key`, or its first `most` bytes.
 
         Raises:
             KeyAbsent: Nothing is stored there.

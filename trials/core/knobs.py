@@ -154,6 +154,10 @@ class TrialKnobs(Knobs):
         """Return the knobs whose value this trial does not read: trials that differ in them alone are one training."""
         return ()
 
+    def own_modules(self) -> Collection[str]:
+        """Return the modules of a user's own that these knobs name, whose code decides the outcome as well."""
+        return ()
+
     def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:
         """Compare these knobs with the raw arrays of data sets, by name, files and libraries, before any trial begins.
 

@@ -8,6 +8,8 @@ from functools import reduce
 from operator import getitem
 from typing import Any
 
+import pyarrow as pa
+
 from analysis.store.storage import located, root_of
 from raysweep.service.commands.settings.composition import REQUIRED, SPACE_KEYS, composed
 from raysweep.service.commands.settings.overrides import DATA_NAME, understood
@@ -26,6 +28,7 @@ from trials.core.data.records import DATA_SETS
 from trials.core.fingerprints import fingerprint
 
 EXECUTORS = ("ray", "serial")
+REUSES = ("ask", "always", "never")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,8 @@ class Settings:
         resources: What one actor takes.
         budget: What this run may spend.
         plan_only: Print the plan and run nothing.
+        rerun: Compute anew what is stored of other code or data, or all of it where nothing differs.
+        reuse: One of `REUSES`: whether stored trials of other code or data are gone on with.
 
     Raises:
         ValueError: The space has more trials than `most_trials` allows.
@@ -66,6 +71,8 @@ class Settings:
     resources: Resources
     budget: Budget
     plan_only: bool
+    rerun: bool
+    reuse: str
 
     @property
     def stopping(self) -> Stopping | None:
@@ -106,17 +113,19 @@ def _settings(
     space: Mapping[str, Any],
     columns: Mapping[str, KnobField],
 ) -> Settings:
-    if config["executor"] not in EXECUTORS:
-        raise ValueError(f"executor={config['executor']!r} is not one of {', '.join(EXECUTORS)}")
-    if not isinstance(config["plan"], bool):
-        raise ValueError(f"plan must be true or false, got {config['plan']!r}")
+    for name, allowed in (("executor", EXECUTORS), ("reuse", REUSES)):
+        if config[name] not in allowed:
+            raise ValueError(f"{name}={config[name]!r} is not one of {', '.join(allowed)}")
+    for name in ("plan", "rerun"):
+        if not isinstance(config[name], bool):
+            raise ValueError(f"{name} must be true or false, got {config[name]!r}")
     data, axes = config.get("data"), space["axes"]
     values = {name: reduce(getitem, declared.path, config) for name, declared in columns.items()}
     fixed = {name: value for name, value in values.items() if name not in axes and value != REQUIRED}
     data_sets = tuple(map(str, axis(DATA_NAME, axes.get(DATA_NAME, fixed.get(DATA_NAME, []))))) if data else ()
     data_path = _path("data.path", data["path"]) if data else None
     fixed |= _brought(data_sets, data_path, fixed)
-    told = study.schema.trials_schema().names
+    told = {column.name: _is_number(column.type) for column in study.schema.trials_schema()}
     planner = space_of(study.knobs, {"fixed": fixed, **space}, told)
     _refuse_too_many(len(planner), config["most_trials"])
     settings = Settings(
@@ -134,7 +143,11 @@ def _settings(
         resources=Resources(**config["resources"]),
         budget=Budget(**config["budget"]),
         plan_only=config["plan"],
+        rerun=config["rerun"],
+        reuse=config["reuse"],
     )
+    if settings.rerun and settings.reuse == "always":
+        raise ValueError("--rerun computes stored trials anew, and --reuse goes on with them; give one of the two")
     if settings.stopping and settings.executor == "serial":
         raise ValueError("search.stopping compares trials that run side by side; it needs executor=ray")
     return settings
@@ -168,3 +181,7 @@ def _refuse_too_many(trials: int, allowed: Any) -> None:
         raise ValueError(
             f"the space has {trials:,} trials, more than most_trials={allowed}; narrow it, or add most_trials={trials}"
         )
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))

@@ -180,7 +180,7 @@ def test_a_search_opens_as_a_study_of_optuna(tmp_path: Path) -> None:
         ({"objective": {"final_score": "up"}}, "search.objective.final_score='up' is not one of maximize, minimize"),
         (
             {"objective": {"final_scroe": "maximize"}},
-            "'final_scroe' is no column of the table of trials; it has outcome",
+            "'final_scroe' is no column of the table of trials; did you mean final_score",
         ),
         ({"sampler": "cmaes", "over": {"bias": [True, False]}}, "search.sampler=cmaes takes no choices, as bias has"),
         (

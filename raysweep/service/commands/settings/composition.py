@@ -83,7 +83,7 @@ def _defaults(study: Study) -> dict[str, Any]:
     }
     budget = dict.fromkeys(entry.name for entry in fields(Budget))
     run = {"executor": "ray", "plan": False, "most_trials": MOST_TRIALS, "budget": budget}
-    run["resources"] = asdict(study.resources)
+    run |= {"rerun": False, "reuse": "ask", "resources": asdict(study.resources)}
     look = {"axes": dict.fromkeys(entry.name for entry in declared), **dict.fromkeys(SPACE_KEYS)}
     return {**settings, **place, **run, **look}
 
