@@ -8,6 +8,8 @@ from functools import reduce
 from operator import getitem
 from typing import Any
 
+import pyarrow as pa
+
 from analysis.store.storage import located, root_of
 from raysweep.service.commands.settings.composition import REQUIRED, SPACE_KEYS, composed
 from raysweep.service.commands.settings.overrides import DATA_NAME, understood
@@ -125,7 +127,7 @@ def _settings(
     data_sets = tuple(map(str, axis(DATA_NAME, axes.get(DATA_NAME, fixed.get(DATA_NAME, []))))) if data else ()
     data_path = _path("data.path", data["path"]) if data else None
     fixed |= _brought(data_sets, data_path, fixed)
-    told = study.schema.trials_schema().names
+    told = {column.name: _is_number(column.type) for column in study.schema.trials_schema()}
     planner = space_of(study.knobs, {"fixed": fixed, **space}, told)
     _refuse_too_many(len(planner), config["most_trials"])
     settings = Settings(
@@ -181,3 +183,7 @@ def _refuse_too_many(trials: int, allowed: Any) -> None:
         raise ValueError(
             f"the space has {trials:,} trials, more than most_trials={allowed}; narrow it, or add most_trials={trials}"
         )
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
