@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
 from trials.core.data.labels import refuse_no_classes
-from trials.core.data.records import DataSet, data_set
+from trials.core.data.records import DataSet, bring, data_set
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64, UInt8
@@ -56,6 +57,13 @@ class OwnArrays(Arrays):
     """Data of a user's own, with what is known of them, which travels along to whoever trains on them."""
 
     record: DataSet
+
+
+def bring_records(arrays: Iterable[Arrays]) -> None:
+    """Let this process know what the data of a user's own are like that it is handed."""
+    for each in arrays:
+        if isinstance(each, OwnArrays):
+            bring(each.record)
 
 
 @runtime_checkable
