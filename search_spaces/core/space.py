@@ -101,6 +101,7 @@ def grid_of(knobs: type[TrialKnobs], config: Written) -> Grid | Union:
     Raises:
         ValueError: The grid is empty, names what is no knob, or has more trials than can be counted.
     """
+    _refuse_malformed("", config, KEYS)
     grid = _union(knobs, config) if config.get("union") is not None else _grid(knobs, config)
     if grid.size > sys.maxsize:
         raise ValueError(f"the space has {grid.size:.3g} trials; at most {sys.maxsize:.3g} can be counted")

@@ -104,6 +104,7 @@ class SweepRun(Readable):
         results: The store, cut to these trials: `results.sql(...)`, `results.polars()` and all else of `raysweep.open`.
         spent: What of the budget ran out before the end, empty if nothing did.
         interrupted: Whether it was interrupted. The same call goes on, as it does after the end of a budget.
+        printed: What would have been printed on the way, where `progress` is false.
     """
 
     study: Study
@@ -112,6 +113,7 @@ class SweepRun(Readable):
     results: Results
     spent: str = ""
     interrupted: bool = False
+    printed: str = ""
 
     @cached_property
     def trials(self) -> pd.DataFrame:
