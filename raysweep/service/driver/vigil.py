@@ -27,12 +27,12 @@ class Vigil:
 
     Args:
         address: Its host and port.
-        lost: Ends the process where the sweep does not end by itself; told what was lost.
+        lost: Ends the process where the sweep does not end by itself, told what was lost; None waits for it.
         patience_seconds: How long the head may be silent.
     """
 
     def __init__(
-        self, address: str, lost: Callable[[ClusterLost], None], patience_seconds: float = PATIENCE_SECONDS
+        self, address: str, lost: Callable[[ClusterLost], None] | None, patience_seconds: float = PATIENCE_SECONDS
     ) -> None:
         host, _, port = address.rpartition(":")
         self._place = (host.strip("[]"), int(port))
@@ -62,7 +62,7 @@ class Vigil:
                 answered = time.monotonic()
             elif (silent := time.monotonic() - answered) > self._patience:
                 self._error = ClusterLost(f"the Ray cluster at {self._address} is lost: silent for {silent:.0f} s")
-                if not self._over.wait(GRACE_SECONDS):
+                if not self._over.wait(GRACE_SECONDS) and self._lost:
                     self._lost(self._error)
                 return
 
