@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import MISSING, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from analysis.core.versions import mixture, told_on
 from analysis.store.schema import Column, StudySchema
 from raysweep.service.declared import declaring_module
 from trials.core.fingerprints import fingerprint
@@ -141,8 +142,9 @@ class Study:
         return self._recipe.together
 
     def draw(self, results: Results) -> Sequence[Drawing]:
-        """Return the figures of the study's results."""
-        return importlib.import_module(self.figures).draw(results)
+        """Return the figures of the study's results; where these mix versions of code or data, all of them say so."""
+        drawings = importlib.import_module(self.figures).draw(results)
+        return told_on(drawings, mixture(results, self.name))
 
     @property
     def _recipe(self) -> Recipe:

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
+from analysis.core.versions import mixture
 from analysis.store.errors import StoreError
 from analysis.store.results import Results
 from raysweep.service.commands import drawing, explanation, summary, sweep
@@ -86,6 +87,8 @@ def _run(study: Study, settings: Settings, console: Console) -> int:
     chosen = results.only([trial.trial_id for trial in ran.trials])
     outcomes = chosen.outcomes(study.name)
     console.print(summary.outcome_table(study, chosen))
+    if mixed := mixture(chosen, study.name):
+        console.print(f"this table {mixed}", soft_wrap=True, highlight=False)
     whole = [trial_id for trial_id, outcome in outcomes.items() if outcome in ("finished", "diverged")]
     if whole:  # a trial that was stopped early would be a bias in a diagram
         target = drawing.figure_target(study, settings, ran.sweep_id)
