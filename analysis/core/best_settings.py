@@ -13,9 +13,8 @@ from analysis.core.panels import knob_names
 def best_settings(trials: pd.DataFrame, directions: Mapping[str, str]) -> pd.DataFrame:
     """Return the setting that is best by one column; of several columns the front, which no setting surpasses in all.
 
-    Compared are the settings with the most finished seeds, for the others are means of survivors: some of their seeds
-    diverged, failed or are still missing. Nobody has verified a best mean: it is the luckiest of many as well, so
-    repeat it with new seeds.
+    Compared are the settings with the most finished seeds: the means of the others are of survivors, for some of their
+    seeds diverged, failed or are still missing. The best of many means is also the luckiest: repeat it with new seeds.
 
     Args:
         trials: Table of trials, the knobs between `knobs_json` and the final measurements.
@@ -35,11 +34,11 @@ def best_settings(trials: pd.DataFrame, directions: Mapping[str, str]) -> pd.Dat
     settings = settings[settings["seeds"] == settings["seeds"].max()]
     signs = [1 if direction == "maximize" else -1 for direction in directions.values()]
     values = settings[list(directions)].to_numpy(float) * signs
-    kept = values[:, 0] == values[:, 0].max() if len(signs) == 1 else _front(values)
+    kept = values[:, 0] == values[:, 0].max() if len(signs) == 1 else front(values)
     first, direction = next(iter(directions.items()))
     return settings[kept].sort_values(first, ascending=direction == "minimize").reset_index(drop=True)
 
 
-def _front(values: np.ndarray) -> np.ndarray:
-    """Return which rows no other row surpasses: as good in every column, and better in one."""
+def front(values: np.ndarray) -> np.ndarray:
+    """Return which rows no other row surpasses: as good in every column, and better in one; large is good."""
     return np.array([not ((values >= row).all(1) & (values > row).any(1)).any() for row in values])

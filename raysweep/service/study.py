@@ -8,7 +8,6 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import MISSING, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from analysis.core.versions import mixture, told_on
 from analysis.store.schema import Column, StudySchema
 from raysweep.service.declared import declaring_module
 from trials.core.fingerprints import fingerprint
@@ -40,7 +39,7 @@ class Resources:
     gpus: float | Literal["auto"] = 0.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.cpus, int) or self.cpus < 1:
+        if not isinstance(self.cpus, int) or isinstance(self.cpus, bool) or self.cpus < 1:
             raise ValueError(f"resources.cpus must be a whole number of at least 1, got {self.cpus!r}")
         if self.gpus == "auto":
             return
@@ -142,9 +141,8 @@ class Study:
         return self._recipe.together
 
     def draw(self, results: Results) -> Sequence[Drawing]:
-        """Return the figures of the study's results; where these mix versions of code or data, all of them say so."""
-        drawings = importlib.import_module(self.figures).draw(results)
-        return told_on(drawings, mixture(results, self.name))
+        """Return the figures of the study's results."""
+        return importlib.import_module(self.figures).draw(results)
 
     @property
     def _recipe(self) -> Recipe:

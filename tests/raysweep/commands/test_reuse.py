@@ -12,7 +12,10 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from matplotlib.figure import Figure
 
+from analysis.core.figures import Drawing
+from analysis.core.versions import mixture, told_on
 from analysis.store.results import Results
 from raysweep.service.commands.store.listing import _ls
 from raysweep.service.commands.study_command import main
@@ -205,6 +208,10 @@ def test_a_part_that_is_rerun_is_told_of_where_versions_meet(workplace: Workplac
     printed = workplace.run()[1]
     assert "2 by other code" in printed
     assert "this table mixes 2 versions of the code (2 and 1 trials)" in printed
+    figure = Figure()
+    figure.subplots()
+    told_on([Drawing("", figure)], mixture(workplace.results, STUDY.name))
+    assert figure.get_supxlabel() == "mixes 2 versions of the code (2 and 1 trials)"
     assert "mixes 2 versions of the code (2 and 1 trials)" in listed(workplace.results)
     workplace.run("--rerun")
     assert " mixes " not in listed(workplace.results)
@@ -243,11 +250,11 @@ def test_on_a_terminal_it_asks(
 ) -> None:
     before = slopes(workplace.results)
     workplace.code(2.0)
-    monkeypatch.setattr("raysweep.service.commands.reuse._somebody_is_there", lambda: True)
+    monkeypatch.setattr("raysweep.service.commands.reuse._Telling.is_answered", True)
     monkeypatch.setattr("builtins.input", _answering(answer))
     assert workplace.run()[0] == code
     assert slopes(workplace.results) == [height * each for each in before]
-    monkeypatch.setattr("raysweep.service.commands.reuse._somebody_is_there", lambda: False)
+    monkeypatch.setattr("raysweep.service.commands.reuse._Telling.is_answered", False)
     assert ("otherwise" in workplace.run()[1]) == (code == 2)
 
 
