@@ -210,7 +210,7 @@ def test_a_part_that_is_rerun_is_told_of_where_versions_meet(workplace: Workplac
     assert "this table mixes 2 versions of the code (2 and 1 trials)" in printed
     figure = Figure()
     figure.subplots()
-    told_on([Drawing("", figure)], mixture(workplace.results, STUDY.name))
+    told_on([Drawing(figure, pd.DataFrame())], mixture(workplace.results, STUDY.name))
     assert figure.get_supxlabel() == "mixes 2 versions of the code (2 and 1 trials)"
     assert "mixes 2 versions of the code (2 and 1 trials)" in listed(workplace.results)
     workplace.run("--rerun")
