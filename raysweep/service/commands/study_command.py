@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
+from analysis.core.versions import mixture
 from analysis.store.errors import StoreError
 from analysis.store.results import Results
 from raysweep.service.commands import drawing, explanation, lost_cluster, summary, sweep
@@ -92,6 +93,8 @@ def _run(study: Study, settings: Settings, console: Console, own_process: bool) 
     chosen = results.only([trial.trial_id for trial in ran.trials])
     outcomes = chosen.outcomes(study.name)
     summary.print_outcome(study, settings, chosen, console)
+    if mixed := mixture(chosen, study.name):
+        console.print(f"this table {mixed}", soft_wrap=True, highlight=False)
     target = drawing.figure_target(study, settings, ran.sweep_id)
     for line in drawing.drawn(study, settings, chosen, target):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
