@@ -15,10 +15,10 @@ from rich.console import Console
 from analysis.store.errors import StoreError
 from analysis.store.results import Results
 from raysweep.service.commands import job_command
+from raysweep.service.commands.process import leave_closed_pipe, open_streams
 from raysweep.service.commands.store import export, listing, show
 from raysweep.service.commands.store.cells import output, print_table
 from raysweep.service.commands.store.export import write_csv
-from raysweep.service.commands.streams import leave_closed_pipe, open_streams
 
 _FOUND, _USAGE, _INTERRUPTED, _PIPE_CLOSED = 1, 2, 130, 141
 
@@ -109,7 +109,9 @@ def _query(results: Results, console: Console, options: argparse.Namespace) -> i
 def _compact(results: Results, console: Console, options: argparse.Namespace) -> int:
     for study in options.study or results.studies():
         done = results.compact(study)
-        console.print(f"{study}: {done.trials} trials compacted, {done.packs} packs removed")
+        dropped = results.discard_superseded(study)
+        older = f", {dropped} files of superseded runs dropped" if dropped else ""
+        console.print(f"{study}: {done.trials} trials compacted, {done.packs} packs removed{older}")
     return 0
 
 

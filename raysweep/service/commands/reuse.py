@@ -61,6 +61,8 @@ def decided(
     waiting = pending(trials, runs, results.reruns(study.name).asked())
     stored = [trial for trial in finished(trials, runs) if trial.trial_id not in waiting]
     stages = "none" if settings.rerun or settings.reuse == "never" else "unknown"
+    if waiting:
+        _say(console, f"{len(waiting)} trials are still to be computed anew, as was asked for before")
     if not stored:
         return Reuse(code=code, reruns=waiting, stages="any" if settings.reuse == "always" else stages)
     data_hashes = _contents(settings, stored, runs, is_complete=len(stored) == len(trials))
@@ -96,7 +98,7 @@ def _chosen(found: Differences, telling: _Telling, settings: Settings) -> tuple[
     if answer == "ask" and settings.plan_only:
         answer = "warn"
     elif answer == "ask":
-        answer = telling.answer(line) if _somebody_is_there() else "stop" if found.data else "warn"
+        answer = telling.answer(line) if telling.is_answered else "stop" if found.data else "warn"
     if answer == "stop":
         raise UsageError(f"{line}; {_ADVICE}")
     if answer == "never":
@@ -115,7 +117,7 @@ class _Telling:
         self._console = console
 
     def say(self, line: str) -> None:
-        self._console.print(line, soft_wrap=True, markup=False, highlight=False)
+        _say(self._console, line)
 
     def unknown(self, found: Differences) -> bool:
         """Tell of trials of unknown code, and return whether there are any."""
@@ -131,6 +133,12 @@ class _Telling:
         parts = [f"{len(code)} by other code ({self._modules(found)})"] if code else []
         parts += [f"{len(data)} from other data ({', '.join(names)})"] if data else []
         return f"of the stored trials {len(found.stale)} were computed otherwise than now: {', '.join(parts)}"
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether somebody sees a question and can answer it."""
+        heard = all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+        return heard and self._console.is_terminal
 
     def answer(self, line: str) -> str:
         """Ask what to do and return `never` to compute anew, or `always`.
@@ -159,8 +167,8 @@ class _Telling:
         return f"changed: {', '.join(named[:_NAMED])}{more}"
 
 
-def _somebody_is_there() -> bool:
-    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+def _say(console: Console, line: str) -> None:
+    console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 def _contents(

@@ -6,13 +6,16 @@ from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 
+from analysis.store.results import Results
 from raysweep.service.commands.configuration import Settings
 from raysweep.service.commands.printed.durations import duration
 from raysweep.service.commands.printed.reproduction import repeating
+from raysweep.service.commands.printed.tables import outcome_table
 from raysweep.service.driver.plan import Plan
 from raysweep.service.driver.supply import AskedTrials
 from raysweep.service.messages import PlannedTrial, TrialReport
 from raysweep.service.study import Study
+from search_spaces.core.search import SearchPlanner
 from trials.core.knobs import TrialKnobs
 
 
@@ -38,6 +41,16 @@ def plan_line(study: Study, settings: Settings, plan: Plan, needed: str, saved: 
     return "\n".join(
         [line, *merged, *(f"{name} has several values among trials that do not read it" for name in plan.unread)]
     )
+
+
+def print_outcome(study: Study, settings: Settings, results: Results, console: Console) -> None:
+    """Print what the trials of a run came to: of a search the best knobs, else the headline by the axes."""
+    if isinstance(settings.planner, SearchPlanner):
+        from raysweep.service.commands.printed.search_summary import print_search
+
+        print_search(study, settings, settings.planner, results, console)
+    else:
+        console.print(outcome_table(study, results))
 
 
 def search_line(study: Study, settings: Settings, supply: AskedTrials) -> str:
