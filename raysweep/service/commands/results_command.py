@@ -109,7 +109,9 @@ def _query(results: Results, console: Console, options: argparse.Namespace) -> i
 def _compact(results: Results, console: Console, options: argparse.Namespace) -> int:
     for study in options.study or results.studies():
         done = results.compact(study)
-        console.print(f"{study}: {done.trials} trials compacted, {done.packs} packs removed")
+        dropped = results.discard_superseded(study)
+        older = f", {dropped} files of superseded runs dropped" if dropped else ""
+        console.print(f"{study}: {done.trials} trials compacted, {done.packs} packs removed{older}")
     return 0
 
 
