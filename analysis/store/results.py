@@ -37,14 +37,17 @@ class Results:
     Args:
         root: Where the results lie. It need not exist before the first write.
         skip_corrupted: Leave out files that cannot be read, with a warning that names each, rather than raise.
+        expected: A schema whose columns readers see before it is declared, which takes no right to write.
 
     Raises:
         ValueError: The root is neither a path nor `s3://bucket/prefix`.
     """
 
-    def __init__(self, root: str | os.PathLike[str], *, skip_corrupted: bool = False) -> None:
+    def __init__(
+        self, root: str | os.PathLike[str], *, skip_corrupted: bool = False, expected: StudySchema | None = None
+    ) -> None:
         self._storage = open_storage(root)
-        self._skip_corrupted = skip_corrupted
+        self._skip_corrupted, self._expected = skip_corrupted, expected
         self._frame: Frame = "pandas"
         self._declared: set[StudySchema] = set()
         self._only: pa.Array | None = None
@@ -108,8 +111,7 @@ class Results:
         table = consistently(lambda: trials_table(reader, columns=("trial_id", "outcome")))
         if table is None:
             return {}
-        table = self._chosen(table)
-        return dict(zip(table.column("trial_id").to_pylist(), table.column("outcome").to_pylist(), strict=True))
+        return dict(zip(*(column.to_pylist() for column in self._chosen(table).columns), strict=True))
 
     def finished(self, study: str) -> set[str]:
         """Return the ids of the trials that need not run again: finished, diverged or stopped."""
@@ -160,10 +162,9 @@ class Results:
         Raises:
             QueryRefused: It is not one SELECT, or does not run.
         """
-        arrow = self.arrow()
-        return as_frame(
-            self._frame, sql.queried(query, self.studies(), lambda study, table: getattr(arrow, table)(study))
-        )
+        tables = self.arrow()
+        answer = sql.queried(query, self.studies(), lambda study, table: getattr(tables, table)(study))
+        return as_frame(self._frame, answer)
 
     def compact(self, study: str, at_least: int = 1) -> Compaction:
         """Move finished trials from the inbox into the two tables that readers without raysweep see.
@@ -235,7 +236,8 @@ class Results:
         return table.filter(pc.is_in(table.column("trial_id"), self._only))
 
     def _reader(self, study: str) -> StudyReader:
-        return StudyReader(self._storage, checked_name(study, "study"), skip_corrupted=self._skip_corrupted)
+        checked_name(study, "study")
+        return StudyReader(self._storage, study, skip_corrupted=self._skip_corrupted, expected=self._expected)
 
     def _as(self, frame: Frame) -> Self:
         other = copy.copy(self)

@@ -83,7 +83,7 @@ def _sweep(storage: Storage, study: str, sweep_id: str) -> Sweep:
     key = _key(study, sweep_id)
     try:
         entry = json.loads(storage.read(key).to_pybytes())
-        return Sweep(sweep_id, entry["document"], tuple(entry["trial_ids"]))
+        return Sweep(sweep_id, dict(entry["document"]), tuple(map(str, entry["trial_ids"])))
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptedPart(f"{key} is no readable record of a sweep; remove it") from error
 

@@ -17,6 +17,7 @@ from analysis.store.results import Results
 from raysweep.service.commands import job_command
 from raysweep.service.commands.store import export, listing, show
 from raysweep.service.commands.store.cells import output, print_table
+from raysweep.service.commands.store.damage import of_each_study, warned_in_lines
 from raysweep.service.commands.store.export import write_csv
 from raysweep.service.commands.streams import leave_closed_pipe, open_streams
 
@@ -33,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parsed(arguments)
     try:
         run: Callable[[Results, Console, argparse.Namespace], int] = options.run
-        code = run(Results(options.results), output(), options)
+        with warned_in_lines():
+            code = run(Results(options.results), output(), options)
         sys.stdout.flush()
     except BrokenPipeError:
         leave_closed_pipe()
@@ -107,8 +109,11 @@ def _query(results: Results, console: Console, options: argparse.Namespace) -> i
 
 
 def _compact(results: Results, console: Console, options: argparse.Namespace) -> int:
-    for study in options.study or results.studies():
-        done = results.compact(study)
+    if options.study:
+        compacted = ((study, results.compact(study)) for study in options.study)
+    else:
+        compacted = of_each_study(results, results.compact)
+    for study, done in compacted:
         console.print(f"{study}: {done.trials} trials compacted, {done.packs} packs removed")
     return 0
 

@@ -20,6 +20,7 @@ from analysis.store.results import Results
 from raysweep.service.commands import drawing, explanation, summary, sweep
 from raysweep.service.commands.configuration import Settings, read_settings
 from raysweep.service.commands.reading_lines import reading_lines
+from raysweep.service.commands.store.damage import warned_in_lines
 from raysweep.service.commands.streams import open_streams
 from raysweep.service.errors import UsageError
 from raysweep.service.studies import importable
@@ -42,7 +43,7 @@ def main(study: Study, arguments: Sequence[str] | None = None) -> int:
     open_streams()
     console = output()
     try:
-        with _terminated_as_interrupt():
+        with _terminated_as_interrupt(), warned_in_lines():
             study = importable(study)
             return _run(study, _parsed(study, arguments), console)
     except (UsageError, StoreError) as error:
@@ -101,18 +102,15 @@ def output() -> Console:
 
 
 def opened(study: Study, settings: Settings) -> Results:
-    """Return the results that a run reads and writes.
+    """Return the results that a run reads and, where something is to run, writes.
 
     Raises:
         UsageError: The root is none.
-        StoreError: Trials of the study cannot be stored there.
     """
     try:
-        results = Results(settings.results)
+        return Results(settings.results, expected=study.schema)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    results.prepare(study.schema)
-    return results
 
 
 @contextlib.contextmanager

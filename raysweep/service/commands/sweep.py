@@ -78,6 +78,7 @@ def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Re
     if settings.plan_only:
         console.print(summary.plan_table(study, plan))
     elif plan.missing:
+        results.prepare(study.schema)
         arrays = _arrays(settings, plan.missing)
         origin = provenance.captured(arrays)
         records.record(study, settings, plan.trials, results, origin)
@@ -96,6 +97,7 @@ def _searched(study: Study, settings: Settings, results: Results, console: Conso
     supply = AskedTrials(study, settings.planner, stored, stops=stopping is not None)
     console.print(summary.search_line(study, settings, supply), soft_wrap=True, highlight=False)
     if not settings.plan_only and supply.remaining:
+        results.prepare(study.schema)
         arrays = _arrays(settings, supply.known)
         origin = provenance.captured(arrays)
         work = work_of(study, settings.results, arrays, origin, settings.resources)

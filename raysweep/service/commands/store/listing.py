@@ -17,6 +17,7 @@ from analysis.store.results import Results
 from analysis.store.sweeps import Sweep
 from raysweep.service.commands.durations import duration
 from raysweep.service.commands.store.cells import print_table
+from raysweep.service.commands.store.damage import of_each_study
 
 _HEADINGS = ("study", "sweep", "trials", *OUTCOMES, "missing", "last activity", "rate", "left", "space", "command")
 _COLUMNS = ("trial_id", "outcome", "started_at", "finished_at", "wall_seconds")
@@ -99,10 +100,12 @@ def _listed(results: Results, console: Console) -> list[Progress]:
     """Print a line for each study and each of its sweeps; return how far the sweeps are."""
     rows: list[tuple[object, ...]] = []
     sweeps: list[Progress] = []
-    for study in results.studies():
+
+    def read(study: str) -> tuple[Rows, list[Sweep]]:
         table = results.arrow().trials(study).select(list(_COLUMNS)).to_pylist()
-        stored = {row["trial_id"]: row for row in table}
-        recorded = sorted(results.sweeps(study), key=_start)
+        return {row["trial_id"]: row for row in table}, sorted(results.sweeps(study), key=_start)
+
+    for study, (stored, recorded) in of_each_study(results, read):
         planned = set(stored).union(*(sweep.trial_ids for sweep in recorded))
         rows.append((study, f"({len(recorded)})", *_progress(planned, stored).cells))
         for sweep in recorded:
@@ -126,12 +129,20 @@ def _sweep_progress(sweep: Sweep, stored: Rows) -> Progress:
     # Which trials will be its own is not known: those that began since count.
     began = {identity for identity, row in stored.items() if _began_after(row, _start(sweep))}
     progress = _progress(began, stored)
-    waits = "at_most" in sweep.document or datetime.now(UTC) - datetime.fromisoformat(_start(sweep)) < _PATIENCE
+    waits = "at_most" in sweep.document or datetime.now(UTC) - _moment(_start(sweep)) < _PATIENCE
     return Progress(int(sweep.document.get("at_most", 0)), progress.counts, progress.last, progress.rate, awaited=waits)
 
 
 def _began_after(row: Mapping[str, Any], start: str) -> bool:
-    return row["started_at"] is not None and row["started_at"] >= datetime.fromisoformat(start)
+    return row["started_at"] is not None and row["started_at"] >= _moment(start)
+
+
+def _moment(start: str) -> datetime:
+    """Return a time as a record has it, long ago for what is none."""
+    try:
+        return datetime.fromisoformat(start).astimezone(UTC)
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
 
 
 def _progress(planned: set[str], stored: Rows) -> Progress:
