@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.core.curves import draw_band, seed_band
-from analysis.core.figures import COLOURS, Drawing, style
+from analysis.core.figures import Drawing, looks, style
 from analysis.store.results import Results
 
 STUDY = "one_big_step"
@@ -55,9 +55,9 @@ def errors_and_alignments(rows: pd.DataFrame) -> Drawing:
 def _drawn(axes: Axes, trials: pd.DataFrame, quantities: dict[str, str], setting: str) -> pd.DataFrame:
     """Draw one curve a quantity and return what was drawn."""
     bands = []
-    for colour, (name, label) in zip(COLOURS, quantities.items(), strict=False):
+    for (name, label), look in zip(quantities.items(), looks(quantities).values(), strict=True):
         band = seed_band(trials, LENGTH, name)
-        draw_band(axes, band, LENGTH, colour=colour, label=label)
+        draw_band(axes, band, LENGTH, look=look, label=label)
         bands.append(band.assign(setting=setting, quantity=name))
     axes.set_xscale("symlog", linthresh=0.1)
     axes.set(xlabel="length of the step", xlim=(-0.01, None))

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.core.curves import draw_band, seed_band
-from analysis.core.figures import Drawing, ordered_colours, style
+from analysis.core.figures import Drawing, ordered_looks, style
 from analysis.store.results import Results
 
 STUDY = "useful_sam"
@@ -31,14 +31,14 @@ def draw(results: Results) -> Sequence[Drawing]:
 def alignments(rows: pd.DataFrame) -> Drawing:
     """Return both alignments against steps at the smallest interval, a curve for each distance up the slope."""
     rows = rows[(rows[INTERVAL] == rows[INTERVAL].min()) & (rows["step"] > 0)]
-    colours, numbers = ordered_colours(rows[RHO].unique()), []
+    looks, numbers = ordered_looks(rows[RHO].unique()), []
     with style():
         figure = Figure(figsize=(2 * _PANEL_WIDTH, _PANEL_HEIGHT), layout="constrained")
         panels = figure.subplots(1, 2)
         for axes, feature, title in zip(panels, ("easy", "hard"), ("easy", "difficult"), strict=True):
-            for rho, colour in colours.items():
+            for rho, look in looks.items():
                 band = seed_band(rows[rows[RHO] == rho], "step", f"align_{feature}")
-                draw_band(axes, band, "step", colour=colour, label=_named(rho))
+                draw_band(axes, band, "step", look=look, label=_named(rho))
                 numbers.append(band.assign(feature=feature, **{RHO: rho}))
             axes.set(xscale="log", xlabel="steps", ylabel="largest projection of a unit", title=f"{title} feature")
             axes.legend(loc="best")
@@ -78,14 +78,14 @@ def over_intervals(trials: pd.DataFrame) -> Drawing:
     plain = trials[trials[RHO] == 0].set_index(["seed", INTERVAL])["ratio"]
     keys = pd.MultiIndex.from_frame(trials[["seed", INTERVAL]])
     trials = trials.assign(gain=trials["ratio"].to_numpy() / plain.reindex(keys).to_numpy())
-    colours, numbers = ordered_colours(trials[RHO].unique()), []
+    looks, numbers = ordered_looks(trials[RHO].unique()), []
     with style():
         figure = Figure(figsize=(2 * _PANEL_WIDTH, _PANEL_HEIGHT), layout="constrained")
         left, right = figure.subplots(1, 2)
-        for rho, colour in colours.items():
+        for rho, look in looks.items():
             for axes, quantity in ((left, "reached"), (right, "gain")):
                 band = seed_band(trials[trials[RHO] == rho].dropna(subset=[quantity]), INTERVAL, quantity)
-                draw_band(axes, band, INTERVAL, colour=colour, label=_named(rho))
+                draw_band(axes, band, INTERVAL, look=look, label=_named(rho))
                 numbers.append(band.assign(quantity=quantity, **{RHO: rho}))
         left.set(
             ylim=(0, None), ylabel=f"steps to an easy alignment of {MATCHED:g}", title="when the easy one is there"

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from analysis.store.results import Results
 from raysweep.service import provenance
+from raysweep.service.code import code_of
 from raysweep.service.driver.plan import Plan, planned, resumed
 from raysweep.service.driver.serial import Executor, SerialExecutor
 from raysweep.service.driver.supply import ListedTrials
@@ -36,7 +37,7 @@ def sweep(root: str, trials: int, executor: Executor, name: str = WALK.name, fir
     results = Results(root)
     study, plan = plan_of(root, trials, name, first)
     results.prepare(study.schema)
-    work = work_of(study, root, {}, provenance.captured({}), Resources(gpus=gpus))
+    work = work_of(study, root, {}, provenance.captured(code=code_of(study)), Resources(gpus=gpus))
     work = replace(work, checkpoint_seconds=CHECKPOINT_SECONDS)
     missing = resumed(study, plan, results.checkpoints(name).ids(), [])
     with Upkeep(results, name, every_seconds=1.0, enough_packs=5):

@@ -10,6 +10,7 @@ from typing import Any
 
 from analysis.store.results import Results
 from raysweep.service import provenance
+from raysweep.service.code import code_of
 from raysweep.service.commands.configuration import read_settings
 from raysweep.service.driver.plan import planned
 from raysweep.service.driver.serial import SerialExecutor
@@ -48,7 +49,13 @@ def work_at(study: Study, root: Path | str, trials: list[PlannedTrial]) -> Work:
     data_sets = {str(trial.knobs.columns().get("data_name", "digits")) for trial in trials}
     arrays = {name: load_arrays(name) for name in data_sets}
     Results(root).prepare(study.schema)
-    return work_of(study, str(root), arrays, provenance.captured(arrays), study.resources)
+    return work_of(
+        study,
+        str(root),
+        arrays,
+        provenance.captured({name: each.digest() for name, each in arrays.items()}, code_of(study)),
+        study.resources,
+    )
 
 
 def run_serially(study: Study, root: Path | str, trials: list[PlannedTrial]) -> Mapping[str, str]:

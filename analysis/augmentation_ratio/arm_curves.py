@@ -12,15 +12,12 @@ from matplotlib.lines import Line2D
 
 from analysis.core.augmentation_worth import ARM, COPIES, RATIO
 from analysis.core.boundary_lines import label_values
-from analysis.core.curves import draw_interval_band
-from analysis.core.figures import COLOURS
+from analysis.core.curves import EVERYWHERE, SHARE, draw_interval_band, line_entry
+from analysis.core.figures import looks
 from analysis.core.panels import Panel
 from analysis.core.seed_means import seed_means
 
 MEANS = "mean and 95 % interval over seeds"
-ARM_COLOURS: Mapping[str, str] = MappingProxyType(
-    dict(zip((COPIES, "fixed_aug", "fresh_aug", "fixed_aug_all", "subset"), COLOURS, strict=False))
-)
 ARM_NAMES: Mapping[str, str] = MappingProxyType(
     {
         COPIES: "copies",
@@ -32,19 +29,20 @@ ARM_NAMES: Mapping[str, str] = MappingProxyType(
 )
 
 
-def arm_entries(trials: pd.DataFrame, marker: str = "o") -> list[Line2D]:
+ARM_LOOKS = MappingProxyType(looks(ARM_NAMES))
+
+
+def arm_entries(trials: pd.DataFrame, **line: Any) -> list[Line2D]:
     """Return the legend's entries of the arms that there are."""
-    shown = [arm for arm in ARM_NAMES if arm in set(trials[ARM])]
-    look: Mapping[str, Any] = {"marker": marker, "markersize": 3.5}
-    return [Line2D([], [], color=ARM_COLOURS[arm], label=ARM_NAMES[arm], **look) for arm in shown]
+    return [line_entry(ARM_LOOKS[arm], ARM_NAMES[arm], **line) for arm in ARM_NAMES if arm in set(trials[ARM])]
 
 
 def draw_arms(axes: Axes, panel: Panel, column: str) -> pd.DataFrame:
     """Draw a measurement against the ratio, a curve each arm, and return its means and intervals."""
-    bands = []
+    bands, within = [], EVERYWHERE if "loss" in column else SHARE
     for arm in [name for name in ARM_NAMES if name in set(panel.rows[ARM])]:
         means = seed_means(panel.rows[panel.rows[ARM] == arm], [RATIO], column)
-        draw_interval_band(axes, means, RATIO, colour=ARM_COLOURS[arm])
+        draw_interval_band(axes, means, RATIO, look=ARM_LOOKS[arm], within=within)
         bands.append(means.assign(arm=arm))
     label_values(axes, "x", panel.rows[RATIO])
     return pd.concat(bands, ignore_index=True)

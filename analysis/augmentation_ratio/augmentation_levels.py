@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import cycle
 from types import MappingProxyType
 from typing import Any
 
@@ -11,8 +10,8 @@ import pandas as pd
 
 from analysis.augmentation_ratio.arm_curves import MEANS
 from analysis.core.augmentation_worth import ACCURACY, ARM, COPIES, RATIO, TRANSFORM
-from analysis.core.curves import draw_interval_band
-from analysis.core.figures import COLOURS, Drawing
+from analysis.core.curves import SHARE, draw_interval_band
+from analysis.core.figures import Drawing, looks
 from analysis.core.pages import axes_grid
 from analysis.core.seed_means import seed_means
 
@@ -37,16 +36,15 @@ def levels(trials: pd.DataFrame) -> Drawing | None:
         return None
     means = seed_means(whole.assign(place=whole["level"].map(LEVELS.index)), [_NETWORK, _SIZE, "place"], ACCURACY)
     figure, grid = axes_grid(1, 1, size=(6.2, 3.4), title=f"CIFAR-10; {MEANS}; dashed: published")
-    axes, colours = grid[0, 0], dict(zip(PUBLISHED, COLOURS, strict=False))
-    others = cycle(COLOURS[len(PUBLISHED) :])
-    for (network, size), curve in means.groupby([_NETWORK, _SIZE]):
-        published = network in colours and not size
-        colour = colours[str(network)] if published else next(others)
-        label = f"{network}, {size:,} images" if size else str(network)
-        draw_interval_band(axes, curve, "place", colour=colour, label=label)
-    look: Mapping[str, Any] = {"linestyle": "--", "marker": "o", "markerfacecolor": "white", "linewidth": 1}
+    axes, curves = grid[0, 0], dict(list(means.groupby([_NETWORK, _SIZE])))
+    labels = {(network, size): f"{network}, {size:,} images" if size else str(network) for network, size in curves}
+    look_of = looks([*PUBLISHED, *labels.values()])
+    for place, curve in curves.items():
+        draw_interval_band(axes, curve, "place", look=look_of[labels[place]], label=labels[place], within=SHARE)
+    line: Mapping[str, Any] = {"linestyle": "--", "markerfacecolor": "white", "linewidth": 1}
     for name, accuracies in PUBLISHED.items():
-        axes.plot(range(len(LEVELS)), accuracies, color=colours[name], label=f"{name}, published", **look)
+        colour, marker = look_of[name]
+        axes.plot(range(len(LEVELS)), accuracies, color=colour, marker=marker, label=f"{name}, published", **line)
     axes.set(xlabel="augmentation", ylabel="test accuracy")
     axes.set_xticks(range(len(LEVELS)), LEVELS)
     figure.legend(loc="outside right center")

@@ -16,7 +16,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
-from analysis.augmentation_ratio.arm_curves import ARM_COLOURS, MEANS, arm_entries, draw_arms
+from analysis.augmentation_ratio.arm_curves import ARM_LOOKS, MEANS, arm_entries, draw_arms
 from analysis.augmentation_ratio.augmentation_levels import levels
 from analysis.augmentation_ratio.equal_loss import EQUAL_ACCURACY, EQUAL_LOSS, at_equal_loss
 from analysis.augmentation_ratio.invariance_gains import MARKERS, draw_gains, gains
@@ -33,6 +33,7 @@ from analysis.core.augmentation_worth import (
 )
 from analysis.core.boundary_lines import label_values
 from analysis.core.figures import Drawing, present
+from analysis.core.numbers import shown_numbers
 from analysis.core.pages import axes_grid, page_of_measurements, page_of_panels, titled
 from analysis.core.panels import Panel, Panels, panels, subject
 from analysis.core.phase_diagram import COLOUR_MAP
@@ -112,7 +113,7 @@ def invariance(trials: pd.DataFrame) -> Drawing | None:
         title=subject(trials, found, _SUBJECT, "means and 95 % intervals over seeds; line: equal gains"),
         across="gain in invariance rate over copies",
         up="gain in test accuracy over copies",
-        legend=[*arm_entries(trials[trials[ARM] != COPIES], marker=""), *marks],
+        legend=[*arm_entries(trials[trials[ARM] != COPIES], marker="", linewidth=4), *marks],
     )
     return Drawing(figure, numbers, "invariance")
 
@@ -187,9 +188,8 @@ def _draw_worth(axes: Axes, table: pd.DataFrame, column: str) -> pd.DataFrame:
         # Side by side, so that the bars of arms do not hide each other.
         places = shown[RATIO] * (1 + 0.02 * number)
         lengths = np.abs(shown[[f"{column}_low", f"{column}_high"]].to_numpy(float).T - shown[column].to_numpy(float))
-        axes.errorbar(
-            places, shown[column], lengths, color=ARM_COLOURS[str(arm)], marker="o", markersize=3.5, capsize=2
-        )
+        colour, marker = ARM_LOOKS[str(arm)]
+        axes.errorbar(places, shown[column], lengths, color=colour, marker=marker, markersize=3.5, capsize=2)
     for value in (0, 1) if column == "aug_efficiency" else (1,):
         axes.axhline(value, color="#999999", linewidth=0.8, linestyle=":")
     label_values(axes, "x", table[RATIO])
@@ -212,7 +212,8 @@ def _draw_plane(axes: Axes, cells: pd.DataFrame, vertical: str) -> QuadMesh:
         if not np.isnan(ends[row, column]).any():
             written = "{:.2f} to {:.2f}".format(*ends[row, column])
             axes.text(column + 0.5, row + 0.42, written, va="top", fontsize=6, **look)
-    axes.set_xticks(np.arange(table.shape[1]) + 0.5, [f"{value:g}" for value in table.columns])
+    names = shown_numbers(table.columns)
+    axes.set_xticks(np.arange(table.shape[1]) + 0.5, [names[value] for value in table.columns])
     axes.set_yticks(np.arange(table.shape[0]) + 0.5, [str(value) for value in table.index])
     axes.set(xlabel=_RATIO, ylabel={TRANSFORM: "transform", SIZE: "rows N"}[vertical])
     return mesh

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.augmentation_ratio.arm_curves import ARM_COLOURS
+from analysis.augmentation_ratio.arm_curves import ARM_LOOKS
 from analysis.core.augmentation_worth import ACCURACY, ARM, COPIES, DRAWN, INVARIANCES, RATIO
 from analysis.core.panels import Panel
 from analysis.core.seed_means import seed_means
@@ -39,7 +39,7 @@ def draw_gains(axes: Axes, panel: Panel) -> pd.DataFrame:
         for name, marker in MARKERS.items():
             look: Mapping[str, Any] = {"fmt": marker, "markersize": 4.5, "elinewidth": 0.6}
             ends: Mapping[str, Any] = {"xerr": point[f"{name}_half_width"], "yerr": point[f"{ACCURACY}_half_width"]}
-            axes.errorbar(point[name], point[ACCURACY], **ends, **look, color=ARM_COLOURS[point[ARM]])
+            axes.errorbar(point[name], point[ACCURACY], **ends, **look, color=ARM_LOOKS[point[ARM]].colour)
     axes.axline((0, 0), slope=1, color="#999999", linewidth=0.8)
     return table
 

@@ -13,9 +13,8 @@ from analysis.core.panels import knob_names
 def best_settings(trials: pd.DataFrame, directions: Mapping[str, str]) -> pd.DataFrame:
     """Return the setting that is best by one column; of several columns the front, which no setting surpasses in all.
 
-    Compared are the settings with the most finished seeds, for the others are means of survivors: some of their seeds
-    diverged, failed or are still missing. Nobody has verified a best mean: it is the luckiest of many as well, so
-    repeat it with new seeds.
+    Compared are the settings with the most finished seeds: the means of the others are of survivors, for some of their
+    seeds diverged, failed or are still missing. The best of many means is also the luckiest: repeat it with new seeds.
 
     Args:
         trials: Table of trials, the knobs between `knobs_json` and the final measurements.

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.core.numbers import shown_numbers
 from analysis.core.panels import spread
 from analysis.core.phase_diagram import AxisScale
 
@@ -70,12 +71,15 @@ def label_values(axes: Axes, direction: Literal["x", "y"], values: pd.Series) ->
     axes.set(**{f"{direction}scale": "log"})
     axis = {"x": axes.xaxis, "y": axes.yaxis}[direction]
     shown = spread(sorted(values.unique()), _TICKS)
-    axis.set_ticks(shown, [f"{value:.3g}" for value in shown])
+    names = shown_numbers(shown)
+    axis.set_ticks(shown, [names[value] for value in shown])
     axis.set_ticks([], minor=True)
 
 
 def draw_measured_boundary(axes: Axes, points: pd.DataFrame, across: str, along: str) -> None:
     """Draw the crossings, `across` on the horizontal axis."""
+    if not len(points):
+        return  # an empty line that is not clipped takes room on the page
     axes.plot(points[across], points[along], clip_on=False, **MEASURED_BOUNDARY)
 
 

@@ -6,9 +6,10 @@ import base64
 import contextlib
 import html
 import io
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, NamedTuple, TypeVar, overload
 
 import matplotlib
 import matplotlib.style
@@ -17,9 +18,13 @@ import pandas as pd
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from analysis.core.placement import fit
+
 # Paul Tol's "bright" scheme (technical note SRON/EPS/TN/09-002): distinct in every colour-vision deficiency.
 COLOURS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#BBBBBB")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*", "d", "8")
 
+V = TypeVar("V", bound=Hashable)
 _STYLE: dict[Any, Any] = {
     "font.size": 9.0,
     "axes.spines.top": False,
@@ -53,6 +58,7 @@ class Drawing:
         """Return the figure as a notebook shows it."""
         file = io.BytesIO()
         with style():
+            fit(self.figure)
             self.figure.savefig(file, format="png", dpi=_SCREEN_DPI)
         return file.getvalue()
 
@@ -108,14 +114,27 @@ def style() -> Iterator[None]:
         yield
 
 
-def ordered_colours(values: Iterable[float]) -> dict[float, str]:
-    """Return a colour for each value, from dark for the smallest to light for the largest.
+class Look(NamedTuple):
+    """What tells a line from others: in colour, and in grey by its marker."""
 
-    Lightness alone tells them apart, so the order survives grey print and colour blindness.
+    colour: str
+    marker: str
+
+
+def looks(values: Iterable[V]) -> dict[V, Look]:
+    """Return a look for each value, in their order, in colours as distinct as there are."""
+    distinct = dict.fromkeys(values)
+    return {value: Look(*of) for value, *of in zip(distinct, itertools.cycle(COLOURS), itertools.cycle(MARKERS))}
+
+
+def ordered_looks(values: Iterable[float]) -> dict[float, Look]:
+    """Return a look for each value, its colour from dark for the smallest to light for the largest.
+
+    The order of colours survives grey print and colour blindness.
     """
     ordered = sorted(set(values))
-    colour_map = matplotlib.colormaps["viridis"]
-    return dict(zip(ordered, map(to_hex, colour_map(np.linspace(0, _PALEST, len(ordered)))), strict=True))
+    shades = map(to_hex, matplotlib.colormaps["viridis"](np.linspace(0, _PALEST, len(ordered))))
+    return {value: Look(*of) for value, *of in zip(ordered, shades, itertools.cycle(MARKERS))}
 
 
 def present(table: pd.DataFrame, *columns: str) -> bool:

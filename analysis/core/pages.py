@@ -17,6 +17,7 @@ from analysis.core.panels import Panel, Panels
 _SIZE = (3.5, 2.9)  # inches
 _CHARACTERS = 13  # an inch
 _ROOM_ABOVE = 0.4  # inches
+_LINE_HEIGHT = 0.17  # inches
 _LEGEND_WIDTH = 1.1  # inches
 _MOST_BESIDE = 3  # measurements
 
@@ -34,9 +35,11 @@ def axes_grid(
         legend: Entries of the legend beside the panels.
     """
     width = size[0] * columns + (_LEGEND_WIDTH if legend else 0)
-    figure = Figure(figsize=(width, size[1] * rows + _ROOM_ABOVE), layout="constrained")
+    lines = textwrap.wrap(title, int(width * _CHARACTERS))
+    height = size[1] * rows + _ROOM_ABOVE + _LINE_HEIGHT * len(lines[1:])
+    figure = Figure(figsize=(width, height), layout="constrained")
     if title:
-        figure.suptitle(textwrap.fill(title, int(width * _CHARACTERS)), x=0.01, ha="left", fontsize=10)
+        figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=10)
     if legend:
         figure.legend(handles=list(legend), loc="outside right center")
     return figure, figure.subplots(rows, columns, squeeze=False)

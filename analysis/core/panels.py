@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
+from analysis.core.numbers import shown_value
+
 MOST_SHOWN = 6
 MOST_WRAPPED, WIDEST = 12, 4
 _TITLE_WIDTH = 44  # characters
@@ -140,11 +142,6 @@ def subject(trials: pd.DataFrame, panels: Panels, names: Sequence[str], *remarks
     texts = [value if isinstance(value, str) else described({name: value}) for name, value in constant.items()]
     omitted = [f"shown are {panels.omitted}"] if panels.omitted else []
     return "; ".join([", ".join(texts), *omitted, *remarks])
-
-
-def shown_value(value: Any) -> str:
-    """Return a knob's value as it stands in titles and legends."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def spread(ordered: Sequence[T], most: int) -> Sequence[T]:

@@ -15,6 +15,8 @@ from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from analysis.core.numbers import shown_numbers
+
 AxisScale = Literal["linear", "log"]
 COLOUR_MAP = "viridis"
 MARKED = "marked"
@@ -118,7 +120,8 @@ def draw_phase_diagram(
     axes.set(xscale=scales[0], yscale=scales[1], **limits)
     if aligned:
         rows = np.sort(cells[vertical].unique())
-        axes.set_yticks(rows, [labels.get(value, f"{value:g}") for value in rows])
+        names = {**shown_numbers(rows), **labels}
+        axes.set_yticks(rows, [names[value] for value in rows])
     axes.minorticks_off()
     return mesh
 

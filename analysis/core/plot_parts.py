@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.core.curves import DIVERGED_MARKER, draw_band, draw_interval_band, line_entries
-from analysis.core.figures import COLOURS, ordered_colours
+from analysis.core.figures import Look, ordered_looks
+from analysis.core.figures import looks as looks_of
+from analysis.core.numbers import shown_value
 from analysis.core.own_frames import Places, words
-from analysis.core.panels import shown_value
 from analysis.core.phase_diagram import common_range, draw_phase_diagram, legend_entries
 
 Band = Literal["interval", "range"]
@@ -68,22 +69,22 @@ def lines(found: Places, band: Band, labels: Mapping[str, str], title: str, axes
         by: What the legend calls the lines; empty for one without a legend.
     """
     drawn, own = axes or _new(_CURVES), axes is None
-    colours, crossed = _colours(found), False
+    looks, crossed = _looks(found), False
     for value, place in found.up.places.items():
         of_line = found.cells[found.cells[found.y] == place].sort_values(found.x)
         lost = of_line["diverged"] >= of_line["seeds"].clip(lower=1)
         alive = of_line[~lost & (of_line["seeds"] > 0)]
         draw = draw_interval_band if band == "interval" else draw_band
-        draw(drawn, _interrupted(alive, found), found.x, colour=colours[value])
-        _draw_beside(drawn, alive[~found.across.is_ordinary(alive[found.x])], found.x, band, colours[value])
+        draw(drawn, _interrupted(alive, found), found.x, look=looks[value])
+        _draw_beside(drawn, alive[~found.across.is_ordinary(alive[found.x])], found.x, band, looks[value].colour)
         if lost.any():
             crossed = True
-            _mark_lost(drawn, of_line[lost], alive, found, colours[value])
+            _mark_lost(drawn, of_line[lost], alive, found, looks[value].colour)
     found.across.label(drawn, "x")
     for place in found.across.breaks:
         drawn.axvline(place, **_BREAK_OF_LINES)
     drawn.set(xlabel=words(found.x, labels), ylabel=words(found.value, labels), title=title)
-    handles: list[Artist] = list(line_entries(colours, {value: shown_value(value) for value in colours})) if by else []
+    handles: list[Artist] = list(line_entries(looks, {value: shown_value(value) for value in looks})) if by else []
     if crossed:
         handles.append(Line2D([], [], color="#555555", label="diverged", **DIVERGED_MARKER))
     if handles:
@@ -98,11 +99,9 @@ def figure_of(axes: Axes) -> Figure:
     return figure
 
 
-def _colours(found: Places) -> dict[Any, str]:
+def _looks(found: Places) -> dict[Any, Look]:
     values = list(found.up.places)
-    if all(isinstance(value, int | float) for value in values):
-        return ordered_colours(values)
-    return {value: COLOURS[place % len(COLOURS)] for place, value in enumerate(values)}
+    return ordered_looks(values) if all(isinstance(value, int | float) for value in values) else looks_of(values)
 
 
 def _interrupted(points: pd.DataFrame, found: Places) -> pd.DataFrame:

@@ -20,8 +20,9 @@ from matplotlib.lines import Line2D
 from analysis.core.boundary_lines import MEASURED_BOUNDARY, crossings, draw_measured_boundary
 from analysis.core.figures import Drawing, style
 from analysis.core.matched_loss import at_matched_loss, loss_levels
+from analysis.core.numbers import shown_value
 from analysis.core.own_frames import as_pandas, cells_of, words
-from analysis.core.panels import shown_value, spread
+from analysis.core.panels import spread
 from analysis.core.plot_parts import Band, diagram, figure_of, lines
 from analysis.core.scales import Kind
 

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.core.panels import shown_value, spread
+from analysis.core.numbers import shown_value
+from analysis.core.panels import spread
 
 Kind = Literal["linear", "log", "categorical"]
 Value = Any  # a number, or a name

@@ -14,8 +14,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from analysis.core.curves import draw_interval_band
-from analysis.core.figures import COLOURS, Drawing, ordered_colours
+from analysis.core.curves import SHARE, draw_interval_band, line_entry
+from analysis.core.figures import Drawing, Look, looks, ordered_looks
+from analysis.core.numbers import shown_numbers
 from analysis.core.pages import axes_grid, titled
 from analysis.core.panels import described, panels, subject
 from analysis.core.phase_diagram import common_range, draw_phase_diagram, legend_entries, phase_cells
@@ -42,7 +43,7 @@ from analysis.store.results import Results
 STUDY = "freeze_depth"
 OURS, THEIRS = RULES
 PRETRAINING, STRENGTH = "pretrain_task", "data_confounder_strength"
-_TASK_COLOURS: Mapping[str, str] = MappingProxyType(dict(zip((FOREGROUND, BACKGROUND), COLOURS, strict=False)))
+_TASK_LOOKS: Mapping[str, Look] = MappingProxyType(looks((FOREGROUND, BACKGROUND)))
 _SUBJECT = ("data_name", "network", PRETRAINING, STRENGTH)
 _INSIDE = (TASK, DEPTH, RATE, "seed")
 _WORST = "worst-group accuracy"
@@ -60,7 +61,7 @@ def depths(trials: pd.DataFrame) -> Drawing:
     chosen = {rule: at_best_rates(trials, rule) for rule in RULES}
     found = panels(trials, trials, inside=_inside(trials), across=[PRETRAINING, STRENGTH])
     rows, columns = found.shape
-    entries = [Line2D([], [], color=colour, label=task) for task, colour in _TASK_COLOURS.items()]
+    entries = [line_entry(look, task) for task, look in _TASK_LOOKS.items()]
     entries += [Line2D([], [], color="#555555", linestyle=line, label=RULES[rule]) for rule, line in _LINES.items()]
     if any(of["at_edge"].any() for of in chosen.values()):
         entries.append(Line2D([], [], label="best learning rate at the edge of the sweep", **_AT_EDGE))
@@ -98,7 +99,7 @@ def _draw_depths(axes: Axes, chosen: Mapping[str, pd.DataFrame]) -> pd.DataFrame
     for rule, trials in chosen.items():
         for task, of_task in trials.groupby(TASK):
             band = seed_means(of_task, [DEPTH], worst(rule))
-            draw_interval_band(axes, band, DEPTH, colour=_TASK_COLOURS[str(task)], linestyle=_LINES[rule])
+            draw_interval_band(axes, band, DEPTH, look=_TASK_LOOKS[str(task)], linestyle=_LINES[rule], within=SHARE)
             rates = of_task.groupby(DEPTH)[[RATE, "at_edge"]].first()
             band = band.join(rates, on=DEPTH)
             edge = band[band["at_edge"]]
@@ -109,8 +110,8 @@ def _draw_depths(axes: Axes, chosen: Mapping[str, pd.DataFrame]) -> pd.DataFrame
 
 
 def _draw_published(axes: Axes) -> None:
-    for task, colour in _TASK_COLOURS.items():
-        axes.plot(DEPTHS[DEPTH], DEPTHS[task], "s", linestyle=":", color=colour, markersize=4)
+    for task, (colour, marker) in _TASK_LOOKS.items():
+        axes.plot(DEPTHS[DEPTH], DEPTHS[task], marker, linestyle=":", color=colour, markersize=4)
     axes.set_visible(True)
     axes.set_title("published: CLIP, Waterbirds")
     axes.set_xticks(DEPTHS[DEPTH])
@@ -123,10 +124,10 @@ def signature(trials: pd.DataFrame) -> Drawing | None:
     title = subject(trials, found, _SUBJECT, "numbers: frozen parts; bars: 95 % intervals of 3 seeds and more")
     figure, grid = axes_grid(1, 1, size=(5.4, 4.4), title=title)
     axes, numbers = grid[0, 0], []
-    for colour, panel in zip(COLOURS, found.shown, strict=False):
+    for panel, look in zip(found.shown, looks(range(len(found.shown))).values(), strict=True):
         gains = signatures(chosen[chosen["trial_id"].isin(panel.trials["trial_id"])], worst(OURS))
         if len(gains):
-            _draw_gains(axes, gains, colour=colour, label=panel.title or "here")
+            _draw_gains(axes, gains, look=look, label=panel.title or "here")
             numbers.append(gains.assign(**panel.setting))
     if not numbers:
         return None
@@ -145,14 +146,22 @@ def signature(trials: pd.DataFrame) -> Drawing | None:
     return Drawing(figure, pd.concat(numbers, ignore_index=True), "signature")
 
 
-def _draw_gains(axes: Axes, gains: pd.DataFrame, *, colour: str, label: str) -> None:
+def _draw_gains(axes: Axes, gains: pd.DataFrame, *, look: Look, label: str) -> None:
     places = gains["d_background"], gains["d_foreground"]
     # Two seeds have intervals many times as wide as the figure.
     widths = [gains[f"{place.name}_half_width"].where(gains["seeds"] > 2, 0.0) for place in places]
-    look: Mapping[str, Any] = {"fmt": "o-", "linewidth": 0.6, "elinewidth": 0.6, "capsize": 2, "markersize": 5}
-    axes.errorbar(*places, xerr=widths[0], yerr=widths[1], color=colour, label=label, **look)
+    line: Mapping[str, Any] = {
+        "fmt": f"{look.marker}-",
+        "linewidth": 0.6,
+        "elinewidth": 0.6,
+        "capsize": 2,
+        "markersize": 5,
+    }
+    axes.errorbar(*places, xerr=widths[0], yerr=widths[1], color=look.colour, label=label, **line)
     for depth, across, up in zip(gains[DEPTH], *places, strict=True):
-        axes.annotate(f"{depth:g}", (across, up), xytext=(4, 3), textcoords="offset points", fontsize=7, color=colour)
+        axes.annotate(
+            f"{depth:g}", (across, up), xytext=(4, 3), textcoords="offset points", fontsize=7, color=look.colour
+        )
 
 
 def learning_rates(trials: pd.DataFrame) -> Drawing | None:
@@ -197,20 +206,18 @@ def _lines(trials: pd.DataFrame, across: str, by: str, label: str, name: str) ->
     title = subject(trials, found, (TASK, *_SUBJECT), RULES[OURS], INTERVALS)
     figure, grid = axes_grid(*found.shape, size=(3.6, 3.2), title=title)
     values, numbers = sorted(chosen[by].unique()), []
-    colours = ordered_colours(values) if by == DEPTH else dict(zip(values, COLOURS, strict=False))
+    look_of = ordered_looks(values) if by == DEPTH else looks(values)
     for panel, axes in titled(found, grid):
         drawn = []
         of_panel = chosen[chosen["trial_id"].isin(panel.trials["trial_id"])]
         for value in sorted(of_panel[by].unique()):
             band = seed_means(of_panel[of_panel[by] == value], [across], worst(OURS))
-            draw_interval_band(axes, band, across, colour=colours[value], label=described({by: value}))
+            draw_interval_band(axes, band, across, look=look_of[value], label=described({by: value}), within=SHARE)
             drawn.append(band.assign(**{by: value}))
         numbers.append(pd.concat(drawn, ignore_index=True))
         axes.set(xlabel=label, ylabel=_WORST, ylim=(-0.02, 1.02))
         ticks = np.sort(chosen[across].unique())
-        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        if across == STRENGTH:  # values near 1 lie side by side
-            axes.tick_params(axis="x", labelrotation=60, labelsize=7)
+        axes.set_xticks(ticks, list(shown_numbers(ticks).values()))
         axes.legend(fontsize=7)
     return Drawing(figure, found.numbered(numbers), name)
 

@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.core.curves import draw_interval_band
-from analysis.core.figures import COLOURS, Drawing, ordered_colours
+from analysis.core.curves import SHARE, draw_interval_band, interval_lengths
+from analysis.core.figures import COLOURS, Drawing, Look, ordered_looks
+from analysis.core.numbers import shown_number
 from analysis.core.pages import axes_grid, titled
 from analysis.core.panels import panels, subject
 from analysis.core.seed_means import seed_means
@@ -36,24 +37,25 @@ def by_rate(trials: pd.DataFrame, inside: Collection[str], names: Collection[str
     rows, columns = found.shape
     title = subject(rich, found, tuple(names), INTERVALS)
     figure, grid = axes_grid(rows, columns + 1, size=(3.4, 2.9), title=title)
-    colours, numbers = ordered_colours({*rich[DEPTH], *RATES[DEPTH]}), []
+    looks, numbers = ordered_looks({*rich[DEPTH], *RATES[DEPTH]}), []
     for panel, axes in titled(found, grid[:, :columns]):
-        numbers.append(_draw_rates(axes, panel.trials, response, colours))
+        numbers.append(_draw_rates(axes, panel.trials, response, looks))
     for axes in grid[:, columns]:
         axes.set_visible(False)
     grid[0, columns].set_visible(True)
     grid[0, columns].set_title(_THEIRS, fontsize=8)
-    _draw_rates(grid[0, columns], RATES, "worst_group", colours)
+    _draw_rates(grid[0, columns], RATES, "worst_group", looks)
     for axes in grid.flat:
         axes.set(xlabel="learning rate", ylabel=_WORST, ylim=_SHOWN)
     return Drawing(figure, found.numbered(numbers), "by_rate")
 
 
-def _draw_rates(axes: Axes, trials: pd.DataFrame, response: str, colours: Mapping[float, str]) -> pd.DataFrame:
+def _draw_rates(axes: Axes, trials: pd.DataFrame, response: str, looks: Mapping[float, Look]) -> pd.DataFrame:
     bands = []
     for depth in sorted(trials[DEPTH].unique()):
         means = seed_means(trials[trials[DEPTH] == depth], [RATE], response)
-        draw_interval_band(axes, means, RATE, colour=colours[depth], label=f"{depth or 'nothing'} frozen")
+        label = f"{depth or 'nothing'} frozen"
+        draw_interval_band(axes, means, RATE, look=looks[depth], label=label, within=SHARE)
         bands.append(means.assign(**{DEPTH: depth}))
     axes.set_xscale("log")
     axes.legend(fontsize=7)
@@ -93,12 +95,14 @@ def methods(trials: pd.DataFrame, inside: Collection[str], names: Collection[str
 
 
 def _named(rule: str, decay: float, depth: int) -> str:
-    decays = f", weight decay {decay:g}" if decay else ""
+    decays = f", weight decay {shown_number(decay)}" if decay else ""
     return f"{rule.replace('_', ' ')}{decays}, {depth or 'nothing'} frozen"
 
 
 def _draw_methods(axes: Axes, means: pd.DataFrame, colour: str) -> None:
     places = range(len(means))[::-1]
-    axes.errorbar(means["mean"], places, xerr=means["half_width"], fmt="o", color=colour, markersize=4, capsize=2)
+    axes.errorbar(
+        means["mean"], places, xerr=interval_lengths(means, SHARE), fmt="o", color=colour, markersize=4, capsize=2
+    )
     axes.set_yticks(places, means["method"], fontsize=7)
     axes.set(xlabel=_WORST, xlim=_SHOWN)

@@ -12,14 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.core.curves import draw_band, seed_band
-from analysis.core.figures import COLOURS
+from analysis.core.figures import looks
 
 _PANEL = (4.6, 3.6)  # inches
 _BEST = {"max": np.argmax, "min": np.argmin}
 
-Looks = Mapping[str, Mapping[str, Any]]
+Kinds = Mapping[str, Mapping[str, Any]]
 """Name of a curve -> how it is drawn, in the words of `draw_band`; a curve without an entry is a plain line."""
-PLAIN: Looks = MappingProxyType({})
+PLAIN: Kinds = MappingProxyType({})
 
 
 def panels_of(panels: int, columns: int) -> tuple[Figure, list[Axes]]:
@@ -33,7 +33,7 @@ def panels_of(panels: int, columns: int) -> tuple[Figure, list[Axes]]:
 
 
 def draw_bands(
-    axes: Axes, rows: pd.DataFrame, across: str, response: str, *, by: str, best: str = "", looks: Looks = PLAIN
+    axes: Axes, rows: pd.DataFrame, across: str, response: str, *, by: str, best: str = "", kinds: Kinds = PLAIN
 ) -> pd.DataFrame:
     """Draw one band of seeds for each value of `by`, and return the numbers of all of them.
 
@@ -47,20 +47,21 @@ def draw_bands(
         response: Column on the vertical axis.
         by: Column whose values tell the curves apart.
         best: `max` or `min` puts a star on the best mean of each curve; empty marks none.
-        looks: How the curves are drawn.
+        kinds: How the curves are drawn.
     """
     numbers = []
     several = rows[by].nunique() > 1
-    for index, (value, shown) in enumerate(rows.groupby(by, sort=True)):
+    for (value, shown), look in zip(
+        rows.groupby(by, sort=True), looks(sorted(rows[by].unique())).values(), strict=True
+    ):
         band = seed_band(shown[np.isfinite(shown[response].astype(float))], across, response)
         if not len(band):
             continue
-        colour = COLOURS[index % len(COLOURS)]
         name = str(value) if several else None
-        draw_band(axes, band, across, colour=colour, label=name, **looks.get(str(value), {}))
+        draw_band(axes, band, across, look=look, label=name, **kinds.get(str(value), {}))
         if best:
             at = int(_BEST[best](band["mean"].to_numpy(float)))
-            axes.plot(band[across].iloc[at], band["mean"].iloc[at], "*", color=colour, mec="black", markersize=12)
+            axes.plot(band[across].iloc[at], band["mean"].iloc[at], "*", color=look.colour, mec="black", markersize=12)
         numbers.append(band.assign(**{by: value}))
     if numbers:
         values = rows[across].unique()

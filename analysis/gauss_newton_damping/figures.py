@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.core.figures import Drawing, style
 from analysis.core.phase_diagram import common_range, draw_phase_diagram, legend_entries, phase_cells
-from analysis.gauss_newton_damping.bands import PLAIN, Looks, draw_bands, joined, name_curves, panels_of
+from analysis.gauss_newton_damping.bands import PLAIN, Kinds, draw_bands, joined, name_curves, panels_of
 from analysis.gauss_newton_damping.damping_arms import (
     ARM,
     ARM_OF_RATES,
@@ -33,7 +33,7 @@ COMPARED_LOSS = 0.02
 _RESPONSES = ("test_acc", "test_loss", "ntk_distance", "ntk_cka_target", "param_dist", "param_path", "step")
 _AXIS = "damping λ, or 1/(ηK)"
 
-_RINGS: Looks = {
+_RINGS: Kinds = {
     name: {"linestyle": "none", "point": {"marker": marker, "markersize": size, "markerfacecolor": "none"}}
     for name, marker, size in (
         (f"{PROXIMAL}, in closed form", "o", 7),
@@ -174,7 +174,7 @@ def linearisation(rows: pd.DataFrame) -> Drawing:
         ],
         columns=3,
         logarithmic=("step",),
-        looks=_RINGS,
+        kinds=_RINGS,
         named=2,  # few steps at small dampings: there is room above them
     )
 
@@ -210,7 +210,7 @@ def _panelled(
     best: dict[str, str] | None = None,
     logarithmic: Sequence[str] = (),
     symmetric: Sequence[str] = (),
-    looks: Looks = PLAIN,
+    kinds: Kinds = PLAIN,
     named: int = 0,
 ) -> Drawing:
     """Return a figure with one panel for each response, one curve for each arm; the panel `named` names them."""
@@ -218,7 +218,7 @@ def _panelled(
     numbers = []
     for panel, (response, label, shown) in zip(axes, panels, strict=True):
         marked = (best or {}).get(response, "")
-        curves = draw_bands(panel, shown, DAMPING, response, by=ARM, best=marked, looks=looks)
+        curves = draw_bands(panel, shown, DAMPING, response, by=ARM, best=marked, kinds=kinds)
         numbers.append(curves.assign(quantity=label.replace("\n", ", ")))
         panel.set(xlabel=_AXIS, ylabel=label)
         if response in logarithmic and len(curves):

@@ -9,12 +9,13 @@ than 1/lambda of gradient flow, and training comes as far as learning rate × T/
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.core.figures import Drawing, ordered_colours
+from analysis.core.figures import Drawing, Look, ordered_looks
 from analysis.core.pages import axes_grid
 from analysis.core.panels import panels, subject
 from analysis.k_phase_diagram.crossed_axes import DAMPING, RESPONSES, readings
@@ -28,7 +29,7 @@ COORDINATES: Mapping[str, str] = {
 }
 _LEAST_VALUES, _DEGREE = 3, 3
 _SUBJECT = ("data_name", "network", "optimizer", RATE, "loss")
-_MARKERS = "osD^vP*Xdph<>8"
+_SIZES = (3, 7)  # points
 
 
 def collapse(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
@@ -43,9 +44,15 @@ def collapse(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     if len(found.shown) > 1:
         return None
     responses = [name for name in RESPONSES if name in rows and rows[name].notna().any()]
-    colours = ordered_colours(trials[INTERVAL])
-    title = subject(trials, found, _SUBJECT, "a point a cell, mean of seeds; a marker a damping; grey: a cubic")
-    figure, grid = axes_grid(len(responses), 3, size=(4.0, 3.0), title=title, legend=interval_entries(trials, colours))
+    looks = ordered_looks(trials[INTERVAL])
+    title = subject(trials, found, _SUBJECT, "a point a cell, the larger the more damping; grey: a cubic")
+    figure, grid = axes_grid(
+        len(responses),
+        3,
+        size=(4.0, 3.0),
+        title=title,
+        legend=interval_entries(trials, looks),
+    )
     total = rows.groupby("trial_id")[SUM].last()
     numbers = []
     for line, response in zip(grid, responses, strict=True):
@@ -57,7 +64,7 @@ def collapse(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
             ends = reading.ends.assign(**{SUM: reading.ends["trial_id"].map(total)})
             cells = cells_of(ends[ends["outcome"] == "finished"].dropna(subset=[response, SUM]), response)
             explained = shares(cells, coordinate)
-            _draw(axes, cells, coordinate, colours)
+            _draw(axes, cells, coordinate, looks)
             axes.set_title(f"{reading.label}\n{_words(explained)}", fontsize=8)
             axes.set(xlabel=COORDINATES[coordinate], ylabel=RESPONSES[response])
             numbers.append(cells.assign(reading=reading.label, response=response, coordinate=coordinate, **explained))
@@ -98,16 +105,18 @@ def _curve(cells: pd.DataFrame, coordinate: str) -> np.polynomial.Polynomial:
     return np.polynomial.Polynomial.fit(at, cells["mean"].to_numpy(float), min(_DEGREE, len(np.unique(at)) - 1))
 
 
-def _draw(axes: Axes, cells: pd.DataFrame, coordinate: str, colours: Mapping[float, str]) -> None:
+def _draw(axes: Axes, cells: pd.DataFrame, coordinate: str, looks: Mapping[float, Look]) -> None:
     first, last = cells[coordinate].min(), cells[coordinate].max()
     line = np.geomspace(first, last, 100)
     axes.plot(line, _curve(cells, coordinate)(np.log10(line)), color="#AAAAAA", linewidth=3, zorder=0)
-    markers = dict(zip(np.sort(cells[DAMPING].unique()), _MARKERS, strict=False))
-    for interval, colour in colours.items():
+    dampings = np.sort(cells[DAMPING].unique())
+    sizes = dict(zip(dampings, np.linspace(*_SIZES, len(dampings)), strict=True))
+    for interval, (colour, marker) in looks.items():
         of_interval = cells[cells[INTERVAL] == interval]
-        axes.plot(of_interval[coordinate], of_interval["mean"], color=colour, linewidth=0.8, alpha=0.6)
+        line: dict[str, Any] = {"marker": marker, "markersize": 1, "linewidth": 0.8, "alpha": 0.6}
+        axes.plot(of_interval[coordinate], of_interval["mean"], color=colour, **line)
         for _, cell in of_interval.iterrows():
-            axes.plot(cell[coordinate], cell["mean"], markers.get(cell[DAMPING], "."), color=colour, markersize=5)
+            axes.plot(cell[coordinate], cell["mean"], marker, color=colour, markersize=sizes[cell[DAMPING]])
     axes.set_xscale("log")
 
 

@@ -7,10 +7,10 @@ from types import MappingProxyType
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
-from analysis.core.curves import diverged_entries, draw_paths
-from analysis.core.figures import COLOURS, Drawing
+from analysis.core.curves import diverged_entries, draw_paths, line_entry
+from analysis.core.figures import Drawing, Look, looks
+from analysis.core.numbers import shown_number
 from analysis.core.pages import page_of_measurements
 from analysis.core.panels import Panel, panels, subject
 from analysis.k_phase_diagram.intervals import INTERVAL
@@ -39,27 +39,28 @@ def converged_rounds(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None
     rows = rows.assign(**{ERROR: 1 - rows["test_acc_lin"]})
     found = panels(trials, rows, inside=(*_ARM_KNOBS, "seed", "steps"), across=[], several=TOLERANCE)
     arms = _arms(trials)
-    colours: dict[float, str] = {number: COLOURS[number % len(COLOURS)] for number in range(len(arms))}
+    look_of: dict[float, Look] = dict(enumerate(looks(arms).values()))
     numbered = {name: number for number, name in enumerate(arms)}
 
     def draw_one(axes: Axes, panel: Panel, column: str) -> pd.DataFrame:
         names = panel.trials.set_index("trial_id").apply(_arm, axis=1)
         shown = panel.rows.assign(**{ARM: panel.rows["trial_id"].map(names)})
-        draw_paths(axes, shown.assign(number=shown[ARM].map(numbered)), "step", column, "number", colours=colours)
+        draw_paths(axes, shown.assign(number=shown[ARM].map(numbered)), "step", column, "number", looks=look_of)
         axes.set_xscale("symlog", linthresh=1, linscale=0.5)
         if column == ERROR:
             # The errors that are compared are of some percent, and some are 0.
             axes.set_yscale("symlog", linthresh=_ONE_PERCENT, linscale=0.5)
             ends = shown[shown[INTERVAL] == 1].groupby("trial_id").tail(1)
             for name, error in ends.groupby(ARM)[column].mean().items():
-                axes.axhline(error, color=colours[numbered[str(name)]], linewidth=0.9, linestyle=":")
+                colour, marker = look_of[numbered[str(name)]]
+                axes.axhline(error, color=colour, linewidth=0.9, linestyle=":", marker=marker, markevery=[1])
         elif column == "train_loss_lin":
             axes.set_yscale("log")
         else:
             axes.set_yscale("symlog", linthresh=1)
         return shown[["trial_id", "seed", "outcome", ARM, "step", column]].rename(columns={column: "value"})
 
-    legend = [Line2D([], [], color=colours[number], linewidth=1.6, label=name) for name, number in numbered.items()]
+    legend = [line_entry(look_of[number], name) for name, number in numbered.items()]
     figure, numbers = page_of_measurements(
         found,
         _MEASURED,
@@ -81,5 +82,5 @@ def _arms(trials: pd.DataFrame) -> list[str]:
 
 
 def _arm(trial: pd.Series) -> str:
-    rounds = f"rounds to {trial[TOLERANCE]:g}" if trial[TOLERANCE] > 0 else "K = 1"
-    return f"{trial[OPTIMIZER]} {trial[RATE]:g}\n{rounds}"
+    rounds = f"rounds to {shown_number(trial[TOLERANCE])}" if trial[TOLERANCE] > 0 else "K = 1"
+    return f"{trial[OPTIMIZER]} {shown_number(trial[RATE])}\n{rounds}"

@@ -14,8 +14,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.core.curves import draw_interval_band
-from analysis.core.figures import COLOURS, Drawing
+from analysis.core.curves import EVERYWHERE, SHARE, draw_interval_band
+from analysis.core.figures import COLOURS, Drawing, looks
+from analysis.core.numbers import shown_number
 from analysis.core.pages import axes_grid
 from analysis.core.panels import Panel, Panels, spread
 from analysis.core.phase_diagram import MARKED, common_range, draw_phase_diagram, legend_entries
@@ -47,7 +48,7 @@ class CrossedAxis:
 
     def text(self, value: float) -> str:
         """Return a value as it stands in figures."""
-        return self.names.get(value, f"{value:g}")
+        return self.names.get(value) or shown_number(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,11 +163,12 @@ def _draw_curves(
     across, other = crossed
     values = np.sort(ends[across.column].unique())
     finished = ends[ends["outcome"] == "finished"]
-    for value, colour, line in zip(given, COLOURS, ("-", "--"), strict=False):
+    within = SHARE if "accuracy" in reading.name else EVERYWHERE
+    for value, look, line in zip(given, looks(given).values(), ("-", "--"), strict=True):
         means = seed_means(finished[finished[other.column] == value], [across.column], reading.response)
         placed = means.assign(place=np.searchsorted(values, means[across.column]))
         label = f"{other.name} {other.text(value)}"
-        draw_interval_band(axes, placed, "place", colour=colour, label=label, linestyle=line)
+        draw_interval_band(axes, placed, "place", look=look, label=label, linestyle=line, within=within)
     axes.set_xticks(range(len(values)), [across.text(value) for value in values])
     axes.set(xlabel=across.label, ylabel=reading.name)
     axes.legend(fontsize=7)

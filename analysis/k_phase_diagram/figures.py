@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 
 from analysis.core.curves import diverged_entries
 from analysis.core.diagrams import Labels, draw_diagrams
-from analysis.core.figures import Drawing, ordered_colours, style
+from analysis.core.figures import Drawing, ordered_looks, style
 from analysis.core.matched_loss import loss_levels
 from analysis.core.pages import page_of_measurements, page_of_panels
 from analysis.core.panels import Panel, Panels, knob_names, panels, subject
@@ -142,12 +142,12 @@ def movement_of_layers(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | No
 def trajectories(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing:
     """Return loss and accuracy of the linearised model and of the network against the step, one line each K."""
     found = _panels(trials, rows[rows["step"].isin(shared_steps(rows))], several="", wraps=False)
-    colours = ordered_colours(trials[INTERVAL])
+    looks = ordered_looks(trials[INTERVAL])
 
     def draw_one(axes: Axes, panel: Panel, column: str) -> pd.DataFrame:
-        return draw_fit(axes, panel.rows, panel.trials, column, INTERVAL, colours=colours)
+        return draw_fit(axes, panel.rows, panel.trials, column, INTERVAL, looks=looks)
 
-    legend = [*interval_entries(trials, colours), *diverged_entries(trials["outcome"]), *function_entries()]
+    legend = [*interval_entries(trials, looks), *diverged_entries(trials["outcome"]), *function_entries()]
     title = subject(trials, found, _SUBJECT, "means over seeds")
     figure, numbers = page_of_measurements(
         found, fit_labels(trials), draw_one, title=title, across="step", legend=legend
@@ -170,14 +170,14 @@ def one_shot(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
         return None
     found = _panels(trials, ends, WARM, several=WARM)
     warmed = ends.groupby(INTERVAL)[WARM].transform("nunique") > 1
-    colours = ordered_colours(ends.loc[warmed, INTERVAL])
+    looks = ordered_looks(ends.loc[warmed, INTERVAL])
     figure, numbers = page_of_panels(
         found,
-        lambda axes, panel: draw_warmed_ends(axes, panel.rows, "test_acc", WARM, colours=colours),
+        lambda axes, panel: draw_warmed_ends(axes, panel.rows, "test_acc", WARM, looks=looks),
         title=subject(trials, found, _SUBJECT, _SEEDS),
         across="steps of plain SGD before the first round",
         up="test accuracy at the end",
-        legend=[*interval_entries(trials, colours), plain_entry(), *function_entries()],
+        legend=[*interval_entries(trials, looks), plain_entry(), *function_entries()],
     )
     return Drawing(figure, numbers, "one_shot")
 

@@ -11,10 +11,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from analysis.core.curves import DIVERGED_MARKER, diverged_entries, draw_band, draw_lines, line_entries, seed_band
-from analysis.core.figures import ordered_colours
+from analysis.core.figures import Look, ordered_looks
 from analysis.core.pages import page_of_measurements
 from analysis.core.panels import Panel, Panels, described
 from analysis.core.phase_diagram import phase_cells
@@ -33,7 +32,6 @@ _FUNCTIONS: Mapping[str, tuple[str, Any]] = MappingProxyType(
 )
 _GROWTH_SHOWN = 100.0  # a loss this many times the first is as good as diverged
 _FOOT = 0.03  # of the height of the axes
-_SHORT = 300.0  # ratio of a logarithmic axis's ends
 _UNITS = MappingProxyType({"cross_entropy": "nats", "mse": "squared outputs"})
 
 
@@ -55,7 +53,7 @@ def function_entries() -> list[Line2D]:
 
 
 def draw_fit(
-    axes: Axes, rows: pd.DataFrame, trials: pd.DataFrame, column: str, by: str, *, colours: Mapping[float, str]
+    axes: Axes, rows: pd.DataFrame, trials: pd.DataFrame, column: str, by: str, *, looks: Mapping[float, Look]
 ) -> pd.DataFrame:
     """Draw the means of a fit against the step and return them.
 
@@ -65,13 +63,13 @@ def draw_fit(
         trials: Their trials.
         column: One of `FITS`.
         by: Knob that tells the lines apart.
-        colours: Colour of each of its values.
+        looks: Look of each of its values.
     """
     drawn = []
     ceiling = _GROWTH_SHOWN * float(rows.loc[rows["step"] == rows["step"].min(), f"{column}_lin"].mean())
     for function, (_, line) in _FUNCTIONS.items():
         cells = phase_cells(rows, trials, "step", by, f"{column}_{function}")
-        draw_lines(axes, cells, "step", by, colours=colours, linestyle=line, ceiling=ceiling)
+        draw_lines(axes, cells, "step", by, looks=looks, linestyle=line, ceiling=ceiling)
         drawn.append(cells.assign(function=function))
     axes.set_xscale("log")
     _scale(axes, column)
@@ -79,7 +77,7 @@ def draw_fit(
 
 
 def draw_ends(
-    axes: Axes, ends: pd.DataFrame, column: str, across: str, by: str, *, colours: Mapping[float, str]
+    axes: Axes, ends: pd.DataFrame, column: str, across: str, by: str, *, looks: Mapping[float, Look]
 ) -> pd.DataFrame:
     """Draw a measurement at the end of training, mean and range of seeds, and return these.
 
@@ -91,7 +89,7 @@ def draw_ends(
         column: A measurement; one of `FITS` is drawn of both functions.
         across: Column on the horizontal axis.
         by: Knob that tells the lines apart.
-        colours: Colour of each of its values.
+        looks: Look of each of its values.
     """
     lines = {f"{column}_{name}": line for name, (_, line) in _FUNCTIONS.items()} if column in FITS else {column: "-"}
     drawn, foot = [], axes.get_xaxis_transform()
@@ -100,10 +98,10 @@ def draw_ends(
             of_line = ends[ends[by] == value]
             finished = of_line["outcome"] == "finished"
             band = seed_band(of_line.assign(**{response: of_line[response].where(finished)}), across, response)
-            draw_band(axes, band, across, colour=colours[value], linestyle=line)
+            draw_band(axes, band, across, look=looks[value], linestyle=line)
             drawn.append(band.assign(**{by: value, "response": response}))
             lost = band.loc[(band["seeds"] == 0) & band[across].isin(of_line.loc[~finished, across]), across]
-            axes.plot(lost, [_FOOT] * len(lost), transform=foot, color=colours[value], **DIVERGED_MARKER)
+            axes.plot(lost, [_FOOT] * len(lost), transform=foot, color=looks[value].colour, **DIVERGED_MARKER)
     _scale(axes, column)
     return pd.concat(drawn, ignore_index=True) if drawn else pd.DataFrame()
 
@@ -129,14 +127,14 @@ def page_of_ends(
         title: What all panels have in common.
         label: Name and unit of the horizontal axis.
     """
-    colours = ordered_colours(value for panel in panels.shown for value in panel.trials[by])
+    looks = ordered_looks(value for panel in panels.shown for value in panel.trials[by])
 
     def draw_one(axes: Axes, panel: Panel, column: str) -> pd.DataFrame:
-        drawn = draw_ends(axes, panel.rows, column, across, by, colours=colours)
+        drawn = draw_ends(axes, panel.rows, column, across, by, looks=looks)
         axis(axes, panel.trials)
         return drawn
 
-    legend = line_entries(colours, {value: described({by: value}) for value in colours})
+    legend = line_entries(looks, {value: described({by: value}) for value in looks})
     legend += diverged_entries(pd.concat([panel.rows["outcome"] for panel in panels.shown]))
     if set(measured) & set(FITS):
         legend += function_entries()
@@ -144,12 +142,6 @@ def page_of_ends(
 
 
 def _scale(axes: Axes, column: str) -> None:
-    """Scale the vertical axis, a loss's in the logarithm with ticks at 1, 2 and 5 where it is short."""
-    if "loss" not in column:
-        return
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    if high < _SHORT * low:
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+    """Scale the vertical axis, a loss's in the logarithm."""
+    if "loss" in column:
+        axes.set_yscale("log")

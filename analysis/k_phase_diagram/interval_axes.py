@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from analysis.core.curves import draw_band, line_entries, seed_band
-from analysis.core.figures import COLOURS
+from analysis.core.figures import Look, looks
 from analysis.k_phase_diagram.fits import draw_ends
 from analysis.k_phase_diagram.intervals import INTERVAL
 
@@ -36,10 +36,10 @@ def draw_interval_axis(axes: Axes, trials: pd.DataFrame) -> None:
     axes.minorticks_off()
 
 
-def interval_entries(trials: pd.DataFrame, colours: Mapping[float, str]) -> list[Line2D]:
+def interval_entries(trials: pd.DataFrame, looks: Mapping[float, Look]) -> list[Line2D]:
     """Return the legend's entries of the intervals."""
     names = interval_names(trials)
-    return line_entries(colours, {value: f"K = {names[value]}" for value in colours})
+    return line_entries(looks, {value: f"K = {names[value]}" for value in looks})
 
 
 def draw_diagonal(axes: Axes, name: str) -> None:
@@ -60,11 +60,11 @@ def draw_updates(axes: Axes, rows: pd.DataFrame, response: str) -> pd.DataFrame:
         response: Column on the vertical axis.
     """
     bands = [pd.DataFrame()]
-    for colour, step in zip(COLOURS, _times(rows), strict=False):
+    for step, look in looks(_times(rows)).items():
         # Every interval of T or more is the same training: one of them stands for all.
         distinct = rows[rows["step"] == step].drop_duplicates(["num_feature_updates", "seed"])
         band = seed_band(distinct, "num_feature_updates", response)
-        draw_band(axes, band, "num_feature_updates", colour=colour, label=f"T = {step}")
+        draw_band(axes, band, "num_feature_updates", look=look, label=f"T = {step}")
         bands.append(band.assign(step=step))
     axes.set_xscale("symlog", linthresh=1, linscale=0.5)
     axes.set_xlim(-0.2, None)
@@ -74,7 +74,7 @@ def draw_updates(axes: Axes, rows: pd.DataFrame, response: str) -> pd.DataFrame:
 
 
 def draw_warmed_ends(
-    axes: Axes, ends: pd.DataFrame, column: str, warm: str, *, colours: Mapping[float, str]
+    axes: Axes, ends: pd.DataFrame, column: str, warm: str, *, looks: Mapping[float, Look]
 ) -> pd.DataFrame:
     """Draw a fit at the end of training against the plain steps it began with, plain training as a level.
 
@@ -83,13 +83,13 @@ def draw_warmed_ends(
         ends: One row a trial, with its `outcome`.
         column: One of `FITS`.
         warm: Knob: the number of plain steps.
-        colours: Colour of each interval drawn.
+        looks: Look of each interval drawn.
     """
     plain = ends.loc[(ends[INTERVAL] == 1) & (ends["outcome"] == "finished"), f"{column}_lin"]
     if len(plain):
         axes.axhline(plain.mean(), **_PLAIN)
     axes.set_xscale("symlog", linthresh=10, linscale=0.5)
-    return draw_ends(axes, ends[ends[INTERVAL].isin(colours)], column, warm, INTERVAL, colours=colours)
+    return draw_ends(axes, ends[ends[INTERVAL].isin(looks)], column, warm, INTERVAL, looks=looks)
 
 
 def plain_entry() -> Line2D:

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.core.curves import diverged_entries, draw_paths
-from analysis.core.figures import Drawing, ordered_colours, present
+from analysis.core.figures import Drawing, Look, ordered_looks, present
 from analysis.core.pages import page_of_panels
 from analysis.core.panels import panels, subject
 from analysis.k_phase_diagram.interval_axes import interval_entries
@@ -26,24 +26,24 @@ def stability(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     if not present(rows, RATIO):
         return None
     found = panels(trials, rows, inside=(INTERVAL, "seed", "steps"), across=[RATE], several=INTERVAL, wraps=True)
-    colours = ordered_colours(trials[INTERVAL])
+    looks = ordered_looks(trials[INTERVAL])
     figure, numbers = page_of_panels(
         found,
-        lambda axes, panel: _draw(axes, panel.rows, INTERVAL, colours=colours),
+        lambda axes, panel: _draw(axes, panel.rows, INTERVAL, looks=looks),
         title=subject(trials, found, _SUBJECT, "one line a trial"),
         across="step",
         up=_LABEL,
-        legend=[*interval_entries(trials, colours), *diverged_entries(trials["outcome"])],
+        legend=[*interval_entries(trials, looks), *diverged_entries(trials["outcome"])],
     )
     return Drawing(figure, numbers, "stability")
 
 
-def _draw(axes: Axes, rows: pd.DataFrame, by: str, *, colours: Mapping[float, str]) -> pd.DataFrame:
+def _draw(axes: Axes, rows: pd.DataFrame, by: str, *, looks: Mapping[float, Look]) -> pd.DataFrame:
     """Draw the ratio of each trial against the step over the warning band, and return it."""
     measured = rows.dropna(subset=[RATIO])
     axes.axhspan(*WARNING_BAND, color="#CCBB44", alpha=0.3, linewidth=0)
     axes.axhline(WARNING_BAND[1], color="#555555", linewidth=0.8)
-    draw_paths(axes, measured, "step", RATIO, by, colours=colours)
+    draw_paths(axes, measured, "step", RATIO, by, looks=looks)
     axes.set_xscale("symlog", linthresh=1, linscale=0.5)
     axes.set_xlim(-0.2, 1.2 * max([1, *measured["step"]]))
     axes.set_yscale("log")

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.core.augmentation_worth import ACCURACY, ARM, RATIO, worth
-from analysis.core.figures import Drawing, ordered_colours
+from analysis.core.figures import Drawing, ordered_looks
+from analysis.core.numbers import shown_number
 from analysis.core.pages import axes_grid
 from analysis.core.panels import panels, subject
 from analysis.k_phase_diagram.intervals import INTERVAL
@@ -31,14 +32,21 @@ def worth_by_interval(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | Non
         1, 2, size=(4.0, 3.0), title=subject(trials, found, _SUBJECT, "dashed: copies; bars: 95 % bootstrap intervals")
     )
     left, right = grid[0]
-    for ratio, colour in ordered_colours(table[RATIO]).items():
+    for ratio, (colour, marker) in ordered_looks(table[RATIO]).items():
         own = table[table[RATIO] == ratio]
-        left.plot(own[INTERVAL], own["acc_copies"], "o--", color=colour, markersize=3.5, linewidth=1)
-        left.plot(own[INTERVAL], own["acc_arm"], "o-", color=colour, markersize=3.5, label=f"p = {ratio:g}")
+        left.plot(own[INTERVAL], own["acc_copies"], f"{marker}--", color=colour, markersize=3.5, linewidth=1)
+        left.plot(
+            own[INTERVAL],
+            own["acc_arm"],
+            f"{marker}-",
+            color=colour,
+            markersize=3.5,
+            label=f"p = {shown_number(ratio)}",
+        )
         ends = own[["aug_efficiency_low", "aug_efficiency_high"]].to_numpy(float)
         lengths = np.abs(ends.T - own["aug_efficiency"].to_numpy(float))
         right.errorbar(
-            own[INTERVAL], own["aug_efficiency"], lengths, color=colour, marker="o", markersize=3.5, capsize=2
+            own[INTERVAL], own["aug_efficiency"], lengths, color=colour, marker=marker, markersize=3.5, capsize=2
         )
     for axes, label in ((left, "test accuracy (linearised)"), (right, "augmentation efficiency e(p)")):
         axes.set(xscale="log", xlabel="K: steps between feature updates", ylabel=label)

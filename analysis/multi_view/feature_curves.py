@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.core.curves import draw_band
-from analysis.core.figures import COLOURS
+from analysis.core.curves import SHARE, draw_band, interval_lengths
+from analysis.core.figures import looks
 from analysis.core.seed_means import seed_means
 from analysis.multi_view.feature_scores import ARM, DRAWS, EXPONENT, LABELS, NOISE
 
@@ -14,13 +14,11 @@ from analysis.multi_view.feature_scores import ARM, DRAWS, EXPONENT, LABELS, NOI
 def draw_means(axes: Axes, trials: pd.DataFrame, across: str, response: str, by: str) -> pd.DataFrame:
     """Draw the mean of a response with its interval, a line each value of `by`, and return the table of both."""
     drawn = []
-    for colour, value in zip(COLOURS, sorted(trials[by].unique()), strict=False):
+    for value, look in looks(sorted(trials[by].unique())).items():
         band = seed_means(trials[trials[by] == value], [across], response)
-        ends = (band["mean"] + side * band["half_width"] for side in (-1, 1))
-        drawn_band = band.assign(
-            **{name: end.clip(0, 1) for name, end in zip(("smallest", "largest"), ends, strict=True)}
-        )
-        draw_band(axes, drawn_band, across, colour=colour, label=str(value).replace("_", " "))
+        below, above = interval_lengths(band, SHARE)
+        drawn_band = band.assign(smallest=band["mean"] - below, largest=band["mean"] + above)
+        draw_band(axes, drawn_band, across, look=look, label=str(value).replace("_", " "))
         drawn.append(band.rename(columns={across: "value"}).assign(across=across, response=response, line=str(value)))
     axes.set(xlabel=LABELS[across], ylabel=LABELS[response], ylim=(-0.03, 1.03))
     return pd.concat(drawn, ignore_index=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from analysis.core.boundary_lines import crossings, label_values, power_law
-from analysis.core.figures import COLOURS, Drawing, ordered_colours
+from analysis.core.curves import draw_marked, line_entry
+from analysis.core.figures import Drawing, looks, ordered_looks
 from analysis.core.pages import axes_grid
 from analysis.core.panels import Panels, panels, spread, subject
 from analysis.core.study_figures import carried_figures
@@ -77,16 +79,17 @@ def boundary(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     fitted = trials[whole & (trials[EXPONENT] > 1) & (trials[ARM] == "none")]
     fitted = fitted.assign(count=np.floor(fitted[SAMPLES] * fitted[SHARE] + 0.5))  # a view has whole samples
     figure, grid = axes_grid(1, 1, size=(4.6, 3.6), title="noise at which rare views are half lost")
-    axes, colours, numbers = grid[0, 0], ordered_colours(fitted[EXPONENT]), []
-    for exponent, colour in colours.items():
+    axes, numbers = grid[0, 0], []
+    for exponent, (colour, marker) in ordered_looks(fitted[EXPONENT]).items():
         cells = fitted[fitted[EXPONENT] == exponent].groupby(["count", NOISE])[RARE].mean().rename("mean").reset_index()
         found = crossings(cells, NOISE, "count", LEVEL)
         law = power_law(found["count"], found[NOISE])
         if law is None:
             continue
         label = f"q = {exponent:g}: power {law.power:.2f} measured, {1 / exponent:.2f} predicted"
-        axes.plot(found["count"], found[NOISE], "o", color=colour, label=label)
-        axes.plot(found["count"], found["count"] ** (1 / exponent), color=colour, linestyle="--", linewidth=1)
+        axes.plot(found["count"], found[NOISE], marker, color=colour, label=label)
+        theory: Mapping[str, Any] = {"marker": marker, "markerfacecolor": "none", "linestyle": "--", "linewidth": 1}
+        axes.plot(found["count"], found["count"] ** (1 / exponent), color=colour, **theory)
         numbers.append(found.assign(exponent=exponent, measured_power=law.power, predicted_power=1 / exponent))
     if not numbers:
         return None
@@ -144,9 +147,11 @@ def augmentation(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     numbers = []
     for axes, response, view in zip(grid[0], (RARE, COMMON), (None, 1), strict=True):
         numbers.append(draw_means(axes, arms, NOISE, response, ARM))
-        for colour, arm in zip(COLOURS, sorted(arms[ARM].unique()), strict=False):
+        for arm, (colour, marker) in looks(sorted(arms[ARM].unique())).items():
             balance = noise_of_balance(arms[arms[ARM] == arm], rows, view)
-            axes.axvline(balance, color=colour, linestyle=":", linewidth=1.2)
+            axes.axvline(
+                balance, color=colour, linestyle=":", linewidth=1.2, marker=marker, markevery=[1], clip_on=False
+            )
         label_values(axes, "x", arms[NOISE])
     grid[0, 0].legend(fontsize=8)
     return Drawing(figure, pd.concat(numbers, ignore_index=True), "augmentation")
@@ -186,8 +191,7 @@ def trajectories(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing:
     """Return projections against time, in a trial of a large, a medium and a small importance ratio."""
     ordered = trials[trials["seed"] == trials["seed"].min()].sort_values(RATIO, ascending=False, kind="stable")
     chosen = [ordered.iloc[at] for at in spread(range(len(ordered)), 3)]
-    names = zip(_COURSES, COLOURS, strict=False)
-    legend = [Line2D([], [], color=colour, label=name) for name, colour in names]
+    legend = [line_entry(look, name) for name, look in looks(_COURSES).items()]
     legend += [Line2D([], [], color="#555555", linestyle="--", label="closed form")]
     figure, grid = axes_grid(1, len(chosen), legend=legend, title=_subject(ordered, "largest projection over channels"))
     numbers = []
@@ -211,12 +215,12 @@ FIGURES = (phase_diagram, trajectories, boundary, transition, learning_times, au
 
 
 def _draw_course(axes: Axes, rows: pd.DataFrame) -> pd.DataFrame:
-    for colour, (measured, predicted) in zip(COLOURS, _COURSES.values(), strict=False):
+    for (measured, predicted), look in zip(_COURSES.values(), looks(_COURSES).values(), strict=True):
         for _, course in rows.groupby("view"):
-            axes.plot(course["time"], course[measured], color=colour, linewidth=1.2)
+            draw_marked(axes, course["time"], course[measured], look, linewidth=1.2)
             if predicted:
                 small = course[course[predicted].between(0, 1)]
-                axes.plot(small["time"], small[predicted], color=colour, linewidth=0.9, linestyle="--")
+                draw_marked(axes, small["time"], small[predicted], look, linewidth=0.9, linestyle="--")
     return rows[["trial_id", "step", "time", "view", *(name for pair in _COURSES.values() for name in pair if name)]]
 
 

@@ -13,7 +13,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from analysis.core.figures import ordered_colours
+from analysis.core.figures import ordered_looks
 from analysis.multi_view.feature_scores import EXPONENT, NOISE
 
 _SHAPES: Mapping[str, str] = MappingProxyType({"view": "o", "noise": "s"})
@@ -38,7 +38,7 @@ def learned_points(last: pd.DataFrame) -> pd.DataFrame:
 
 def draw_learning_times(axes: Axes, points: pd.DataFrame) -> None:
     """Draw the table of `learned_points` with the identity; what was learned first in its trial is filled."""
-    colours = ordered_colours(points[EXPONENT])
+    colours = {value: look.colour for value, look in ordered_looks(points[EXPONENT]).items()}
     for (exponent, colour), (feature, shape), first in itertools.product(colours.items(), _SHAPES.items(), _FACES):
         part = points[(points[EXPONENT] == exponent) & (points["feature"] == feature) & (points["first"] == first)]
         look: dict[str, Any] = {"marker": shape, "color": colour, "linestyle": "none", "markersize": 5}

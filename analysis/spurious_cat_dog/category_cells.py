@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
-from analysis.core.panels import shown_value
+from analysis.core.numbers import shown_value
 from analysis.core.phase_diagram import COLOUR_MAP
 
 _DARK_BELOW = 0.6  # of the range of colours, where white text reads better than black

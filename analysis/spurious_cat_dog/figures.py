@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 from matplotlib.colors import Normalize
 
-from analysis.core.curves import draw_band, line_entries, seed_band
-from analysis.core.figures import COLOURS, Drawing, ordered_colours
+from analysis.core.curves import SHARE, draw_band, interval_lengths, line_entries, seed_band
+from analysis.core.figures import COLOURS, Drawing, looks, ordered_looks
 from analysis.core.matched_loss import at_matched_loss
 from analysis.core.pages import axes_grid
 from analysis.core.panels import Panels, described, knob_names, subject
@@ -80,14 +81,14 @@ def learning_curves(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
         return None
     shown = {CLEAN: "accuracy on clean images", "acc_conflict": "accuracy with the other\nclass's feature"}
     shown |= {"train_loss": "training loss, as seen (nats)"}
-    numbers, colours = [], ordered_colours(own[DEPTH])
-    legend = line_entries(colours, {depth: FROZEN[int(depth)] for depth in colours})
-    title = _subject(chosen, "mean and range of seeds; colours: what is frozen")
+    numbers, depth_looks = [], ordered_looks(own[DEPTH])
+    legend = line_entries(depth_looks, {depth: FROZEN[int(depth)] for depth in depth_looks})
+    title = _subject(chosen, "mean and range of seeds; a line for what is frozen")
     figure, grid = axes_grid(1, len(shown), size=(3.5, 3.2), title=title, legend=legend)
     for axes, (column, name) in zip(grid[0], shown.items(), strict=True):
-        for depth, colour in colours.items():
+        for depth, look in depth_looks.items():
             band = seed_band(own[(own[DEPTH] == depth) & own[column].notna()], "epoch", column)
-            draw_band(axes, band, "epoch", colour=colour)
+            draw_band(axes, band, "epoch", look=look)
             numbers.append(band.assign(**{DEPTH: depth}, measurement=column))
         axes.set(xlabel="epochs with the feature", ylabel=name)
     grid[0, 2].set_yscale("log")
@@ -131,18 +132,18 @@ def layers(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
         return None
     figure, grid = axes_grid(1, 2, size=(4.6, 3.4), title=_subject(chosen, "mean and 95 % interval"))
     numbers = []
-    for colour, epochs in zip(COLOURS, sorted(first[PRETRAINING].unique()), strict=False):
+    for epochs, look in looks(sorted(first[PRETRAINING].unique())).items():
         of_network = first[first[PRETRAINING] == epochs]
         label = f"pretrained for {epochs} epochs" if epochs else "random network"
-        numbers.append(draw_columns(grid[0, 0], of_network, "sens_depth_", colour, label).assign(network=label))
+        numbers.append(draw_columns(grid[0, 0], of_network, "sens_depth_", look, label).assign(network=label))
     grid[0, 0].set(
         xlabel="activations after", ylabel="squared change by the feature\nrelative to another image", yscale="log"
     )
     grid[0, 0].legend(fontsize=7)
     tuned = _commonest(_fine_tuned(trials))
-    for depth, colour in ordered_colours(tuned[DEPTH]).items():
+    for depth, look in ordered_looks(tuned[DEPTH]).items():
         label = FROZEN[int(depth)].replace("\n", " ")
-        part = draw_columns(grid[0, 1], tuned[tuned[DEPTH] == depth], "final_weight_drift_rel_", colour, label)
+        part = draw_columns(grid[0, 1], tuned[tuned[DEPTH] == depth], "final_weight_drift_rel_", look, label)
         numbers.append(part.assign(**{DEPTH: depth}))
     grid[0, 1].set(xlabel="parameters of", ylabel="distance from where they began,\nrelative to their norm")
     grid[0, 1].set_yscale("symlog", linthresh=0.1)
@@ -162,10 +163,11 @@ def augmentation(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     title = _subject(chosen, "part A", "mean and 95 % interval")
     figure, grid = axes_grid(1, 1, size=(2.6 + 2.2 * len(variants), 3.6), title=title)
     axes, width = grid[0, 0], 0.8 / len(arms)
-    for place, (arm, colour) in enumerate(zip(arms, COLOURS, strict=False)):
+    for place, (arm, colour, hatch) in enumerate(zip(arms, COLOURS, _HATCHES, strict=False)):
         own = means[means[ARM] == arm]
         at = [variants.index(variant) + (place - (len(arms) - 1) / 2) * width for variant in own["variant"]]
-        axes.bar(at, own["mean"], width, yerr=own["half_width"], color=colour, label=arm.replace("_", " "), capsize=2)
+        bars: dict[str, Any] = {"color": colour, "hatch": hatch, "edgecolor": "white", "capsize": 2}
+        axes.bar(at, own["mean"], width, yerr=interval_lengths(own, SHARE), label=arm.replace("_", " "), **bars)
     axes.axhline(_CHANCE, color="#999999", linewidth=0.8, linestyle=":")
     axes.set_xticks(range(len(variants)), [variant.replace(", ", "\n") for variant in variants])
     room = (means["mean"] + means["half_width"]).max() + 0.08  # for the legend
@@ -174,6 +176,7 @@ def augmentation(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     return Drawing(figure, means, "augmentation")
 
 
+_HATCHES = ("", "//", "..", "xx", "--")  # as many as arms
 ARMS = ("baseline", "random_noise_position", "random_crop", "clean", "crop_only")
 # The first is the study's main figure.
 FIGURES: Sequence[TrialsFigure] = (

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.core.figures import COLOURS
+from analysis.core.curves import SHARE, interval_lengths
+from analysis.core.figures import Look, looks
 from analysis.core.seed_means import seed_means
 
 DEPTH = "freeze_depth"
@@ -36,10 +37,11 @@ PUBLISHED: Mapping[int, Published] = MappingProxyType(
 def draw_depths(axes: Axes, trials: pd.DataFrame, response: str) -> pd.DataFrame:
     """Draw means and intervals against what is frozen, a line for each variant, and return them."""
     drawn = []
-    for colour, (variant, own) in zip(COLOURS, trials.groupby("variant"), strict=False):
+    for variant, (colour, marker) in looks(sorted(trials["variant"].unique())).items():
+        own = trials[trials["variant"] == variant]
         means = seed_means(own, [DEPTH], response)
-        line: dict[str, Any] = {"color": colour, "marker": "o", "markersize": 4, "capsize": 2, "linewidth": 1.3}
-        axes.errorbar(means[DEPTH], means["mean"], means["half_width"], label=variant or "measured", **line)
+        line: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 4, "capsize": 2, "linewidth": 1.3}
+        axes.errorbar(means[DEPTH], means["mean"], interval_lengths(means, SHARE), label=variant or "measured", **line)
         axes.plot(own[DEPTH], own[response], ".", color=colour, alpha=0.35, markersize=3)
         drawn.append(means.assign(variant=variant))
     name_depths(axes, range(len(FROZEN)), places=range(len(FROZEN)))
@@ -65,14 +67,21 @@ def name_depths(axes: Axes, depths: Sequence[float], places: Sequence[int] | Non
     axes.set_xticks(at, [FROZEN[int(depth)] for depth in depths], fontsize=7)
 
 
-def draw_columns(axes: Axes, trials: pd.DataFrame, prefix: str, colour: str, label: str) -> pd.DataFrame:
+def draw_columns(axes: Axes, trials: pd.DataFrame, prefix: str, look: Look, label: str) -> pd.DataFrame:
     """Draw the mean and interval of each column that begins with a prefix, side by side, and return them."""
     columns = [name for name in map(str, trials.columns) if name.startswith(prefix)]
     long = trials.melt(value_vars=columns, var_name="column", value_name="value")
     means = seed_means(long, ["column"], "value").set_index("column").reindex(columns).dropna(subset=["mean"])
     at = [columns.index(column) for column in means.index]
     axes.errorbar(
-        at, means["mean"], means["half_width"], color=colour, marker="o", markersize=4, capsize=2, label=label
+        at,
+        means["mean"],
+        means["half_width"],
+        color=look.colour,
+        marker=look.marker,
+        markersize=4,
+        capsize=2,
+        label=label,
     )
     names: tuple[str, ...] = (
         ("input", "conv", "block 1", "block 2", "block 3")

@@ -19,7 +19,7 @@ from analysis.store.parquet import decoded
 from analysis.store.renames import former, renamed, value_now
 from analysis.store.schema import StudySchema
 from analysis.store.snapshot import Source, StudyReader, files
-from analysis.store.stages import read_stage
+from analysis.store.stages import read_stage, stage_origins
 from analysis.store.sweeps import broken_sweeps
 
 
@@ -93,10 +93,11 @@ def _parts(reader: StudyReader) -> Iterator[Finding]:
 
 def _stages(reader: StudyReader) -> Iterator[Finding]:
     for fingerprint in filter(layout.is_token, reader.storage.folders(f"{reader.study}/stages")):
-        try:
-            read_stage(reader.storage, reader.study, fingerprint)
-        except CorruptedPart as corrupted:
-            yield Finding("corrupted", layout.stage(reader.study, fingerprint), str(corrupted))
+        for origin in stage_origins(reader.storage, reader.study, fingerprint):
+            try:
+                read_stage(reader.storage, reader.study, fingerprint, origin)
+            except CorruptedPart as corrupted:
+                yield Finding("corrupted", layout.stage(reader.study, fingerprint), str(corrupted))
 
 
 def _source(

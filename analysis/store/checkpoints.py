@@ -19,6 +19,7 @@ from analysis.store.storage import Storage
 
 _HEADER_LENGTH_BYTES = 8
 _FIRST_LAYOUT = 1
+_START_BYTES = 65_536  # holds most headers, so that one request tells how far a checkpoint is
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,9 @@ class Checkpoint:
         rows: The rows yielded so far.
         seconds: Time spent so far.
         layout: Number of what names and shapes of arrays mean to who wrote them; 1 where none was written.
+        code_hash: Hash of the modules that had run, empty where it was not written.
+        data_hash: Fingerprint of the data that had been read, empty for none.
+        rerun: How many times the trial was being computed anew.
     """
 
     step: int
@@ -38,6 +42,18 @@ class Checkpoint:
     rows: Sequence[Mapping[str, Any]]
     seconds: float
     layout: int = _FIRST_LAYOUT
+    code_hash: str = ""
+    data_hash: str = ""
+    rerun: int = 0
+
+
+@dataclass(frozen=True)
+class Reached:
+    """How far a checkpoint is: the step that comes next, the time spent so far, and its layout, as of `Checkpoint`."""
+
+    step: int
+    seconds: float
+    layout: int
 
 
 class Checkpoints:
@@ -63,6 +79,18 @@ class Checkpoints:
             warnings.warn(f"{key} is no checkpoint ({error}); the trial starts over", StoreWarning, stacklevel=2)
             return None
 
+    def reached(self, trial_id: str) -> Reached | None:
+        """Return how far a trial's checkpoint is, without its arrays, or None if there is none to be read."""
+        key = layout.checkpoint(self._study, trial_id)
+        try:
+            start = self._storage.read(key, _START_BYTES).to_pybytes()
+            if (length := _header_end(start)) > len(start):
+                start = self._storage.read(key, length).to_pybytes()
+            progress = _progress(start)
+            return Reached(progress["step"], progress["seconds"], progress.get("layout", _FIRST_LAYOUT))
+        except (KeyAbsent, ValueError, KeyError):
+            return None
+
     def write(self, trial_id: str, checkpoint: Checkpoint) -> None:
         """Store a trial's checkpoint in the place of its last one."""
         self._storage.replace(layout.checkpoint(self._study, trial_id), _encoded(checkpoint))
@@ -80,6 +108,9 @@ def _encoded(checkpoint: Checkpoint) -> bytes:
         "rows": list(checkpoint.rows),
         "seconds": checkpoint.seconds,
         "layout": checkpoint.layout,
+        "code_hash": checkpoint.code_hash,
+        "data_hash": checkpoint.data_hash,
+        "rerun": checkpoint.rerun,
         "names": list(checkpoint.arrays),  # in the order given, which the format does not keep
     }
     arrays = {name: np.array(array, order="C") for name, array in checkpoint.arrays.items()}
@@ -94,10 +125,20 @@ def _decoded(content: bytes) -> Checkpoint:
         arrays = load(content)
     except SafetensorError as error:
         raise ValueError(str(error)) from error
-    # The library returns the arrays alone; its format begins with the length of a JSON header that holds the rest.
-    length = int.from_bytes(content[:_HEADER_LENGTH_BYTES], "little")
-    header = json.loads(content[_HEADER_LENGTH_BYTES : _HEADER_LENGTH_BYTES + length])
-    progress = json.loads(header["__metadata__"]["progress"])
+    progress = _progress(content)
     in_order = {name: arrays[name] for name in progress["names"]}
     layout = progress.get("layout", _FIRST_LAYOUT)
-    return Checkpoint(progress["step"], in_order, progress["rows"], progress["seconds"], layout)
+    origin = {name: progress[name] for name in ("code_hash", "data_hash", "rerun") if name in progress}
+    return Checkpoint(progress["step"], in_order, progress["rows"], progress["seconds"], layout, **origin)
+
+
+def _header_end(content: bytes) -> int:
+    """Return where the header ends: the format begins with the length of one in JSON."""
+    return _HEADER_LENGTH_BYTES + int.from_bytes(content[:_HEADER_LENGTH_BYTES], "little")
+
+
+def _progress(content: bytes) -> dict[str, Any]:
+    """Return what the header tells beside the arrays, which are all that the library returns."""
+    header = json.loads(content[_HEADER_LENGTH_BYTES : _header_end(content)])
+    progress: dict[str, Any] = json.loads(header["__metadata__"]["progress"])
+    return progress

@@ -38,7 +38,13 @@ COMMON: dict[str, tuple[pa.DataType, str, str]] = {
     "git_commit": (pa.string(), "", "commit of the code, captured where the sweep was submitted"),
     "git_dirty": (pa.bool_(), "", "whether the code differed from that commit"),
     "source_hash": (pa.string(), "", "hash of the source files"),
+    "code_hash": (
+        pa.string(),
+        "",
+        "hash of the modules that the trial runs, without comments, docstrings and formatting; null in older rows",
+    ),
     "data_hash": (pa.string(), "", "fingerprint of the data"),
+    "rerun": (pa.int64(), "", "how many times the trial was computed anew on request; null in older rows means 0"),
     "python_version": (pa.string(), "", "version of Python"),
     "torch_version": (pa.string(), "", "version of PyTorch"),
     "ray_version": (pa.string(), "", "version of Ray, null for a serial trial"),

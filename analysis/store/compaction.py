@@ -12,7 +12,7 @@ from analysis.store.execution import execute
 from analysis.store.journal import Journal, Plan
 from analysis.store.parallel import in_parallel
 from analysis.store.renames import former
-from analysis.store.snapshot import RANKING, Files, Source, StudyReader, consistently, files, winners
+from analysis.store.snapshot import RANKING, Files, Source, StudyReader, consistently, files, superseded, winners
 
 _BATCH_BYTES = 256 * 2**20
 
@@ -90,6 +90,7 @@ def planned(reader: StudyReader, number: int) -> Plan | None:
     chosen = winners(sources)
     ranked = list(zip(sources, chosen, strict=True))
     batch = _batch(reader, found, [source.name for source in sources if not source.compacted])
+    aside = _superseded(ranked, batch)
     settle = {source.name: _named(source, rows, failed=False) for source, rows in ranked if source.name in batch}
     keep = {source.name: _named(source, rows, failed=True) for source, rows in ranked if source.name in batch}
     plan = Plan(
@@ -98,7 +99,8 @@ def planned(reader: StudyReader, number: int) -> Plan | None:
         rewrite=_schemas_changed(reader),
         settle=_non_empty(settle),
         keep=_non_empty(keep),
-        drop=_non_empty({source.name: _losers(source, rows) for source, rows in ranked if source.compacted}),
+        aside=_non_empty(aside),
+        drop=_non_empty(_copies(ranked)),
         packs=[*batch, *_needless_halves(reader, found, sources)],
         renamed=dict(former(reader.study)),
     )
@@ -108,7 +110,7 @@ def planned(reader: StudyReader, number: int) -> Plan | None:
 def _worthwhile(plan: Plan) -> bool:
     """Whether a plan changes more than the name of the one pack that holds what failed."""
     only_renames = len(plan.packs) == 1 and list(plan.keep) == plan.packs and not plan.settle
-    return plan.rewrite or bool(plan.drop) or bool(plan.packs and not only_renames)
+    return plan.rewrite or bool(plan.drop or plan.aside) or bool(plan.packs and not only_renames)
 
 
 def _batch(reader: StudyReader, found: Files, readable: Sequence[str]) -> list[str]:
@@ -129,14 +131,18 @@ def _batch(reader: StudyReader, found: Files, readable: Sequence[str]) -> list[s
 def _removal(reader: StudyReader, number: int, identities: set[str]) -> tuple[Plan, int]:
     sources = reader.sources(RANKING)
     touched = [source for source in sources if identities & set(_ids(source))]
-    packs = [source for source in touched if not source.compacted]
+    packs = [source.name for source in touched if not source.compacted]
+    ranked = list(zip(sources, winners(sources), strict=True))
+    staying = {source.name: sorted(set(_chosen(source, rows)) - identities) for source, rows in ranked}
+    older = {name: names for name, names in _superseded(ranked, packs).items() if name in packs}
     plan = Plan(
         number=number,
         schemas=list(stored_schemas(reader.storage, reader.study)),
         rewrite=_schemas_changed(reader),
-        keep=_non_empty({source.name: sorted(set(_ids(source)) - identities) for source in packs}),
+        keep=_non_empty({name: staying[name] for name in packs}),
+        aside=_non_empty({name: sorted(set(names) - identities) for name, names in older.items()}),
         drop={source.name: sorted(set(_ids(source)) & identities) for source in touched if source.compacted},
-        packs=[source.name for source in packs],
+        packs=packs,
         renamed=dict(former(reader.study)),
     )
     return plan, len(identities & {identity for source in touched for identity in _ids(source)})
@@ -178,9 +184,31 @@ def _named(source: Source, rows: Sequence[int], *, failed: bool) -> list[str]:
     return [identities[row] for row in rows if (outcomes[row] == "failed") == failed]
 
 
-def _losers(source: Source, rows: Sequence[int]) -> list[str]:
+def _superseded(ranked: Sequence[tuple[Source, Sequence[int]]], batch: Collection[str]) -> dict[str, list[str]]:
+    """Return the superseded runs of a plan's packs, and those of parts whose later run is in these or compacted."""
+    sources, chosen = zip(*ranked, strict=True) if ranked else ((), ())
+    going = [(source, rows) for source, rows in ranked if source.compacted or source.name in batch]
+    settled = {name for source, rows in going for name in _chosen(source, rows)}
+    return {
+        source.name: [name for name in names if not source.compacted or name in settled]
+        for source, names in zip(sources, superseded(sources, chosen), strict=True)
+        if source.compacted or source.name in batch
+    }
+
+
+def _chosen(source: Source, rows: Sequence[int]) -> list[str]:
     identities = _ids(source)
-    return sorted(set(identities) - {identities[row] for row in rows})
+    return [identities[row] for row in rows]
+
+
+def _copies(ranked: Sequence[tuple[Source, Sequence[int]]]) -> dict[str, list[str]]:
+    """Return what parts have of trials that count in another source, but for superseded runs."""
+    sources, chosen = zip(*ranked, strict=True) if ranked else ((), ())
+    copies = {}
+    for (source, rows), older in zip(ranked, superseded(sources, chosen), strict=True):
+        if source.compacted:
+            copies[source.name] = sorted({*_ids(source)} - {*_chosen(source, rows)} - {*older})
+    return copies
 
 
 def _non_empty(mapping: dict[str, list[str]]) -> dict[str, list[str]]:

@@ -1,6 +1,9 @@
-"""Declarations: the schemas under which a study was ever written, stored beside its rows."""
+"""Declarations: schemas under which a study was ever written, and modules that its trials ran, beside its rows."""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Mapping
 
 from analysis.store import layout
 from analysis.store.errors import CorruptedPart, KeyAbsent, StoreError
@@ -62,3 +65,19 @@ def _read(storage: Storage, study: str, name: str) -> StudySchema:
         return StudySchema.from_json(storage.read(key).to_pybytes().decode())
     except (ValueError, TypeError, KeyError) as error:
         raise CorruptedPart(f"{key} is no readable schema ({type(error).__name__}); restore it") from error
+
+
+def declare_code(storage: Storage, study: str, code_hash: str, modules: Mapping[str, str]) -> None:
+    """Store which modules, each with the hash of its code, a hash of code stands for."""
+    key = layout.code(study, code_hash)
+    if not storage.exists(key):
+        storage.create(key, json.dumps(dict(modules), sort_keys=True).encode())
+
+
+def declared_code(storage: Storage, study: str, code_hash: str) -> dict[str, str] | None:
+    """Return the modules that a hash of code stands for, each with the hash of its code; None where nobody said."""
+    try:
+        modules: dict[str, str] = json.loads(storage.read(layout.code(study, code_hash)).to_pybytes())
+    except (KeyAbsent, ValueError):
+        return None
+    return modules

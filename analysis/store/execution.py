@@ -28,7 +28,7 @@ def execute(storage: Storage, study: str, plan: Plan) -> None:
     """
     if consistently(lambda: _written(storage, study, plan)):
         in_parallel(lambda pack: delete_pack(storage, study, pack), plan.packs)
-        _drop_from_parts(storage, study, plan)
+        _take_out(storage, study, plan.drop, _schema(storage, study, plan))
         Journal(storage, study).mark_done(plan)
 
 
@@ -41,6 +41,7 @@ def _written(storage: Storage, study: str, plan: Plan) -> bool:
     schema = _schema(storage, study, plan)
     try:
         _update_parts(storage, study, plan, schema)
+        _set_aside(storage, study, plan, schema)
         _write_part(storage, study, plan, schema)
         _write_kept_pack(storage, study, plan, schema)
     except KeyAbsent:
@@ -71,16 +72,46 @@ def _update_parts(storage: Storage, study: str, plan: Plan, schema: StudySchema)
             _rewrite(storage, study, layout.part_measurements(study, part), schema.measurements_schema())
 
 
-def _drop_from_parts(storage: Storage, study: str, plan: Plan) -> None:
+def _set_aside(storage: Storage, study: str, plan: Plan, schema: StudySchema) -> None:
+    """Keep superseded runs in files of their own and take them out of parts, before a part has the later runs.
+
+    Until then a reader of the folders misses these trials, and never sees one twice.
+    """
+    trials_key, measurements_key = (
+        f"{layout.superseded(study)}/{plan.aside_name}{ending}" for ending in (layout.TRIALS, layout.MEASUREMENTS)
+    )
+    if not plan.aside:
+        return
+    if not storage.exists(trials_key):
+        pack = _gathered(storage, study, plan.aside, plan.aside_name, schema)
+        if pack.trials.num_rows == sum(map(len, plan.aside.values())):  # or else another has done it meanwhile
+            storage.create(measurements_key, encoded(pack.measurements))
+            storage.create(trials_key, encoded(pack.trials))
+    _take_out(storage, study, {name: ids for name, ids in plan.aside.items() if _is_part(name)}, schema)
+
+
+def discard_superseded(storage: Storage, study: str) -> int:
+    """Delete superseded runs for good; return how many files of trials there were."""
+    listed = storage.listing(layout.superseded(study))
+    names = [name for name in listed if name.endswith((layout.TRIALS, layout.MEASUREMENTS))]
+    for name in sorted(names, key=lambda name: not name.endswith(layout.TRIALS)):
+        storage.delete(f"{layout.superseded(study)}/{name}")
+    return sum(name.endswith(layout.TRIALS) for name in names)
+
+
+def _take_out(storage: Storage, study: str, dropped: Mapping[str, Sequence[str]], schema: StudySchema) -> None:
     """Take trials out of parts, each atomically under its own name.
 
     Trials go first, so that no reader finds a trial without its rows. An emptied part stays, as an empty table: its
     name must not become free for a compactor that wakes up late.
     """
-    schema = _schema(storage, study, plan)
-    for part, dropped in sorted(plan.drop.items()):
-        _rewrite(storage, study, layout.part_trials(study, part), schema.trials_schema(), dropped)
-        _rewrite(storage, study, layout.part_measurements(study, part), schema.measurements_schema(), dropped)
+    for part, identities in sorted(dropped.items()):
+        _rewrite(storage, study, layout.part_trials(study, part), schema.trials_schema(), identities)
+        _rewrite(storage, study, layout.part_measurements(study, part), schema.measurements_schema(), identities)
+
+
+def _is_part(name: str) -> bool:
+    return layout.part_number(name) is not None
 
 
 def _rewrite(storage: Storage, study: str, key: str, schema: pa.Schema, dropped: Sequence[str] = ()) -> None:
@@ -111,15 +142,23 @@ def _write_kept_pack(storage: Storage, study: str, plan: Plan, schema: StudySche
 def _gathered(
     storage: Storage, study: str, chosen: Mapping[str, Sequence[str]], name: str, schema: StudySchema
 ) -> Pack:
-    """Return the chosen trials of several packs as one, sorted by id."""
-    trials = _rows(storage, {layout.pack_trials(study, pack): ids for pack, ids in chosen.items()})
+    """Return the chosen trials of several packs and parts as one pack, sorted by id."""
+    trials = _rows(storage, {_trials_key(study, source): ids for source, ids in chosen.items()})
     trials = [renamed(table, study) for table in trials]
-    rows = _rows(storage, {layout.pack_measurements(study, pack): ids for pack, ids in chosen.items()})
+    rows = _rows(storage, {_measurements_key(study, source): ids for source, ids in chosen.items()})
     return Pack(
         name,
         concatenated(trials, schema.trials_schema()).sort_by("trial_id"),
         concatenated(rows, schema.measurements_schema()).sort_by("trial_id"),
     )
+
+
+def _trials_key(study: str, source: str) -> str:
+    return (layout.part_trials if _is_part(source) else layout.pack_trials)(study, source)
+
+
+def _measurements_key(study: str, source: str) -> str:
+    return (layout.part_measurements if _is_part(source) else layout.pack_measurements)(study, source)
 
 
 def _rows(storage: Storage, chosen: Mapping[str, Sequence[str]]) -> Iterable[pa.Table]:

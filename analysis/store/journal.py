@@ -22,6 +22,7 @@ class Plan:
         rewrite: Whether older parts must be brought to that union.
         settle: Trials that go from packs into the new part.
         keep: Trials that go from packs into one pack that stays in the inbox.
+        aside: Superseded runs, by the part or pack that has them: kept in a file of their own and taken out of parts.
         drop: Trials to take out of older parts.
         packs: Packs to delete at the end.
         renamed: Former columns, each with its name in the parts afterwards.
@@ -33,6 +34,7 @@ class Plan:
     rewrite: bool = False
     settle: dict[str, list[str]] = field(default_factory=dict)
     keep: dict[str, list[str]] = field(default_factory=dict)
+    aside: dict[str, list[str]] = field(default_factory=dict)
     drop: dict[str, list[str]] = field(default_factory=dict)
     packs: list[str] = field(default_factory=list)
     renamed: dict[str, str] = field(default_factory=dict)
@@ -40,6 +42,10 @@ class Plan:
     @property
     def part(self) -> str:
         return layout.part_name(self.number, self.token)
+
+    @property
+    def aside_name(self) -> str:
+        return f"{self.number:06d}-{self.token}"
 
     @property
     def kept_pack(self) -> str:
@@ -70,8 +76,8 @@ class Journal:
     def claim(self, plan: Plan) -> bool:
         """Enter `plan` as the next; return False if another plan has that number."""
         key = self._key(plan.number, ".json")
-        # Without renames a plan is one that an older raysweep beside this one can carry out.
-        entries = {name: value for name, value in asdict(plan).items() if name != "renamed" or value}
+        # Without renames and reruns a plan is one that an older raysweep beside this one can carry out.
+        entries = {name: value for name, value in asdict(plan).items() if name not in ("aside", "renamed") or value}
         content = json.dumps(entries, sort_keys=True).encode()
         return not self._storage.exists(key) and stored_first(self._storage, key, content)
 

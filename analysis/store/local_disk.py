@@ -26,7 +26,7 @@ class LocalDisk:
 
     def __init__(self, root: str) -> None:
         self.root = root
-        self._folder = Path(root).expanduser()
+        self._folder = Path(root)
         self._path = os.fspath(self._folder)  # joining paths as text is what makes hundreds of small reads fast
 
     def create(self, key: str, content: bytes) -> bool:
@@ -37,10 +37,10 @@ class LocalDisk:
         with self._telling(key):
             self._publish(key, content, _renamed)
 
-    def read(self, key: str) -> pa.Buffer:
+    def read(self, key: str, most: int | None = None) -> pa.Buffer:
         try:
             with pa.OSFile(f"{self._path}/{key}") as file:
-                return file.read_buffer()
+                return file.read_buffer(most)
         except FileNotFoundError as absent:
             raise KeyAbsent(key) from absent
         except OSError as error:

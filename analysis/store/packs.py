@@ -28,7 +28,8 @@ class Pack:
     """The rows of a few trials that become visible together.
 
     Attributes:
-        name: Depends on ids, outcomes and measured rows alone, so that the same work done twice has one name.
+        name: Depends on ids, outcomes, numbers of reruns and measured rows alone, so that the same work done twice has
+            one name.
     """
 
     name: str
@@ -170,7 +171,8 @@ _CHECKS: dict[int, tuple[set[type], Callable[[str, Any], Any]]] = {
 def _name(trials: Sequence[Row], measurements: pa.Table) -> str:
     digest = hashlib.sha256()
     for row in trials:
-        digest.update(f"{row['trial_id']}:{row['outcome']};".encode())
+        again = f":{row['rerun']}" if row.get("rerun") else ""
+        digest.update(f"{row['trial_id']}:{row['outcome']}{again};".encode())
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, measurements.schema.remove_metadata()) as stream:
         stream.write_table(measurements.replace_schema_metadata(None))

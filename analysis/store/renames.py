@@ -33,8 +33,8 @@ def former(study: str) -> Mapping[str, str]:
 
 
 def value_now(study: str, name: str, value: Any) -> Any:
-    """Return what a value under a former name is under the name of now; values of other columns stay."""
-    return 1 / value if name in RECIPROCAL.get(study, ()) and value else value
+    """Return what a value under a former name is under the name of now; what is no value there stays."""
+    return 1 / value if name in RECIPROCAL.get(study, ()) and type(value) is int and value > 0 else value
 
 
 def entry_now(study: str, entry: Mapping[str, Any]) -> Mapping[str, Any]:

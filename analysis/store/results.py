@@ -11,25 +11,23 @@ from typing import Any, Self, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.store import packs, sql, stages, sweeps
+from analysis.store import packs, sql
 from analysis.store.check import Finding, findings
-from analysis.store.checkpoints import Checkpoints
 from analysis.store.compaction import Compaction, compact, remove
 from analysis.store.declarations import declare, stored_studies
 from analysis.store.errors import StoreMissing, StoreWarning
-from analysis.store.frames import Frame, as_frame
+from analysis.store.execution import discard_superseded
 from analysis.store.packs import Row
+from analysis.store.records import Records
 from analysis.store.schema import StudySchema, checked_name
 from analysis.store.snapshot import StudyReader, consistently
-from analysis.store.stages import Arrays, Stage
 from analysis.store.storage import open_storage
-from analysis.store.sweeps import Sweep
-from analysis.store.tables import joined_with_knobs, measurements_table, trials_table
+from analysis.store.tables import Frame, Run, as_frame, joined_with_knobs, measurements_table, runs_of, trials_table
 
 Stored = TypeVar("Stored")
 
 
-class Results:
+class Results(Records):
     """The results below one root, a local folder or `s3://bucket/prefix`.
 
     Dataframes are pandas unless asked of `polars()` or `arrow()`. Instances may be pickled and shared by threads.
@@ -46,7 +44,7 @@ class Results:
     def __init__(
         self, root: str | os.PathLike[str], *, skip_corrupted: bool = False, expected: StudySchema | None = None
     ) -> None:
-        self._storage = open_storage(root)
+        super().__init__(open_storage(root))
         self._skip_corrupted, self._expected = skip_corrupted, expected
         self._frame: Frame = "pandas"
         self._declared: set[StudySchema] = set()
@@ -54,7 +52,7 @@ class Results:
 
     @property
     def root(self) -> str:
-        """The root as it was given."""
+        """The root as it was given, with the home folder where it said `~`."""
         return self._storage.root
 
     def only(self, trial_ids: Collection[str]) -> Self:
@@ -107,11 +105,15 @@ class Results:
 
     def outcomes(self, study: str) -> dict[str, str]:
         """Return the outcome of every trial by its id; none for a study that was never written."""
-        reader = self._reader(study)
-        table = consistently(lambda: trials_table(reader, columns=("trial_id", "outcome")))
+        table = self._columns(study, "trial_id", "outcome")
         if table is None:
             return {}
-        return dict(zip(*(column.to_pylist() for column in self._chosen(table).columns), strict=True))
+        return dict(zip(table.column("trial_id").to_pylist(), table.column("outcome").to_pylist(), strict=True))
+
+    def runs(self, study: str) -> dict[str, Run]:
+        """Return outcome and origin of every trial by its id; none for a study that was never written."""
+        table = self._columns(study, "trial_id", *Run._fields)
+        return {} if table is None else runs_of(table)
 
     def finished(self, study: str) -> set[str]:
         """Return the ids of the trials that need not run again: finished, diverged or stopped."""
@@ -169,13 +171,18 @@ class Results:
     def compact(self, study: str, at_least: int = 1) -> Compaction:
         """Move finished trials from the inbox into the two tables that readers without raysweep see.
 
-        Each call that does something adds a part to both: one that is called often asks for more to be there.
+        Each call that does something adds a part to both: one that is called often asks for more to be there. Runs that
+        a rerun has superseded leave the two tables and are kept aside; see `discard_superseded`.
 
         Args:
             study: Name of the study.
             at_least: Do nothing while fewer packs are in the inbox.
         """
         return compact(self._reader(study), at_least)
+
+    def discard_superseded(self, study: str) -> int:
+        """Delete the runs that compaction has set aside, for good; return how many files there were."""
+        return discard_superseded(self._storage, checked_name(study, "study"))
 
     def remove(self, study: str, trial_ids: Collection[str]) -> int:
         """Take trials out of the store for good; return how many there were."""
@@ -185,39 +192,16 @@ class Results:
         """Read everything a study has stored and return what is wrong with it."""
         return findings(self._reader(study))
 
-    def record_sweep(self, study: str, sweep_id: str, document: Mapping[str, Any], trial_ids: Sequence[str]) -> bool:
-        """Store which trials a sweep planned; return False and keep the first record where there is one."""
-        checked_name(study, "study")
-        return sweeps.record_sweep(self._storage, study, sweep_id, document, trial_ids)
-
-    def sweeps(self, study: str) -> list[Sweep]:
-        """Return the recorded sweeps of a study, by id."""
-        return sweeps.recorded_sweeps(self._storage, checked_name(study, "study"))
-
-    def forget_sweep(self, study: str, sweep_id: str) -> None:
-        """Remove the record of a sweep; its trials stay."""
-        sweeps.forget_sweep(self._storage, checked_name(study, "study"), sweep_id)
-
-    def read_stage(self, study: str, fingerprint: str) -> Stage | None:
-        """Return the arrays and metadata of a stage, or None if nobody has written it to its end."""
-        return stages.read_stage(self._storage, checked_name(study, "study"), fingerprint)
-
-    def write_stage(
-        self, study: str, fingerprint: str, arrays: Arrays, metadata: Mapping[str, Any] | None = None
-    ) -> bool:
-        """Store a stage whole or not at all; return False and keep the first where there is one."""
-        checked_name(study, "study")
-        return stages.write_stage(self._storage, study, fingerprint, arrays, metadata or {})
-
-    def checkpoints(self, study: str) -> Checkpoints:
-        """Return the checkpoints of a study's unfinished trials, and of those that longer trials may go on from."""
-        return Checkpoints(self._storage, checked_name(study, "study"))
-
     def _declare(self, schema: StudySchema) -> None:
         """Store the declaration, once an instance, so that readers know every column."""
         if schema not in self._declared:
             declare(self._storage, schema)
             self._declared.add(schema)
+
+    def _columns(self, study: str, *names: str) -> pa.Table | None:
+        reader = self._reader(study)
+        table = consistently(lambda: trials_table(reader, columns=names))
+        return None if table is None else self._chosen(table)
 
     def _trials(self, study: str, revision: int | None) -> pa.Table:
         reader = self._reader(study)

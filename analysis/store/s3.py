@@ -61,8 +61,9 @@ class S3Storage:
     def replace(self, key: str, content: bytes) -> None:
         self._put(key, content)
 
-    def read(self, key: str) -> pa.Buffer:
-        return pa.py_buffer(self._asked(key, lambda s3: _body(s3, self._at(key))))
+    def read(self, key: str, most: int | None = None) -> pa.Buffer:
+        part = {} if most is None else {"Range": f"bytes=0-{most - 1}"}
+        return pa.py_buffer(self._asked(key, lambda s3: _body(s3, {**self._at(key), **part})))
 
     def exists(self, key: str) -> bool:
         with contextlib.suppress(KeyAbsent):

@@ -22,7 +22,7 @@ from analysis.store.storage import Storage
 
 Answer = TypeVar("Answer")
 
-RANKING = ("trial_id", "outcome", "finished_at", "steps_recorded")
+RANKING = ("trial_id", "outcome", "finished_at", "steps_recorded", "rerun")
 _LOOKS = 8
 _LATEST = 2**63 - 1
 
@@ -168,8 +168,9 @@ class StudyReader:
 def winners(sources: Sequence[Source]) -> list[Sequence[int]]:
     """Return which rows of each source count, so that every trial is there once.
 
-    A compacted row stands for good. Otherwise a trial that did not fail supersedes one that did, then the first to
-    finish counts, then the name of the pack. Measured rows come from the source whose trial row won.
+    A run that did not fail supersedes one that did, then a rerun the runs before it. Of runs that are alike in both a
+    compacted one stands; otherwise the first to finish counts, then the name of the pack. Measured rows come from the
+    source whose trial row won.
     """
     if are_distinct(sources):
         return [range(source.trials.num_rows) for source in sources]
@@ -191,19 +192,44 @@ def are_distinct(sources: Sequence[Source]) -> bool:
     return count == sum(len(chunk) for chunk in identities)
 
 
+def superseded(sources: Sequence[Source], chosen: Sequence[Sequence[int]]) -> list[list[str]]:
+    """Return of each source the trials of which a later rerun counts, `chosen` being what `winners` returns."""
+    if are_distinct(sources):
+        return [[] for _ in sources]
+    columns = [
+        list(zip(*(source.trials.column(name).to_pylist() for name in ("trial_id", "outcome")), strict=True))
+        for source in sources
+    ]
+    reruns = [_whole_numbers(source.trials, "rerun", 0) for source in sources]
+    latest = {
+        listed[row][0]: numbers[row]
+        for listed, numbers, rows in zip(columns, reruns, chosen, strict=True)
+        for row in rows
+    }
+    return [
+        [
+            identity
+            for (identity, outcome), number in zip(listed, numbers, strict=True)
+            if outcome != "failed" and number < latest[identity]
+        ]
+        for listed, numbers in zip(columns, reruns, strict=True)
+    ]
+
+
 def _ranked(source: Source) -> Iterator[tuple[str, tuple[Any, ...]]]:
     identities, outcomes = (source.trials.column(name).to_pylist() for name in ("trial_id", "outcome"))
-    for identity, outcome, moment in zip(identities, outcomes, _moments(source.trials), strict=True):
-        latest = _LATEST if moment is None else moment
-        yield identity, (not source.compacted, outcome == "failed", latest, source.name)
+    moments = _whole_numbers(source.trials, "finished_at", _LATEST)
+    reruns = _whole_numbers(source.trials, "rerun", 0)
+    for identity, outcome, moment, rerun in zip(identities, outcomes, moments, reruns, strict=True):
+        yield identity, (outcome == "failed", -rerun, not source.compacted, moment, source.name)
 
 
-def _moments(trials: pa.Table) -> list[int | None]:
-    """Return when the trials finished; a pack has no column of what none of its trials know."""
-    if "finished_at" not in trials.schema.names:
-        return [None] * trials.num_rows
-    moments: list[int | None] = trials.column("finished_at").cast(pa.int64()).to_pylist()
-    return moments
+def _whole_numbers(trials: pa.Table, name: str, unknown: int) -> list[int]:
+    """Return a column of numbers or times as numbers; a pack has no column of what none of its trials know."""
+    if name not in trials.schema.names:
+        return [unknown] * trials.num_rows
+    numbers: list[int] = trials.column(name).cast(pa.int64()).fill_null(unknown).to_pylist()
+    return numbers
 
 
 def taken(table: pa.Table, rows: Sequence[int]) -> pa.Table:

@@ -16,7 +16,9 @@ from analysis.store.storage import Storage, stored_first
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
-_POINTER = "pointer.json"
+_UNKNOWN = "pointer"
+"""Name of the pointer of a stage of unknown origin."""
+_POINTER = ".json"
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,14 @@ class Stage:
     metadata: dict[str, Any]
 
 
-def read_stage(storage: Storage, study: str, fingerprint: str) -> Stage | None:
-    """Return the stage of `fingerprint`, or None if nobody has written it to its end.
+def read_stage(storage: Storage, study: str, fingerprint: str, origin: str = "") -> Stage | None:
+    """Return the stage of `fingerprint` and an origin, or None if nobody has written it to its end.
+
+    Args:
+        storage: Where it lies.
+        study: Name of the study.
+        fingerprint: Of what is computed.
+        origin: Fingerprint of the code and the data that it came of; empty where nobody wrote it down.
 
     Raises:
         CorruptedPart: Its bytes are not those that were written.
@@ -41,16 +49,29 @@ def read_stage(storage: Storage, study: str, fingerprint: str) -> Stage | None:
     from safetensors.numpy import load
 
     folder = layout.stage(study, fingerprint)
+    key = f"{folder}/{origin or _UNKNOWN}{_POINTER}"
     try:
-        pointer = json.loads(storage.read(f"{folder}/{_POINTER}").to_pybytes())
+        pointer = json.loads(storage.read(key).to_pybytes())
     except KeyAbsent:
         return None
     except ValueError as error:
-        raise CorruptedPart(f"{folder}/{_POINTER} is no JSON; remove it to compute the stage again") from error
+        raise CorruptedPart(f"{key} is no JSON; remove it to compute the stage again") from error
     return Stage(load(_verified(storage, folder, pointer)), pointer["metadata"])
 
 
-def write_stage(storage: Storage, study: str, fingerprint: str, arrays: Arrays, metadata: Mapping[str, Any]) -> bool:
+def stage_origins(storage: Storage, study: str, fingerprint: str) -> list[str]:
+    """Return the origins of which a stage has been written; "" for one that nobody wrote down."""
+    names = [
+        name.removesuffix(_POINTER)
+        for name in storage.listing(layout.stage(study, fingerprint))
+        if name.endswith(_POINTER)
+    ]
+    return ["" if name == _UNKNOWN else name for name in names]
+
+
+def write_stage(
+    storage: Storage, study: str, fingerprint: str, arrays: Arrays, metadata: Mapping[str, Any], origin: str = ""
+) -> bool:
     """Store a stage; return False and leave the first one where another has been written meanwhile.
 
     The arrays lie under the hash of their bytes, so that two writers never mix; the pointer makes one of them count.
@@ -63,10 +84,11 @@ def write_stage(storage: Storage, study: str, fingerprint: str, arrays: Arrays, 
     name = f"{digest[:32]}.safetensors"
     pointer = {"arrays": name, "sha256": digest, "metadata": dict(metadata)}
     text = json.dumps(pointer, sort_keys=True).encode()
-    if storage.exists(f"{folder}/{_POINTER}"):
+    key = f"{folder}/{origin or _UNKNOWN}{_POINTER}"
+    if storage.exists(key):
         return False
     storage.create(f"{folder}/{name}", content)
-    return stored_first(storage, f"{folder}/{_POINTER}", text)
+    return stored_first(storage, key, text)
 
 
 def _verified(storage: Storage, folder: str, pointer: Mapping[str, Any]) -> bytes:

@@ -32,8 +32,8 @@ class Storage(Protocol):
         """Store `content` under `key`, atomically in place of what is there."""
         ...
 
-    def read(self, key: str) -> pa.Buffer:
-        """Return the content of `key`.
+    def read(self, key: str, most: int | None = None) -> pa.Buffer:
+        """Return the content of `key`, or its first `most` bytes.
 
         Raises:
             KeyAbsent: Nothing is stored there.
@@ -84,9 +84,9 @@ def open_storage(root: str | os.PathLike[str]) -> Storage:
     """Return the storage of `root`: `s3://bucket/prefix`, or else a local folder, which need not exist.
 
     Raises:
-        ValueError: The root names another scheme, or no bucket.
+        ValueError: The root names another scheme, no bucket or no folder.
     """
-    text = os.fspath(root)
+    text = root_of(root)
     if text.startswith("s3://"):
         from analysis.store.s3 import S3Storage
 
@@ -96,3 +96,31 @@ def open_storage(root: str | os.PathLike[str]) -> Storage:
     from analysis.store.local_disk import LocalDisk
 
     return LocalDisk(text)
+
+
+def located(place: str) -> str:
+    """Return a place with the home folder where it says `~`; everything else stays as it is spelt.
+
+    A shell does this itself, except in quotes, and nobody does it for a variable from an env file.
+
+    Raises:
+        ValueError: The place is empty, or there is no such home folder.
+    """
+    if not place:
+        raise ValueError("a path is empty; write one, or leave it out")
+    if not place.startswith("~"):
+        return place
+    found = os.path.expanduser(place)
+    if found.startswith("~"):
+        raise ValueError(f"{place}: there is no home folder for {place.partition('/')[0]}; write the whole path")
+    return found
+
+
+def root_of(place: str | os.PathLike[str]) -> str:
+    """Return the root of a results store, without the slashes that it may end with.
+
+    Raises:
+        ValueError: The place is empty, or there is no such home folder.
+    """
+    root = located(os.fspath(place))
+    return root.rstrip("/") or "/"

@@ -1,7 +1,8 @@
-"""Sweeps: which trials a sweep planned, so that missing ones can be counted and its trials removed."""
+"""Sweeps: which trials were planned, so that missing ones can be counted, and which are to be computed anew."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import warnings
 from collections.abc import Mapping, Sequence
@@ -69,6 +70,13 @@ def broken_sweeps(storage: Storage, study: str) -> dict[str, str]:
     return broken
 
 
+def amend_sweep(storage: Storage, study: str, sweep_id: str, changes: Mapping[str, Any]) -> None:
+    """Change what a recorded sweep's writer said about it; of two who do so at once, the later is believed."""
+    sweep = _sweep(storage, study, sweep_id)
+    content = {"document": {**sweep.document, **changes}, "trial_ids": list(sweep.trial_ids)}
+    storage.replace(_key(study, sweep_id), json.dumps(content, sort_keys=True).encode())
+
+
 def forget_sweep(storage: Storage, study: str, sweep_id: str) -> None:
     """Remove the record of a sweep; its trials stay."""
     storage.delete(_key(study, sweep_id))
@@ -90,3 +98,47 @@ def _sweep(storage: Storage, study: str, sweep_id: str) -> Sweep:
 
 def _key(study: str, sweep_id: str) -> str:
     return f"{layout.sweeps(study)}/{layout.checked_token(sweep_id, 'sweep id')}.json"
+
+
+class Reruns:
+    """Requests to compute trials anew, each of which stands until all its trials have been."""
+
+    def __init__(self, storage: Storage, study: str) -> None:
+        self._storage = storage
+        self._folder = layout.reruns(study)
+
+    def asked(self) -> dict[str, int]:
+        """Return the number of the rerun that each trial asked for is to have at least."""
+        numbers: dict[str, int] = {}
+        for request in self._requests().values():
+            for trial_id, number in request.items():
+                numbers[trial_id] = max(number, numbers.get(trial_id, 0))
+        return numbers
+
+    def ask(self, numbers: Mapping[str, int]) -> None:
+        """Ask for trials anew, each with the number of its rerun."""
+        content = json.dumps(dict(numbers), sort_keys=True).encode()
+        self._storage.create(f"{self._folder}/{hashlib.sha256(content).hexdigest()[:20]}.json", content)
+
+    def settle(self, stored: Mapping[str, int]) -> None:
+        """Take back the requests all of whose trials have been computed anew.
+
+        Args:
+            stored: The number of the rerun of every stored trial that did not fail.
+        """
+        for name, request in self._requests().items():
+            if all(number <= stored.get(trial_id, 0) for trial_id, number in request.items()):
+                self._storage.delete(f"{self._folder}/{name}")
+
+    def _requests(self) -> dict[str, dict[str, int]]:
+        names = filter(layout.is_request, self._storage.listing(self._folder))
+        return {name: self._request(f"{self._folder}/{name}") for name in names}
+
+    def _request(self, key: str) -> dict[str, int]:
+        try:
+            numbers = json.loads(self._storage.read(key).to_pybytes())
+            return {str(trial_id): int(number) for trial_id, number in numbers.items()}
+        except KeyAbsent:  # fulfilled meanwhile
+            return {}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise CorruptedPart(f"{key} is no readable request to compute trials anew; remove it") from error

@@ -1,8 +1,9 @@
-"""Tables: a study's trials and measurements as Arrow tables, parts and inbox together."""
+"""Tables: a study's trials and measurements, parts and inbox together, in Arrow or as its reader works with them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +13,34 @@ from analysis.store.parallel import in_parallel
 from analysis.store.renames import told
 from analysis.store.schema import StudySchema
 from analysis.store.snapshot import RANKING, Source, StudyReader, are_distinct, concatenated, of_trials, taken, winners
+
+Frame = Literal["pandas", "polars", "arrow"]
+
+
+class Run(NamedTuple):
+    """The run of a trial that counts.
+
+    Attributes:
+        outcome: How it ended.
+        rerun: How many times the trial had been computed anew.
+        code_hash: Hash of the modules that it ran, None where it was not written down.
+        data_hash: Fingerprint of the data that it read, None for none.
+    """
+
+    outcome: str
+    rerun: int
+    code_hash: str | None
+    data_hash: str | None
+
+
+def runs_of(table: pa.Table) -> dict[str, Run]:
+    """Return the run that counts of every trial of a table of trials, by id."""
+    reruns = table.column("rerun").fill_null(0).to_pylist()
+    # Of a million trials few have hashes of their own: let them share the strings.
+    hashes = [table.column(name).dictionary_encode().to_pylist() for name in ("code_hash", "data_hash")]
+    outcomes = table.column("outcome").to_pylist()
+    runs = map(Run._make, zip(outcomes, reruns, *hashes, strict=True))
+    return dict(zip(table.column("trial_id").to_pylist(), runs, strict=True))
 
 
 def trials_table(
@@ -94,3 +123,14 @@ def _counting(sources: Sequence[Source]) -> list[Source]:
 
 def _of_revision(trials: pa.Table, revision: int | None) -> pa.Table:
     return trials if revision is None else trials.filter(pc.equal(trials.column("revision"), revision))
+
+
+def as_frame(frame: Frame, table: pa.Table) -> Any:
+    """Return `table` as a pandas or Polars dataframe, or as it is; only what is asked for is imported."""
+    if frame == "arrow":
+        return table
+    if frame == "polars":
+        import polars
+
+        return polars.from_arrow(table)
+    return table.to_pandas()

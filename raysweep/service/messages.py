@@ -42,11 +42,13 @@ class PlannedTrial:
         knobs: All that decides its outcome.
         goes_on_from: Ids of the trials whose checkpoints it may go on from, the best first: its own, and shorter
             trials of the same training.
+        rerun: How many times it has been computed anew on request, this time included.
     """
 
     trial_id: str
     knobs: TrialKnobs
     goes_on_from: tuple[str, ...] = ()
+    rerun: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +84,8 @@ class Work:
         stopping: Ends unpromising trials early, None to let every trial go to its end.
         together: How the recipe trains several trials at once; None if it does not.
         own: Folders and files that a study of a user's own needs on another machine.
+        reused_stages: Which stages of the store are gone on with beside those of this code and these data: `none`,
+            those of `unknown` origin, or `any`.
     """
 
     trial: Trial
@@ -97,6 +101,12 @@ class Work:
     stopping: Stopping | None = None
     together: Together | None = None
     own: tuple[Path, ...] = ()
+    reused_stages: str = "unknown"
+
+
+def teaches(column: str) -> bool:
+    """Return whether a planner learns from this column of a trial's row."""
+    return column.startswith("final_") or column in ("wall_seconds", "gpu_seconds", "cost_dollars")
 
 
 def work_of(

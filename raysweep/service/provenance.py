@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from raysweep.service.code import TrialCode, data_name
+from trials.core.knobs import TrialKnobs
 
 if TYPE_CHECKING:  # seconds that a command which only asks a job server does not need
     import torch
-
-    from trials.core.data.arrays import Arrays
 
 # A submitted job runs on a copy without .git: what the submitting side knew travels in this variable, as JSON.
 SUBMITTED = "RAYSWEEP_PROVENANCE"
@@ -37,25 +38,43 @@ class Provenance:
         git_dirty: Whether tracked files differed from that commit.
         source_hash: Hash of every source and configuration file, which also tells apart what git does not see.
         data_hashes: Name of a data set -> hash of its content.
+        code: The modules that trials run; None where there are no trials to run.
     """
 
     git_commit: str | None
     git_dirty: bool | None
     source_hash: str
     data_hashes: Mapping[str, str] = field(default_factory=dict)
+    code: TrialCode | None = None
+
+    def columns(self, knobs: TrialKnobs) -> dict[str, Any]:
+        """Return the columns of a trial's row that tell of its code and its data."""
+        return {
+            "git_commit": self.git_commit,
+            "git_dirty": self.git_dirty,
+            "source_hash": self.source_hash,
+            "code_hash": None if self.code is None else self.code.hash_of(knobs),
+            "data_hash": self.data_hashes.get(data_name(knobs)),
+        }
 
     def as_json(self) -> str:
         """Return what of it a job cannot find out by itself, as `captured` reads it there."""
         return json.dumps({"git_commit": self.git_commit, "git_dirty": self.git_dirty})
 
 
-def captured(arrays: Mapping[str, Arrays]) -> Provenance:
-    """Return the provenance of this process's source, or what the submitting side sent along, and of the data sets."""
+def captured(data_hashes: Mapping[str, str] | None = None, code: TrialCode | None = None) -> Provenance:
+    """Return the provenance of this process's source, or what the submitting side sent along, with that of the trials.
+
+    Args:
+        data_hashes: Name of a data set -> hash of its content.
+        code: The modules that trials run.
+    """
     submitted = json.loads(os.environ.get(SUBMITTED, "{}"))
     commit = submitted.get("git_commit") or _git("rev-parse", "HEAD")
     dirty = submitted["git_dirty"] if "git_dirty" in submitted else _git_dirty()
-    hashes = {name: array.digest() for name, array in arrays.items()}
-    return Provenance(git_commit=commit, git_dirty=dirty, source_hash=source_hash(), data_hashes=hashes)
+    return Provenance(
+        git_commit=commit, git_dirty=dirty, source_hash=source_hash(), data_hashes=data_hashes or {}, code=code
+    )
 
 
 def source_hash() -> str:

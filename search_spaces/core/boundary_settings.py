@@ -10,6 +10,7 @@ from typing import Any
 from search_spaces.core.axes import Axis, axis
 from search_spaces.core.search_settings import refuse_unknown_columns
 from trials.core.knobs import TrialKnobs
+from trials.core.suggestions import suggestion
 
 _KEYS = ("response", "level", "steepest", "over", "trials", "diverged")
 MOST_AXES = 3
@@ -81,9 +82,9 @@ def boundary_settings(
     Raises:
         ValueError: A key, a knob or a column is unknown, or a value is not allowed.
     """
-    unknown = sorted(set(written) - set(_KEYS))
-    if unknown:
-        raise ValueError(f"boundary.{unknown[0]} is unknown; allowed are {', '.join(_KEYS)}")
+    for key in written:
+        if key not in _KEYS:
+            raise ValueError(f"boundary.{key} is unknown; {suggestion(key, _KEYS)}")
     if not written.get("response") or not isinstance(written.get("over"), Mapping):
         raise ValueError("boundary needs response, a column of the table of trials, and over, knobs with their values")
     if bool(written.get("steepest")) == (written.get("level") is not None):
@@ -101,7 +102,7 @@ def boundary_settings(
 def _candidates(knobs: type[TrialKnobs], name: str, written: Any) -> Axis:
     declared = {entry.name: entry for entry in knobs.declared() if entry.name != "seed"}
     if name not in declared:
-        raise ValueError(f"boundary.over.{knobs.unknown(name, ', '.join(declared))}")
+        raise ValueError(f"boundary.over.{knobs.unknown(name, declared)}")
     values = axis(name, written)
     if declared[name].type is not int:
         return values

@@ -13,6 +13,8 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler
 
+from trials.core.suggestions import suggestion
+
 
 class Course(Enum):
     """What a sampler's next proposal depends on."""
@@ -86,7 +88,7 @@ def sampler_named(name: str, ranges: Mapping[str, BaseDistribution], objectives:
         ValueError: There is no sampler of that name, or it cannot do what is asked.
     """
     if name not in SAMPLERS:
-        raise ValueError(f"search.sampler={name!r} is unknown; allowed are {', '.join(SAMPLERS)}")
+        raise ValueError(f"search.sampler={name!r} is unknown; {suggestion(name, SAMPLERS)}")
     sampler = SAMPLERS[name]
     if len(objectives) > 1 and not sampler.several_objectives:
         able = [other for other, entry in SAMPLERS.items() if entry.several_objectives]

@@ -14,6 +14,7 @@ from search_spaces.core.ranges import ends, searched_range
 from search_spaces.core.samplers import SAMPLERS, sampler_named
 from search_spaces.core.stopping import Stopping, stopping_of
 from trials.core.knobs import TrialKnobs
+from trials.core.suggestions import suggestion
 
 _KEYS = ("sampler", "trials", "objective", "over", "seed", "generation", "stopping")
 _MOST_CORNERS = 256
@@ -73,9 +74,9 @@ def search_settings(
     Raises:
         ValueError: A key, a knob or a column is unknown, or a value is not allowed.
     """
-    unknown = sorted(set(written) - set(_KEYS))
-    if unknown:
-        raise ValueError(f"search.{unknown[0]} is unknown; allowed are {', '.join(_KEYS)}")
+    for key in written:
+        if key not in _KEYS:
+            raise ValueError(f"search.{key} is unknown; {suggestion(key, _KEYS)}")
     missing = [key for key in ("trials", "objective", "over") if written.get(key) is None]
     if missing:
         raise ValueError(f"search.{missing[0]} is missing; a search needs trials, objective and over")
@@ -115,7 +116,7 @@ def _ranges(knobs: type[TrialKnobs], written: Mapping[str, Any]) -> dict[str, Ba
         raise ValueError("search.over.seed: seeds are replicates, not searched; give them as axes.seed")
     unknown = sorted(set(written) - set(declared))
     if unknown:
-        raise ValueError(f"search.over.{knobs.unknown(unknown[0], ', '.join(declared))}")
+        raise ValueError(f"search.over.{knobs.unknown(unknown[0], declared)}")
     return {name: searched_range(declared[name], entry) for name, entry in written.items()}
 
 

@@ -47,11 +47,23 @@ from search_spaces.core.search import SearchPlanner
 from search_spaces.core.search_settings import search_settings
 from search_spaces.core.union import Union
 from trials.core.knobs import TrialKnobs
+from trials.core.suggestions import suggestion
 
 Written = Mapping[str, Any]
 
 GRID_KEYS = ("axes", "linked", "computed")
-KEYS = (*GRID_KEYS, "union", "search", "boundary", "fixed")
+PLANNERS = ("search", "boundary")
+KEYS = (*GRID_KEYS, "union", *PLANNERS, "fixed")
+_FORMS: dict[str, tuple[Any, str]] = {
+    "axes": (Mapping, "knobs with their values: {seed: range(3)}"),
+    "linked": (list | tuple, "a list of mappings: [{steps: [...], width: [...]}]"),
+    "computed": (Mapping, "knobs with their arithmetic: {width: 8 * depth}"),
+    "union": (list | tuple, "a list of grids: [{axes: {...}}, {axes: {...}}]"),
+    "search": (Mapping, "a mapping with trials, objective and over"),
+    "boundary": (Mapping, "a mapping with response, level and over"),
+    "fixed": (Mapping, "knobs with their values"),
+}
+"""Key -> what it holds, as a type and in words."""
 MOST_DIAGRAMS = 1000
 """Cells of the grid that may each have a search or a boundary of its own."""
 
@@ -69,14 +81,14 @@ def space_of(
     Raises:
         ValueError: Something is unknown, empty or not allowed; the message is one line.
     """
-    _refuse_unknown("", config, KEYS)
-    search, boundary = config.get("search"), config.get("boundary")
-    if search and boundary:
+    _refuse_malformed("", config, KEYS)
+    search, boundary = map(config.get, PLANNERS)
+    if search is not None and boundary is not None:
         raise ValueError("a space has either search or boundary, not both")
-    if search:
+    if search is not None:
         settings = search_settings(knobs, search, columns)
         return SearchPlanner(**_cells(knobs, config, settings.over), settings=settings)
-    if boundary:
+    if boundary is not None:
         sought = boundary_settings(knobs, boundary, columns)
         return BoundaryPlanner(**_cells(knobs, config, sought.over), settings=sought)
     return GridPlanner(grid_of(knobs, config))
@@ -92,6 +104,19 @@ def grid_of(knobs: type[TrialKnobs], config: Written) -> Grid | Union:
     if grid.size > sys.maxsize:
         raise ValueError(f"the space has {grid.size:.3g} trials; at most {sys.maxsize:.3g} can be counted")
     return grid
+
+
+def spoken_of(config: Written) -> set[str]:
+    """Return the names of knobs, or of axes that are no knobs, to which a space or a part of one gives values."""
+    found: set[str] = set()
+    for name, said in config.items():
+        if name in ("union", "linked"):
+            parts = [part for part in said if isinstance(part, Mapping)] if isinstance(said, list | tuple) else []
+            found.update(*(spoken_of(part) if name == "union" else part for part in parts))
+        elif isinstance(said, Mapping):
+            written = said.get("over") if name in PLANNERS else said if name in GRID_KEYS else None
+            found.update(written if isinstance(written, Mapping) else ())
+    return found
 
 
 def without(config: Written, names: Collection[str], knobs: type[TrialKnobs]) -> dict[str, Any]:
@@ -117,6 +142,9 @@ def without(config: Written, names: Collection[str], knobs: type[TrialKnobs]) ->
         kept["axes"] = {name: value for name, value in written.items() if name not in names}
     if isinstance(groups := config.get("linked"), list | tuple):
         kept["linked"] = [group for group in (_others(group, names) for group in groups) if group]
+    for planner in PLANNERS:
+        if isinstance(sought := config.get(planner), Mapping) and isinstance(sought.get("over"), Mapping):
+            kept[planner] = {**sought, "over": _others(sought["over"], names)}
     if isinstance(parts := config.get("union"), list | tuple):
         kept["union"] = [without(part, names, knobs) if isinstance(part, Mapping) else part for part in parts]
     return kept
@@ -129,12 +157,12 @@ def _others(group: Any, names: Collection[str]) -> Any:
 
 def _union(knobs: type[TrialKnobs], config: Written) -> Union:
     parts = config["union"]
-    if not isinstance(parts, list | tuple) or not all(isinstance(part, Mapping) for part in parts):
-        raise ValueError("union must be a list of grids: [{axes: {...}}, {axes: {...}}]")
     if not parts:
         raise ValueError("union has no grids: the space is empty")
     for part in parts:
-        _refuse_unknown("union.", part, GRID_KEYS)
+        if not isinstance(part, Mapping):
+            raise ValueError(f"union must be {_FORMS['union'][1]}, got {part!r} in it")
+        _refuse_malformed("union.", part, GRID_KEYS)
     return Union([_grid(knobs, _combined(config, part)) for part in parts])
 
 
@@ -165,7 +193,7 @@ def _grid(knobs: type[TrialKnobs], config: Written) -> Grid:
 
 def _linked_axes(group: Any) -> dict[str, Axis]:
     if not isinstance(group, Mapping) or not group:
-        raise ValueError(f"linked must be a list of mappings: [{{steps: [...], width: [...]}}], got {group!r}")
+        raise ValueError(f"linked must be {_FORMS['linked'][1]}, got {group!r} in it")
     return {name: axis(name, written) for name, written in group.items()}
 
 
@@ -194,7 +222,11 @@ def _is_missing(default: Any) -> bool:
     return not isinstance(default, bool | int | float | str)
 
 
-def _refuse_unknown(place: str, written: Written, allowed: Collection[str]) -> None:
-    unknown = sorted(set(written) - set(allowed))
-    if unknown:
-        raise ValueError(f"{place}{unknown[0]} is unknown; allowed are {', '.join(allowed)}")
+def _refuse_malformed(place: str, written: Written, allowed: Collection[str]) -> None:
+    """Raise a ValueError for a key that a space does not have, or that does not hold what it must."""
+    for name, value in written.items():
+        if name not in allowed:
+            raise ValueError(f"{place}{name} is unknown; {suggestion(str(name), allowed)}")
+        form, described = _FORMS[name]
+        if value is not None and not isinstance(value, form):
+            raise ValueError(f"{place}{name} must be {described}, got {value!r}")

@@ -21,9 +21,10 @@ from pathlib import Path
 from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY
 from raysweep.service.commands.configuration import read_settings
+from raysweep.service.driver.cluster import connected
 from raysweep.service.driver.plan import planned
 from raysweep.service.driver.supply import ListedTrials
-from raysweep.service.driver.tune import TuneExecutor, connected
+from raysweep.service.driver.tune import TuneExecutor
 from raysweep.service.messages import PlannedTrial
 from raysweep.service.study import Resources
 from tests import recipes

@@ -13,8 +13,9 @@ from pathlib import Path
 import ray
 from ray import tune
 
+from raysweep.service.driver.cluster import connected
 from raysweep.service.driver.supply import ListedTrials
-from raysweep.service.driver.tune import TuneExecutor, connected
+from raysweep.service.driver.tune import TuneExecutor
 from raysweep.service.messages import PlannedTrial
 from tests.recipes import WALK, walk, walks
 from tests.studies import work_at

@@ -9,10 +9,11 @@ from typing import Any
 
 from torch import nn
 
-from trials.augmentation_ratio.knobs import patch_side, refuse_sides
+from trials.augmentation_ratio.knobs import refuse_sides
 from trials.core.layer_groups.groups import LayerGroups
 
 _WIDTHS = (12, 24, 48)
+_PUBLISHED_SIDE, _PUBLISHED_PATCH, _SMALL_PATCH = 224, 16, 4
 
 Shape = tuple[int, ...]
 
@@ -57,20 +58,20 @@ def resnet18_cifar_groups(shape: Shape, classes: int) -> LayerGroups:
 
 def vit_tiny_groups(shape: Shape, classes: int) -> LayerGroups:
     """Return ViT-Ti, 5,362,762 parameters on 3x32x32 images with 10 classes, 5,526,346 on 3x224x224."""
-    refuse_sides("vit_tiny", *shape[1:])
     return _transformer("vit_tiny_patch16_224", shape, classes)
 
 
 def cait_xxs36_groups(shape: Shape, classes: int) -> LayerGroups:
     """Return CaiT-XXS36, 16,945,066 parameters on 3x32x32 images with 10 classes, 17,108,650 on 3x224x224."""
-    refuse_sides("cait_xxs36", *shape[1:])
     return _transformer("cait_xxs36_224", shape, classes)
 
 
 def _transformer(name: str, shape: Shape, classes: int) -> LayerGroups:
     """Return a transformer with patches of 4 pixels; of 16, as published, from 224 pixels on."""
     channels, height, width = shape
-    patch = patch_side(height)
+    patch = _PUBLISHED_PATCH if height >= _PUBLISHED_SIDE else _SMALL_PATCH
+    if height % patch or width % patch:
+        raise ValueError(f"{name} needs images of a multiple of {patch} pixels, got {height}x{width}")
     groups = _timm_groups(name, classes, in_chans=channels, img_size=(height, width), patch_size=patch)
     head: Any = groups.last_part
     nn.init.trunc_normal_(head.weight, std=0.02)

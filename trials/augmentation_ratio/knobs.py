@@ -22,8 +22,6 @@ ARMS = ("copies", "fixed_aug", "fresh_aug", "fixed_aug_all", "subset")
 MIXINGS = ("none", "mixup_or_cutmix")
 BORDERS = ("black", "grey")
 PRECISIONS = ("float32", "bfloat16")
-PUBLISHED_SIDE, PUBLISHED_PATCH, SMALL_PATCH = 224, 16, 4
-"""Patches of transformers, in pixels: as published from images of that side on, and small ones below."""
 
 
 class NetworkFacts(NamedTuple):
@@ -32,48 +30,33 @@ class NetworkFacts(NamedTuple):
     Attributes:
         parts: Its parts.
         normalised: Whether all of them but the head have batch normalisation.
-        halvings: How often it halves the sides of an image.
-        patches: Whether it cuts images into patches.
+        multiple: What the sides of its images must be multiples of, in pixels.
     """
 
     parts: tuple[str, ...] = ("trunk", "head")
     normalised: bool = False
-    halvings: int = 0
-    patches: bool = False
+    multiple: int = 1
 
 
 NETWORKS: Mapping[str, NetworkFacts] = MappingProxyType(
     {
         "mlp": NetworkFacts(parts=("hidden", "head")),
-        "cnn3": NetworkFacts(parts=("block 1", "block 2", "block 3", "head"), normalised=True, halvings=3),
+        "cnn3": NetworkFacts(parts=("block 1", "block 2", "block 3", "head"), normalised=True, multiple=8),
         "resnet18_cifar": NetworkFacts(normalised=True),
         "resnet18": NetworkFacts(normalised=True),
-        "vit_tiny": NetworkFacts(patches=True),
-        "cait_xxs36": NetworkFacts(patches=True),
+        "vit_tiny": NetworkFacts(multiple=4),
+        "cait_xxs36": NetworkFacts(multiple=4),
     }
 )
 _DATA = DataKnobs(name="jittered_digits")
 
 
-def patch_side(height: int) -> int:
-    """Return the side of a transformer's patches, in pixels, for images of a height."""
-    return PUBLISHED_PATCH if height >= PUBLISHED_SIDE else SMALL_PATCH
-
-
 def refuse_sides(network: str, height: int, width: int) -> None:
-    """Compare an architecture, by its name, with the sides of images in pixels.
-
-    Raises:
-        ValueError: They cannot be halved so often, or cut into patches.
-    """
-    facts = NETWORKS[network]
-    if height % 2**facts.halvings or width % 2**facts.halvings:
+    """Raise a `ValueError` where an architecture cannot halve images, or cut them into patches, of these sides."""
+    multiple = NETWORKS[network].multiple
+    if height % multiple or width % multiple:
         raise ValueError(
-            f"network={network} halves an image {facts.halvings} times, which {height}x{width} pixels do not allow"
-        )
-    if facts.patches and (height % patch_side(height) or width % patch_side(height)):
-        raise ValueError(
-            f"network={network} needs images of a multiple of {patch_side(height)} pixels, got {height}x{width}"
+            f"network={network} needs images whose sides are multiples of {multiple} pixels, got {height}x{width}"
         )
 
 

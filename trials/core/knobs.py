@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, get_type_hints
 
 from trials.core.columns import KnobField
 from trials.core.fingerprints import fingerprint
+from trials.core.suggestions import suggestion
 from trials.core.values import Scalar, checked
 
 if TYPE_CHECKING:
@@ -111,11 +112,12 @@ class Knobs:
         return {declared.identity: declared for declared in cls.declared() if declared.was}
 
     @classmethod
-    def unknown(cls, name: str, allowed: str = "") -> str:
-        """Return what to say of a name that is no column: what it is called now, or what there is."""
+    def unknown(cls, name: str, allowed: Collection[str] = ()) -> str:
+        """Return what to say of a name that is no column: what it is called now, was meant, or what there is."""
         now = cls._former().get(name)
         if now is None:
-            return f"{name} is no knob of this study; allowed are {allowed or _names(cls)}"
+            here = allowed or [declared.name for declared in cls.declared()]
+            return f"{name} is no knob of this study; {suggestion(name, here)}"
         return f"{name} is now called {now.name}" + (", with 1/n for what was n" if now.reciprocal else "")
 
     @classmethod
@@ -150,6 +152,10 @@ class TrialKnobs(Knobs):
 
     def unread(self) -> Collection[str]:
         """Return the knobs whose value this trial does not read: trials that differ in them alone are one training."""
+        return ()
+
+    def own_modules(self) -> Collection[str]:
+        """Return the modules of a user's own that these knobs name, whose code decides the outcome as well."""
         return ()
 
     def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:

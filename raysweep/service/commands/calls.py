@@ -10,7 +10,7 @@ from analysis.store.results import Results
 from raysweep.service.commands import sweep as commands_sweep
 from raysweep.service.commands.configuration import read_settings
 from raysweep.service.commands.drawing import drawn, figure_target
-from raysweep.service.commands.keywords import overrides_of
+from raysweep.service.commands.settings.keywords import overrides_of
 from raysweep.service.commands.study_command import opened, output
 from raysweep.service.commands.sweep_objects import SweepPlan, SweepRun, recorder
 from raysweep.service.errors import UsageError
@@ -44,7 +44,10 @@ def sweep(study: str | Study, /, *, progress: bool = True, **settings: Any) -> S
     resolved = read_settings(chosen, overrides_of(chosen, settings))
     results, console = opened(chosen, resolved), output() if progress else Console(quiet=True)
     target = figure_target(chosen, resolved)
-    ran = commands_sweep.run(chosen, resolved, results, console)
+    try:
+        ran = commands_sweep.run(chosen, resolved, results, console)
+    finally:
+        commands_sweep.disconnected()
     run = SweepRun(
         study=chosen,
         settings=resolved,

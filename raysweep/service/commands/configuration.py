@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
 from typing import Any
 
-from hydra import compose, initialize
-from hydra.core.config_store import ConfigStore
-from hydra.errors import HydraException, OverrideParseException
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
-from raysweep.service.commands.hydra_state import apart_from_the_program
-from raysweep.service.commands.overrides import column_of, refusal_of, translated
-from raysweep.service.commands.spaces import NO_SPACE, default_first, spaces
+from analysis.store.storage import located, root_of
+from raysweep.service.commands.settings.composition import REQUIRED, SPACE_KEYS, composed
+from raysweep.service.commands.settings.overrides import DATA_NAME, understood
 from raysweep.service.driver.budget import Budget
 from raysweep.service.errors import UsageError
 from raysweep.service.study import Resources, Study
@@ -31,10 +26,7 @@ from trials.core.data.records import DATA_SETS
 from trials.core.fingerprints import fingerprint
 
 EXECUTORS = ("ray", "serial")
-SPACE_KEYS = ("linked", "computed", "union", "search", "boundary")
-"""What a space may say beside its axes; see `search_spaces.core.space`."""
-MOST_TRIALS = 1_000_000
-"""A larger space is run only where `most_trials` says that it is meant."""
+REUSES = ("ask", "always", "never")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +48,8 @@ class Settings:
         resources: What one actor takes.
         budget: What this run may spend.
         plan_only: Print the plan and run nothing.
+        rerun: Compute anew what is stored of other code or data, or all of it where nothing differs.
+        reuse: One of `REUSES`: whether stored trials of other code or data are gone on with.
 
     Raises:
         ValueError: The space has more trials than `most_trials` allows.
@@ -75,6 +69,8 @@ class Settings:
     resources: Resources
     budget: Budget
     plan_only: bool
+    rerun: bool
+    reuse: str
 
     @property
     def stopping(self) -> Stopping | None:
@@ -94,16 +90,15 @@ def read_settings(study: Study, overrides: Sequence[str]) -> Settings:
         UsageError: An override is misspelt, or a value is not allowed.
     """
     columns = {declared.name: declared for declared in study.knobs.declared()}
-    written = [translated(override, columns) for override in overrides]
-    config = _composed(study, written)
-    given = {column_of(override.partition("=")[0]) for override in written}
-    as_axes = {name.removeprefix("axes.") for name in given if name.startswith("axes.")}
-    axes = {name: written for name, written in config.pop("axes").items() if written is not None}
+    written = understood(overrides, columns)
+    config = composed(study, written)
+    axes = {name: values for name, values in config["axes"].items() if values is not None}
     space = {"axes": axes, **{name: config[name] for name in SPACE_KEYS if config[name] is not None}}
     try:
         # What is given goes before whatever the space says of it.
-        space = without(space, given | as_axes, study.knobs)
-        space["axes"] |= {name: axes[name] for name in as_axes if name in axes}
+        given = {name: override.is_axis for override in written for name in override.gives}
+        space = without(space, given, study.knobs)
+        space["axes"] |= {name: axes[name] for name, as_axis in given.items() if as_axis and name in axes}
         return _settings(study, overrides, config, space, columns)
     except ValueError as error:
         raise UsageError(str(error)) from None
@@ -112,20 +107,21 @@ def read_settings(study: Study, overrides: Sequence[str]) -> Settings:
 def _settings(
     study: Study,
     overrides: Sequence[str],
-    config: dict[str, Any],
+    config: Mapping[str, Any],
     space: Mapping[str, Any],
     columns: Mapping[str, KnobField],
 ) -> Settings:
-    if config["executor"] not in EXECUTORS:
-        raise ValueError(f"executor={config['executor']!r} is not one of {', '.join(EXECUTORS)}")
-    data = config.get("data") or {}
-    path = data.pop("path", None)
-    values, axes = dict(_flattened(config)), space["axes"]
-    for name in sorted(values.keys() & study.knobs.renamed().keys()):
-        raise ValueError(f"space={config['space_name']}: {study.knobs.unknown(name)}")
-    fixed = {name: values[name] for name in columns if name not in axes and values[name] != "???"}
-    data_sets = tuple(map(str, axis("data_name", axes.get("data_name", fixed.get("data_name", []))))) if data else ()
-    data_path = None if path is None else str(path)
+    for name, allowed in (("executor", EXECUTORS), ("reuse", REUSES)):
+        if config[name] not in allowed:
+            raise ValueError(f"{name}={config[name]!r} is not one of {', '.join(allowed)}")
+    for name in ("plan", "rerun"):
+        if not isinstance(config[name], bool):
+            raise ValueError(f"{name} must be true or false, got {config[name]!r}")
+    data, axes = config.get("data"), space["axes"]
+    values = {name: reduce(getitem, declared.path, config) for name, declared in columns.items()}
+    fixed = {name: value for name, value in values.items() if name not in axes and value != REQUIRED}
+    data_sets = tuple(map(str, axis(DATA_NAME, axes.get(DATA_NAME, fixed.get(DATA_NAME, []))))) if data else ()
+    data_path = _path("data.path", data["path"]) if data else None
     fixed |= _brought(data_sets, data_path, fixed)
     told = study.schema.trials_schema().names
     planner = space_of(study.knobs, {"fixed": fixed, **space}, told)
@@ -134,9 +130,9 @@ def _settings(
         overrides=tuple(overrides),
         space=config["space_name"],
         planner=planner,
-        results=str(config["results"]),
+        results=root_of(_path("results", config["results"]) or ""),
         asked=fingerprint([study.name, study.revision, {"fixed": fixed, **space}]),
-        figure=None if config["figure"] is None else str(config["figure"]),
+        figure=_path("figure", config["figure"]),
         figures=config["figures"],
         executor=config["executor"],
         address=config["address"],
@@ -144,8 +140,12 @@ def _settings(
         data_path=data_path,
         resources=Resources(**config["resources"]),
         budget=Budget(**config["budget"]),
-        plan_only=bool(config["plan"]),
+        plan_only=config["plan"],
+        rerun=config["rerun"],
+        reuse=config["reuse"],
     )
+    if settings.rerun and settings.reuse == "always":
+        raise ValueError("--rerun computes stored trials anew, and --reuse goes on with them; give one of the two")
     if settings.stopping and settings.executor == "serial":
         raise ValueError("search.stopping compares trials that run side by side; it needs executor=ray")
     return settings
@@ -164,6 +164,13 @@ def _brought(data_sets: Sequence[str], path: str | None, fixed: Mapping[str, Any
     return {"data_content": held or ""}
 
 
+def _path(name: str, written: Any) -> str | None:
+    """Return a path of a space's YAML or of an override, None where there is none."""
+    if written is not None and not isinstance(written, str):
+        raise ValueError(f"{name} must be text, got {written!r}; YAML wants quotes around it")
+    return None if written is None else located(written)
+
+
 def _refuse_too_many(trials: int, allowed: Any) -> None:
     """Compare the size of a space with what was allowed; it is counted without being made."""
     if not isinstance(allowed, int) or isinstance(allowed, bool) or allowed < 1:
@@ -172,67 +179,3 @@ def _refuse_too_many(trials: int, allowed: Any) -> None:
         raise ValueError(
             f"the space has {trials:,} trials, more than most_trials={allowed}; narrow it, or add most_trials={trials}"
         )
-
-
-def _composed(study: Study, overrides: list[str]) -> dict[str, Any]:
-    try:
-        with apart_from_the_program(), initialize(version_base="1.3", config_path=None):
-            _declare(study)
-            config = OmegaConf.to_container(compose("raysweep", overrides=overrides), resolve=True)
-    except OverrideParseException as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"cannot read {error.override!r}: {reason}") from None
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UsageError(refusal_of(study, error)) from None
-    assert isinstance(config, dict)
-    return {str(name): value for name, value in config.items()}
-
-
-def _declare(study: Study) -> None:
-    """Tell Hydra the study's settings: every knob at its default, its data sets and its spaces."""
-    store = ConfigStore.instance()
-    settings = _nested(study.knobs.declared())
-    data = settings.pop("data", None)
-    defaults: list[Any] = [
-        "_self_",
-        *([{"data": data["name"]}] if data else []),
-        {"space": next(iter(default_first(study)))},
-    ]
-    place = {
-        "results": os.environ.get("RAYSWEEP_RESULTS", "results"),
-        **dict.fromkeys(("figure", "figures", "address")),
-    }
-    budget: dict[str, Any] = dict.fromkeys(entry.name for entry in fields(Budget))
-    run = {"executor": "ray", "plan": False, "most_trials": MOST_TRIALS, "budget": budget}
-    run["resources"] = asdict(study.resources)
-    look = {"axes": dict.fromkeys(_declared(study)), **dict.fromkeys(SPACE_KEYS), "space_name": "???"}
-    store.store("raysweep", {"defaults": defaults, **settings, **place, **run, **look})
-    for name in DATA_SETS if data else ():
-        store.store(name, {**data, "name": name, "path": None}, group="data")
-    store.store(NO_SPACE, {"space_name": NO_SPACE}, group="space", package="_global_")
-    for name, file in spaces(study).items():
-        node = OmegaConf.create(file.read_text(encoding="utf-8"))
-        store.store(name, OmegaConf.merge(node, {"space_name": name}), group="space", package="_global_")
-
-
-def _declared(study: Study) -> dict[str, KnobField]:
-    return {declared.name: declared for declared in study.knobs.declared()}
-
-
-def _nested(declared: Sequence[KnobField]) -> dict[str, Any]:
-    """Return the knobs' defaults as Hydra shows them: those of a nested field below its name."""
-    nested: dict[str, Any] = {}
-    for entry in declared:
-        level = nested
-        for part in entry.path[:-1]:
-            level = level.setdefault(part, {})
-        level[entry.path[-1]] = "???" if entry.required else entry.default
-    return nested
-
-
-def _flattened(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _flattened(value, f"{prefix}{name}_")
-        else:
-            yield f"{prefix}{name}", value

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from raysweep.service.commands.configuration import MOST_TRIALS
-from raysweep.service.commands.spaces import NO_SPACE, default_first, space_question, spaces
+from raysweep.service.commands.settings.composition import MOST_TRIALS
+from raysweep.service.commands.settings.spaces import NO_SPACE, default_first, space_question, spaces
 from raysweep.service.study import Study
 from trials.core.columns import KnobField
 
@@ -13,6 +13,9 @@ _USAGE = """\
 usage: {command} [--help] [--dry-run] [setting=value ...]
 
   --dry-run              print the plan (trials planned, finished, missing; time needed) and run nothing; also plan=true
+  --rerun                compute anew the stored trials that other code or data made, or all where nothing differs; the
+                         new runs supersede the old ones; also rerun=true
+  --reuse                go on with stored trials that other code or data made, and remember it; also reuse=always
 
 settings, as Hydra overrides:
   space=NAME             where to look, one of the spaces below (default {default_space})
@@ -27,6 +30,9 @@ settings, as Hydra overrides:
   address=ADDRESS        Ray cluster to use (default $RAY_ADDRESS, or else a local Ray)
   resources.cpus=N       cores of one trial (default {cpus})
   resources.gpus=F       GPUs of one trial; 0.25 puts four trials on a GPU, auto measures (default {gpus})
+  reuse=ask|always|never go on with stored trials that other code or data made? never computes them anew; ask, where
+                         nobody can be asked, goes on with a warning for code and ends with exit code 2 for data
+                         (default ask)
   most_trials=N          largest space that is run without a question (default {most_trials})
   budget.trials=N, budget.hours=H, budget.gpu_hours=H, budget.dollars=D    end this run when that is spent
 

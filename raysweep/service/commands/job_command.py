@@ -36,7 +36,7 @@ def add_to(commands: Any, command: Adder) -> None:
 def _submit(results: Results, console: Console, options: argparse.Namespace) -> int:
     from raysweep.service.commands import submission
     from raysweep.service.commands.configuration import read_settings
-    from raysweep.service.commands.keywords import overrides_of
+    from raysweep.service.commands.settings.keywords import overrides_of
     from raysweep.service.studies import importable, study_named
     from raysweep.service.travel import staged
 

@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from raysweep.service.commands.durations import duration
 from raysweep.service.commands.notebook import NotebookBar
+from raysweep.service.commands.printed.durations import duration, span
+from raysweep.service.driver.forecast import Forecast
 from raysweep.service.messages import TrialReport
 
 EVERY_SECONDS = 10.0
@@ -29,10 +30,13 @@ class ProgressDisplay:
     Args:
         total: Trials to run.
         console: Where to print.
+        forecast: What is known of the times of the trials to come, None where they are not known themselves.
     """
 
-    def __init__(self, total: int, console: Console) -> None:
+    def __init__(self, total: int, console: Console, forecast: Forecast | None = None) -> None:
         self._total = total
+        self._forecast = forecast
+        self._spent_seconds = 0.0
         self._console = console
         self._outcomes: Counter[str] = Counter()
         self._running = 0
@@ -63,6 +67,9 @@ class ProgressDisplay:
     def update(self, reports: Sequence[TrialReport], running: int) -> None:
         """Take in the reports of trials that are now durable."""
         self._outcomes.update(report.outcome for report in reports)
+        self._spent_seconds += sum(report.wall_seconds for report in reports)
+        if self._forecast:
+            self._forecast.tell(reports)
         self._running = running
         if self._began is None and (running or reports):
             self._began = time.monotonic()
@@ -88,9 +95,19 @@ class ProgressDisplay:
         counts = f"{self._running} running, {self._outcomes['failed']} failed, {self._outcomes['diverged']} diverged"
         if self._began is None:
             return f"{counts}, starting"
-        rate = self._done / max(time.monotonic() - self._began, 1e-9)
-        left = f"{duration((self._total - self._done) / rate)} left" if rate else "time left not known yet"
-        return f"{counts}, {rate:.2f} trials/s, {left}"
+        elapsed = max(time.monotonic() - self._began, 1e-9)
+        return f"{counts}, {self._done / elapsed:.2f} trials/s, {self._left(elapsed)}"
+
+    def _left(self, elapsed: float) -> str:
+        """Return what is known of the time left: of the trials to come by what they are, else by their number."""
+        to_come = self._total - self._done
+        if self._forecast and to_come and (expected := self._forecast.left(to_come)):
+            # What processes have done so far beside each other, overhead included; before that, how many there are.
+            beside = self._spent_seconds / elapsed if self._done > self._running else max(self._running, 1)
+            return f"{span(expected.low / beside, expected.high / beside)} left"
+        if not self._done:
+            return "time left not known yet"
+        return f"{duration(to_come * elapsed / self._done)} left"
 
 
 def _live(bar: Progress, console: Console) -> Live | NotebookBar | None:

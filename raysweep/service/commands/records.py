@@ -6,21 +6,27 @@ import contextlib
 import os
 import shlex
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.store.errors import AccessDenied, StoreUnwritable
 from analysis.store.results import Results
+from raysweep.service.provenance import Provenance, captured
+from trials.core.data.contents import noted_content
 from trials.core.fingerprints import fingerprint
 
 if TYPE_CHECKING:
     from raysweep.service.commands.configuration import Settings
+    from raysweep.service.commands.reuse import Reuse
     from raysweep.service.driver.supply import AskedTrials
     from raysweep.service.messages import PlannedTrial
-    from raysweep.service.provenance import Provenance
     from raysweep.service.study import Study
+    from trials.core.data.arrays import Arrays
 
+REUSED = "reused"
+"""Entry of a sweep's record: pairs of hashes, of older code or data and of that of the day, that it goes on with."""
 ANNOUNCED = "RAYSWEEP_ANNOUNCED"
 """Variable in which a job finds the record that its submission left, for `watch` to know that a plan will come."""
 
@@ -32,11 +38,48 @@ def id_of(trial_ids: Iterable[str]) -> str:
 
 def record(
     study: Study, settings: Settings, trials: Iterable[PlannedTrial], results: Results, origin: Provenance
-) -> None:
-    """Leave in the store which trials a sweep asks for, so that others can see what is still missing."""
+) -> str:
+    """Leave in the store which trials a sweep asks for, so that others see what is missing; return the record's id."""
     ids = [trial.trial_id for trial in trials]
-    results.record_sweep(study.name, id_of(ids), _document(study, settings, origin), ids)
+    sweep_id = id_of(ids)
+    results.record_sweep(study.name, sweep_id, _document(study, settings, origin), ids)
     forget_announcement(study, results)
+    return sweep_id
+
+
+def origin(
+    study: Study,
+    settings: Settings,
+    arrays: Mapping[str, Arrays],
+    trials: Iterable[PlannedTrial],
+    decision: Reuse,
+    results: Results,
+) -> Provenance:
+    """Return where code and data of a sweep come from, and leave in the store which modules its trials run."""
+    hashes = {name: noted_content(name, settings.data_path, held) for name, held in arrays.items()}
+    declare_code(study, trials, decision, results)
+    return captured(hashes, decision.code)
+
+
+def declare_code(study: Study, trials: Iterable[PlannedTrial], decision: Reuse, results: Results) -> None:
+    """Leave in the store which modules trials run, so that it can be said which of them has changed."""
+    for trial in trials:
+        decision.code.hash_of(trial.knobs)
+    for code_hash, modules in decision.code.known.values():
+        results.declare_code(study.name, code_hash, modules)
+
+
+def remember(
+    study: Study, settings: Settings, trials: Iterable[PlannedTrial], decision: Reuse, results: Results
+) -> None:
+    """Leave in a sweep's record which older code and data it goes on with; where the store is read-only, nowhere."""
+    if not decision.accepted or settings.plan_only:
+        return
+    with contextlib.suppress(StoreUnwritable, AccessDenied):
+        sweep_id = record(study, settings, trials, results, captured(code=decision.code))
+        before = next((sweep.document for sweep in results.sweeps(study.name) if sweep.sweep_id == sweep_id), {})
+        pairs = sorted({*map(tuple, before.get(REUSED, ())), *decision.accepted})
+        results.amend_sweep(study.name, sweep_id, {REUSED: pairs})
 
 
 @contextlib.contextmanager

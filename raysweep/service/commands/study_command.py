@@ -19,13 +19,14 @@ from analysis.store.errors import StoreError
 from analysis.store.results import Results
 from raysweep.service.commands import drawing, explanation, summary, sweep
 from raysweep.service.commands.configuration import Settings, read_settings
-from raysweep.service.commands.reading_lines import reading_lines
+from raysweep.service.commands.printed.reading_lines import reading_lines
 from raysweep.service.commands.store.damage import warned_in_lines
 from raysweep.service.commands.streams import open_streams
 from raysweep.service.errors import UsageError
 from raysweep.service.studies import importable
 from raysweep.service.study import Study
 
+_FLAGS = {"--dry-run": "plan=true", "--rerun": "rerun=true", "--reuse": "reuse=always"}
 FAILED, USAGE, SPENT, INTERRUPTED = 1, 2, 3, 130
 
 
@@ -57,20 +58,22 @@ def main(study: Study, arguments: Sequence[str] | None = None) -> int:
 def _parsed(study: Study, arguments: Sequence[str]) -> Settings:
     parser = _Parser(prog=" ".join(study.command), add_help=False)
     parser.add_argument("-h", "--help", action="store_true")
-    parser.add_argument("--dry-run", action="store_true")
+    for flag in _FLAGS:
+        parser.add_argument(flag, dest=flag, action="store_true")
     parser.add_argument("overrides", nargs="*")
     options = parser.parse_intermixed_args(arguments)
     if options.help:
         print(explanation.of(study))
         raise SystemExit(0)
-    return read_settings(study, [*options.overrides, *(["plan=true"] if options.dry_run else [])])
+    given = [override for flag, override in _FLAGS.items() if getattr(options, flag)]
+    return read_settings(study, [*options.overrides, *given])
 
 
 class _Parser(argparse.ArgumentParser):
     """A parser whose refusals are one line, like those of every other setting."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; allowed are --help, --dry-run and overrides such as seed=1")
+        raise UsageError(f"{message}; allowed are --help, {', '.join(_FLAGS)} and overrides such as seed=1")
 
 
 def _run(study: Study, settings: Settings, console: Console) -> int:
@@ -93,7 +96,8 @@ def _run(study: Study, settings: Settings, console: Console) -> int:
     if ran.spent:
         console.print(f"{ran.spent} is spent; the same command goes on", soft_wrap=True, highlight=False)
         return SPENT
-    return 0 if len(outcomes) == len(ran.trials) and "failed" not in outcomes.values() else FAILED
+    is_whole = len(outcomes) == len(ran.trials) and "failed" not in outcomes.values()
+    return 0 if is_whole and not ran.failed else FAILED
 
 
 def output() -> Console:

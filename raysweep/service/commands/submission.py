@@ -86,7 +86,7 @@ def submitted(
     """
     command = shlex.join([*study.command, *overrides])
     variables = {name: os.environ[name] for name in FORWARDED if name in os.environ}
-    variables[provenance.SUBMITTED] = provenance.captured({}).as_json()
+    variables[provenance.SUBMITTED] = provenance.captured().as_json()
     client = connected_to_jobs(address)
     with _announced(study, settings, command) as announcement:
         try:

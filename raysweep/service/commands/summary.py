@@ -14,8 +14,8 @@ from rich.table import Table
 from analysis.core.panels import knob_names
 from analysis.store.results import Results
 from raysweep.service.commands.configuration import Settings
-from raysweep.service.commands.durations import duration
-from raysweep.service.commands.reproduction import repeating
+from raysweep.service.commands.printed.durations import duration
+from raysweep.service.commands.printed.reproduction import repeating
 from raysweep.service.driver.plan import FINISHED, Plan
 from raysweep.service.driver.supply import AskedTrials
 from raysweep.service.messages import PlannedTrial, TrialReport
@@ -24,33 +24,28 @@ from trials.core.knobs import TrialKnobs
 from trials.core.values import Scalar
 
 
-def plan_line(study: Study, settings: Settings, plan: Plan, results: Results) -> str:
-    """Return one line: how many trials are asked for, how many are reused, and what that saves.
+def plan_line(study: Study, settings: Settings, plan: Plan, needed: str, saved: float) -> str:
+    """Return one line: how many trials are asked for, the time that they need, how many are reused and what that saves.
 
     Further lines tell of combinations that are no trainings of their own, since some value makes another knob
     irrelevant, and of knobs that trials differ in and do not read.
+
+    Args:
+        study: The study.
+        settings: The run.
+        plan: Its plan.
+        needed: What is said of the time that its missing trials need.
+        saved: Seconds that its stored trials took.
     """
     missing = len(plan.missing)
     reused = len(plan.trials) - missing
-    seconds = _seconds_a_trial(study, results)
     line = f"{study.name}, space {settings.space}: {len(plan.trials)} trials, {reused} finished, {missing} to run"
-    if seconds is not None and len(plan.trials):
-        needed = f"about {duration(missing * seconds)} of trial time needed" if missing else "nothing to run"
-        line = f"{line}; {needed}, {duration(reused * seconds)} saved"
+    line = f"{line}; {needed if missing else 'nothing to run'}" + (f", {duration(saved)} saved" if reused else "")
     asked = len(plan.trials) + plan.merged
     merged = [f"{plan.merged} of {asked} combinations are the same training as another"] if plan.merged else []
     return "\n".join(
         [line, *merged, *(f"{name} has several values among trials that do not read it" for name in plan.unread)]
     )
-
-
-def resumption_line(trials: Sequence[PlannedTrial]) -> str:
-    """Return a line on the trials that do not start from nothing, empty if there are none."""
-    own = sum(trial.goes_on_from[:1] == (trial.trial_id,) for trial in trials)
-    longer = sum(bool(trial.goes_on_from) for trial in trials) - own
-    parts = [f"{own} go on from their own checkpoint"] if own else []
-    parts += [f"{longer} go on from a shorter one"] if longer else []
-    return f"of these, {' and '.join(parts)}\n" if parts else ""
 
 
 def plan_table(study: Study, plan: Plan) -> Table:
@@ -128,10 +123,3 @@ def _by_knob(study: Study, trials: Iterable[PlannedTrial]) -> dict[Scalar, list[
         return trial.knobs.columns()[study.across]
 
     return {key: list(same) for key, same in itertools.groupby(sorted(trials, key=value), key=value)}
-
-
-def _seconds_a_trial(study: Study, results: Results) -> float | None:
-    """Return the mean time of the study's stored trials, None before the first."""
-    if not results.finished(study.name):
-        return None
-    return float(results.trials(study.name)["wall_seconds"].mean())

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import contextlib
+import copy
+import sys
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from analysis.store.results import Results
-from raysweep.service import provenance
-from raysweep.service.commands import records, summary
+from raysweep.service.commands import records, reuse, summary
 from raysweep.service.commands.configuration import Settings
+from raysweep.service.commands.printed import expectations
 from raysweep.service.commands.progress import ProgressDisplay
+from raysweep.service.declared import own_places
 from raysweep.service.driver.budget import Budgeted
+from raysweep.service.driver.estimates import stored_times, total_of
+from raysweep.service.driver.forecast import Forecast
 from raysweep.service.driver.plan import Plan, planned, resumed
+from raysweep.service.driver.process_state import state_kept
 from raysweep.service.driver.supply import AskedTrials, ListedTrials, Supply
 from raysweep.service.driver.upkeep import Upkeep
 from raysweep.service.errors import UsageError
@@ -36,12 +43,14 @@ class Sweep:
         sweep_id: Name of what was asked for: the trials of a grid; the settings of a search, which is yet to choose.
         spent: What of the budget ran out before the end, empty if nothing did.
         interrupted: Whether it was interrupted; what had finished by then is stored.
+        failed: How many trials failed now, whatever of them was stored before.
     """
 
     trials: Sequence[PlannedTrial]
     sweep_id: str
     spent: str = ""
     interrupted: bool = False
+    failed: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,43 +79,73 @@ def run(study: Study, settings: Settings, results: Results, console: Console) ->
 
 def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Results, console: Console) -> Sweep:
     try:
-        plan = planned(study, planner.grid, results.outcomes(study.name))
+        runs = results.runs(study.name)
+        plan = planned(study, planner.grid, {trial_id: run.outcome for trial_id, run in runs.items()})
     except ValueError as error:
         raise UsageError(str(error)) from None
     sweep_id = records.id_of(trial.trial_id for trial in plan.trials)
-    console.print(summary.plan_line(study, settings, plan, results), soft_wrap=True, highlight=False)
+    decision = reuse.decided(study, settings, plan.trials, runs, results, console)
+    plan = plan.anew(decision.reruns)
+    trials, forecast = _told(study, settings, plan, results, console)
     if settings.plan_only:
         console.print(summary.plan_table(study, plan))
     elif plan.missing:
         results.prepare(study.schema)
         arrays = _arrays(settings, plan.missing)
-        origin = provenance.captured(arrays)
-        records.record(study, settings, plan.trials, results, origin)
-        trials = _resumed(study, plan, results)
-        console.print(summary.resumption_line(trials), end="", soft_wrap=True, highlight=False)
-        work = work_of(study, settings.results, arrays, origin, settings.resources)
-        ending = _executed(settings, work, ListedTrials(trials), results, console)
+        with _executor(study, settings) as executor:
+            origin = records.origin(study, settings, arrays, plan.missing, decision, results)
+            records.record(study, settings, plan.trials, results, origin)
+            records.remember(study, settings, plan.trials, decision, results)
+            work = work_of(study, settings.results, arrays, origin, settings.resources)
+            work = replace(work, reused_stages=decision.stages)
+            ending = _executed(executor, settings, work, ListedTrials(trials), results, console, forecast)
         summary.print_failures(study, settings, trials, ending.failed, console)
-        return Sweep(plan.trials, sweep_id, ending.spent, ending.interrupted)
+        return Sweep(plan.trials, sweep_id, ending.spent, ending.interrupted, len(ending.failed))
+    records.remember(study, settings, plan.trials, decision, results)
     return Sweep(plan.trials, sweep_id)
 
 
 def _searched(study: Study, settings: Settings, results: Results, console: Console) -> Sweep:
-    stored = results.trials(study.name).to_dict("records") if results.outcomes(study.name) else []
+    runs = results.runs(study.name)
+    stored = results.trials(study.name).to_dict("records") if runs else []
     stopping = settings.stopping
-    supply = AskedTrials(study, settings.planner, stored, stops=stopping is not None)
+    stops = stopping is not None
+    # A planner that has been told of a trial cannot forget it, so a copy finds out which trials are of its space.
+    of_space = AskedTrials(study, copy.deepcopy(settings.planner), stored, stops=stops).known if stored else []
+    decision = reuse.decided(study, settings, of_space, runs, results, console)
+    supply = AskedTrials(study, settings.planner, stored, reruns=decision.reruns, stops=stops)
     console.print(summary.search_line(study, settings, supply), soft_wrap=True, highlight=False)
     if not settings.plan_only and supply.remaining:
         results.prepare(study.schema)
         arrays = _arrays(settings, supply.known)
-        origin = provenance.captured(arrays)
-        work = work_of(study, settings.results, arrays, origin, settings.resources)
-        work = replace(work, learning=True, stopping=stopping, objective=settings.objective)
-        with records.recorded_search(study, settings, supply, results, origin):
-            ending = _executed(settings, work, supply, results, console)
+        with _executor(study, settings) as executor:
+            origin = records.origin(study, settings, arrays, of_space, decision, results)
+            work = work_of(study, settings.results, arrays, origin, settings.resources)
+            work = replace(work, learning=True, stopping=stopping, objective=settings.objective)
+            work = replace(work, reused_stages=decision.stages)
+            with records.recorded_search(study, settings, supply, results, origin):
+                ending = _executed(executor, settings, work, supply, results, console)
+        records.declare_code(study, supply.known, decision, results)
+        records.remember(study, settings, supply.known, decision, results)
         summary.print_failures(study, settings, supply.known, ending.failed, console)
-        return Sweep(supply.known, settings.asked, ending.spent, ending.interrupted)
+        return Sweep(supply.known, settings.asked, ending.spent, ending.interrupted, len(ending.failed))
+    records.remember(study, settings, supply.known, decision, results)
     return Sweep(supply.known, settings.asked)
+
+
+def _told(
+    study: Study, settings: Settings, plan: Plan, results: Results, console: Console
+) -> tuple[list[PlannedTrial], Forecast]:
+    """Say what the plan is and what it takes; return the trials that are missing, and what is known of their times."""
+    estimates, seconds = stored_times(study, results)
+    trials = _resumed(study, plan, results) if plan.missing else []
+    resumption = expectations.resumption(trials, results.checkpoints(study.name))
+    needed = expectations.needed(total_of(estimates, trials), resumption.seconds, settings)
+    missing = {trial.trial_id for trial in trials}
+    saved = sum(seconds.get(trial.trial_id, 0.0) for trial in plan.trials if trial.trial_id not in missing)
+    line = summary.plan_line(study, settings, plan, needed, saved)
+    console.print(f"{line}\n{resumption.line}", end="", soft_wrap=True, highlight=False)
+    return trials, Forecast(estimates, trials)
 
 
 def _resumed(study: Study, plan: Plan, results: Results) -> list[PlannedTrial]:
@@ -133,29 +172,55 @@ def _arrays(settings: Settings, trials: Collection[PlannedTrial]) -> dict[str, A
     return arrays
 
 
-def _executed(settings: Settings, work: Work, supply: Supply, results: Results, console: Console) -> _Ending:
+def _executed(
+    executor: Executor,
+    settings: Settings,
+    work: Work,
+    supply: Supply,
+    results: Results,
+    console: Console,
+    forecast: Forecast | None = None,
+) -> _Ending:
     """Run the trials until the last one, the end of the budget or an interruption."""
     failed: list[TrialReport] = []
     budgeted = Budgeted(supply, settings.budget)
     try:
-        with Upkeep(results, work.schema.study), ProgressDisplay(budgeted.remaining, console) as display:
+        with Upkeep(results, work.schema.study), ProgressDisplay(budgeted.remaining, console, forecast) as display:
 
             def listen(reports: Sequence[TrialReport], running: int) -> None:
                 failed.extend(report for report in reports if report.outcome == "failed")
                 display.update(reports, running)
 
-            _executor(settings).run(work, budgeted, listen)
+            executor.run(work, budgeted, listen)
     except KeyboardInterrupt:
         return _Ending(failed, interrupted=True)
+    reuse.settle(results, work.schema.study)
     return _Ending(failed, budgeted.spent if supply.remaining else "")
 
 
-def _executor(settings: Settings) -> Executor:
+@contextlib.contextmanager
+def _executor(study: Study, settings: Settings) -> Iterator[Executor]:
+    """Yield what runs the trials. Ray starts, and ends, while this process goes on with what else is to be done."""
     # Torch and Ray take seconds to import: not for --help, a plan or a figure.
     if settings.executor == "serial":
         from raysweep.service.driver.serial import SerialExecutor
 
-        return SerialExecutor()
-    from raysweep.service.driver.tune import TuneExecutor
+        yield SerialExecutor()
+        return
+    from raysweep.service.driver.cluster import Connection
 
-    return TuneExecutor(settings.address)
+    connection = Connection(settings.address, own_places(study.module))
+    with state_kept():
+        connection.begin()
+        try:
+            from raysweep.service.driver.tune import TuneExecutor  # imports Tune, while Ray starts
+
+            yield TuneExecutor(connection)
+        finally:
+            connection.end()
+
+
+def disconnected() -> None:
+    """Return when this process is as connected to Ray as it was before: it may go on, and connect, for itself."""
+    if "raysweep.service.driver.cluster" in sys.modules:
+        sys.modules["raysweep.service.driver.cluster"].Connection.join()

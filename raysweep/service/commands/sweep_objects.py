@@ -167,7 +167,7 @@ class SweepRun(Readable):
     @property
     def counts(self) -> dict[str, int]:
         """Number of trials by outcome; `missing` are those that are not stored."""
-        counts = {outcome: int(count) for outcome, count in self.trials["outcome"].value_counts().items()}
+        counts = {str(outcome): int(count) for outcome, count in self.trials["outcome"].value_counts().items()}
         return {**dict.fromkeys((*FINISHED[:2], "failed"), 0), **counts, MISSING: len(self.planned) - len(self.trials)}
 
     def tell(self, console: Console) -> None:

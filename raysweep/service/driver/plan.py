@@ -35,6 +35,14 @@ class Plan:
         """The trials that have no finished row: new ones, and those that failed."""
         return [planned for planned in self.trials if self.outcomes.get(planned.trial_id) not in FINISHED]
 
+    def anew(self, reruns: Mapping[str, int]) -> Plan:
+        """Return the plan with trials to be computed anew though they are stored: id -> number of the rerun."""
+        if not reruns:
+            return self
+        trials = [dataclasses.replace(trial, rerun=reruns.get(trial.trial_id, 0)) for trial in self.trials]
+        outcomes = {trial_id: outcome for trial_id, outcome in self.outcomes.items() if trial_id not in reruns}
+        return dataclasses.replace(self, trials=trials, outcomes=outcomes)
+
     def count(self, outcome: str) -> int:
         """Return how many of the trials asked for are stored with this outcome."""
         return sum(self.outcomes.get(planned.trial_id) == outcome for planned in self.trials)
@@ -60,7 +68,9 @@ def _resumed(study: Study, trial: PlannedTrial, checkpoints: Set[str], ascending
         for value in reversed(ascending)
         if value < length
     ]
-    found = tuple(trial_id for trial_id in (trial.trial_id, *shorter) if trial_id in checkpoints)
+    # What is computed anew goes on from nothing but what its own rerun has left.
+    known = (trial.trial_id,) if trial.rerun else (trial.trial_id, *shorter)
+    found = tuple(trial_id for trial_id in known if trial_id in checkpoints)
     return dataclasses.replace(trial, goes_on_from=found)
 
 

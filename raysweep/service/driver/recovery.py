@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analysis.store.results import Results
-from raysweep.service.messages import PlannedTrial, TrialReport, Work
-from raysweep.service.worker.execution import teaches
+from raysweep.service.messages import PlannedTrial, TrialReport, Work, teaches
 
 
 def stored_reports(work: Work, trials: Sequence[PlannedTrial]) -> list[TrialReport]:
@@ -17,6 +16,8 @@ def stored_reports(work: Work, trials: Sequence[PlannedTrial]) -> list[TrialRepo
     results = Results(work.results).only([trial.trial_id for trial in trials])
     if not results.finished(work.schema.study):
         return []
+    reruns = {trial.trial_id: trial.rerun for trial in trials}
+    runs = results.runs(work.schema.study)
     rows = results.trials(work.schema.study).to_dict("records")
     return [
         TrialReport(
@@ -28,5 +29,5 @@ def stored_reports(work: Work, trials: Sequence[PlannedTrial]) -> list[TrialRepo
             values={name: row[name] for name in row if teaches(name)} if work.learning else {},
         )
         for row in rows
-        if row["outcome"] != "failed"
+        if row["outcome"] != "failed" and runs[row["trial_id"]].rerun >= reruns[row["trial_id"]]
     ]

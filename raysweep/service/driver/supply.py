@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from raysweep.service.messages import STOPPED, PlannedTrial, TrialReport, stopped_id
 from raysweep.service.study import Study
 from search_spaces.core.planner import Planner
+from trials.core.knobs import TrialKnobs
 
 AHEAD = 8  # trials that a planner is asked for before it learns of any
 
@@ -67,21 +68,29 @@ class AskedTrials:
         study: The study.
         planner: Says where to look next.
         stored: Rows of the study's trials, by which the planner knows what was found before.
+        reruns: Trials that are computed anew though they are stored -> the number of the rerun.
         stops: Whether trials are stopped early; without it, those that another search stopped are not yet run.
     """
 
     learns = True
 
     def __init__(
-        self, study: Study, planner: Planner, stored: Iterable[Mapping[str, Any]], *, stops: bool = False
+        self,
+        study: Study,
+        planner: Planner,
+        stored: Iterable[Mapping[str, Any]],
+        *,
+        reruns: Mapping[str, int] | None = None,
+        stops: bool = False,
     ) -> None:
         self._study = study
         self._planner = planner
+        self._reruns = reruns or {}
         self._running: dict[str, PlannedTrial] = {}
         self._ahead: list[PlannedTrial] = []
         self._known: dict[str, PlannedTrial] = {}
         outcomes = (STOPPED, "diverged", "finished") if stops else ("diverged", "finished")
-        told = [row for row in stored if row["outcome"] in outcomes]
+        told = [row for row in stored if row["outcome"] in outcomes and row["trial_id"] not in self._reruns]
         for row in sorted(told, key=lambda row: outcomes.index(row["outcome"])):  # a whole trial outdoes a stopped one
             knobs = study.knobs.from_stored(json.loads(row["knobs_json"]))
             if planner.tell(knobs, row):
@@ -101,11 +110,16 @@ class AskedTrials:
         return self._ahead
 
     def _asked(self, count: int) -> list[PlannedTrial]:
-        asked = [PlannedTrial(trial_id=self._study.trial_id(knobs), knobs=knobs) for knobs in self._planner.ask(count)]
+        asked = [self._planned(knobs) for knobs in self._planner.ask(count)]
         by_id = {trial.trial_id: trial for trial in asked}
         self._running.update(by_id)
         self._known.update(by_id)
         return asked
+
+    def _planned(self, knobs: TrialKnobs) -> PlannedTrial:
+        trial_id = self._study.trial_id(knobs)
+        rerun = max(self._reruns.get(name, 0) for name in (trial_id, stopped_id(trial_id)))
+        return PlannedTrial(trial_id=trial_id, knobs=knobs, rerun=rerun)
 
     def told(self, reports: Sequence[TrialReport]) -> None:
         for report in reports:

@@ -15,11 +15,11 @@ import torch
 
 from analysis.store.results import Results
 from cluster.nodes import bought_as_spot, cost_dollars
-from raysweep.service.messages import STOPPED, PlannedTrial, TrialReport, Work, stopped_id
+from raysweep.service.messages import STOPPED, PlannedTrial, TrialReport, Work, stopped_id, teaches
 from raysweep.service.provenance import NODE_TYPE, place
 from raysweep.service.worker.groups import Told, grouped, told_together
 from raysweep.service.worker.memory import begin_peak, device_of, failure, is_out_of_memory, peak_bytes, release
-from raysweep.service.worker.stages import StoredStages
+from raysweep.service.worker.stages import stages_of
 from raysweep.service.worker.survival import Leaving, StoredCheckpoints
 from trials.core.context import Together, TrialContext
 from trials.core.networks.precision import products_in
@@ -49,7 +49,7 @@ class Worker:
         self._context = TrialContext(
             device=device_of(work.resources),
             arrays=work.arrays.__getitem__,
-            stage_results=StoredStages(self._results, work.schema.study),
+            stage_results=stages_of(work, self._results),
         )
         self._fitting: dict[Hashable | None, int] = {}
 
@@ -132,14 +132,18 @@ class Worker:
 
     def _alone(self, planned: PlannedTrial) -> FinishedTrial:
         started_at = datetime.now(UTC)
-        kept = StoredCheckpoints(self._checkpoints, planned, self._work.checkpoint_seconds, self._leaving)
+        kept = self._kept(planned)
         *_, told = self._told(planned, kept)
         return replace(self._recorded(planned, told, kept.seconds, started_at), checkpoints=kept)
+
+    def _kept(self, planned: PlannedTrial) -> StoredCheckpoints:
+        work = self._work
+        return StoredCheckpoints(self._checkpoints, planned, work.provenance, work.checkpoint_seconds, self._leaving)
 
     def watched(self, planned: PlannedTrial) -> Iterator[FinishedTrial]:
         """Run one trial and yield it at each row, as it is to be stored if it stops there; the last is durable."""
         started_at = datetime.now(UTC)
-        kept = StoredCheckpoints(self._checkpoints, planned, self._work.checkpoint_seconds, self._leaving)
+        kept = self._kept(planned)
         for told in self._told(planned, kept):
             so_far = self._recorded(planned, told, kept.seconds, started_at)
             if told.outcome != STOPPED:
@@ -204,10 +208,8 @@ def trial_row(work: Work, planned: PlannedTrial, report: TrialReport) -> dict[st
         "cost_dollars": report.cost_dollars,
         "device": "cuda" if work.resources.gpu_fraction else "cpu",
         "gpu_fraction": work.resources.gpu_fraction,
-        "git_commit": work.provenance.git_commit,
-        "git_dirty": work.provenance.git_dirty,
-        "source_hash": work.provenance.source_hash,
-        "data_hash": work.provenance.data_hashes.get(str(columns.get("data_name"))),
+        **work.provenance.columns(planned.knobs),
+        "rerun": planned.rerun,
         "knobs_json": json.dumps(columns, sort_keys=True),
         **columns,
     }
@@ -236,11 +238,6 @@ def _report(work: Work, planned: PlannedTrial, outcome: str, seconds: float, err
         gpu_seconds=seconds * gpus,
         cost_dollars=cost_dollars(node, seconds, gpus, work.resources.cpus, spot=bought_as_spot()),
     )
-
-
-def teaches(column: str) -> bool:
-    """Return whether a planner learns from this column of a trial's row."""
-    return column.startswith("final_") or column in ("wall_seconds", "gpu_seconds", "cost_dollars")
 
 
 def _final(work: Work, rows: Sequence[Mapping[str, Value]]) -> dict[str, Value]:

@@ -18,7 +18,7 @@ from raysweep.service.messages import PlannedTrial, Work
 from raysweep.service.study import Resources
 from raysweep.service.worker.groups import Group, grouped
 from raysweep.service.worker.memory import GIB, gpu_memory_gib, is_out_of_memory, release
-from raysweep.service.worker.stages import StoredStages
+from raysweep.service.worker.stages import stages_of
 from trials.core.checkpoints import NoCheckpoints, State
 from trials.core.context import Together, TrialContext
 from trials.core.rows import Diverged, Row
@@ -102,7 +102,7 @@ def measured(work: Work, groups: Sequence[Group], gauge: Gauge) -> Measured:
     A shape that does not fit takes all of it: in the sweep a group will be halved, a trial fail and say so.
     """
     torch.set_num_threads(work.resources.cpus)
-    stages = StoredStages(Results(work.results), work.schema.study)
+    stages = stages_of(work, Results(work.results))
     context = TrialContext(device=gauge.device, arrays=work.arrays.__getitem__, stage_results=stages)
     memory_gib = gauge.memory_gib()
     end = time.monotonic() + SECONDS

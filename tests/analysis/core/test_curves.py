@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.core.curves import draw_interval_band
+from analysis.core.figures import Look
 from analysis.core.seed_means import seed_means
 
 STUDENT_3, STUDENT_4 = 4.302653, 3.182446
@@ -21,7 +22,7 @@ def _drawn(*seeds: Sequence[float]) -> Axes:
     """Return axes with the band of places 0, 1, ... that have these values."""
     rows = pd.DataFrame([{"place": place, "value": value} for place, of in enumerate(seeds) for value in of])
     axes = Figure().subplots()
-    draw_interval_band(axes, seed_means(rows, ["place"], "value"), "place", colour="black")
+    draw_interval_band(axes, seed_means(rows, ["place"], "value"), "place", look=Look("black", "o"))
     return axes
 
 

@@ -39,10 +39,10 @@ class Memory:
     def replace(self, key: str, content: bytes) -> None:
         self.objects[key] = content
 
-    def read(self, key: str) -> pa.Buffer:
+    def read(self, key: str, most: int | None = None) -> pa.Buffer:
         if key not in self.objects:
             raise KeyAbsent(key)
-        return pa.py_buffer(self.objects[key])
+        return pa.py_buffer(self.objects[key][:most])
 
     def exists(self, key: str) -> bool:
         return key in self.objects

@@ -135,6 +135,9 @@ def test_compaction_renames_parts_even_where_nothing_else_is_to_do(tmp_path: Pat
     journal = sorted((tmp_path / STUDY / "journal").iterdir())
     results.compact(STUDY)
     assert sorted((tmp_path / STUDY / "journal").iterdir()) == journal
+    damaged = trial("z", **NEW) | {"knobs_json": json.dumps({**OLD, "interval": "many"})}
+    results.write(AFTER, [damaged], {"z": rows()})
+    assert [finding.kind for finding in results.check(STUDY)] == ["knobs"]
 
 
 def test_an_older_raysweep_that_compacts_beside_this_one_spoils_nothing(tmp_path: Path, rename) -> None:

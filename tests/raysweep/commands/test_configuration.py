@@ -6,7 +6,7 @@ from raysweep.gauss_newton_damping import STUDY as DAMPING
 from raysweep.k_phase_diagram import STUDY
 from raysweep.service.commands import explanation
 from raysweep.service.commands.configuration import read_settings
-from raysweep.service.commands.spaces import spaces
+from raysweep.service.commands.settings.spaces import spaces
 from raysweep.service.errors import UsageError
 from raysweep.service.study import Study
 from search_spaces.core.planner import GridPlanner
@@ -111,7 +111,8 @@ def test_the_results_root_may_come_from_the_environment(monkeypatch: pytest.Monk
         ("widht=3", "unknown setting 'widht'; did you mean 'width'?"),
         ("axes.widht=[3]", "unknown setting 'axes.widht'; did you mean 'axes.width'?"),
         ("zzz=3", "unknown setting 'zzz'; allowed are seed, steps"),
-        ("space=nope", "space=nope is unknown; k_phase_diagram has axes_full, boundary, cifar10_small_steps"),
+        ("space=zzz", "space=zzz is unknown; allowed are axes_full, boundary, cifar10_small_steps"),
+        ("space=lapto", "space=lapto is unknown; did you mean 'laptop'?"),
         ("data=nope", "data=nope is unknown; allowed are digits, cifar10, mnist, cat_dog"),
         ("width=[1", "cannot read 'width=[1'"),
         ("resources.gpus=0.3", "resources.gpus must be 1/n so that actors fill a GPU, got 0.3; try 0.333"),

@@ -67,7 +67,7 @@ class Sweep:
 
 @pytest.fixture(scope="module")
 def sweep(head: Head, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
-    root, here = tmp_path_factory.mktemp("job"), provenance.captured({})
+    root, here = tmp_path_factory.mktemp("job"), provenance.captured()
     done = raysweep(head, "submit", "k_phase_diagram", "space=smoke", f"results={root}")
     assert done.returncode == 0, done.stdout + done.stderr
     first = Results(root).trials("k_phase_diagram")

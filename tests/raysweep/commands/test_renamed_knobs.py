@@ -10,8 +10,9 @@ import pytest
 
 from analysis.store import renames
 from analysis.store.results import Results
-from raysweep.service.commands import configuration, explanation, overrides, spaces
+from raysweep.service.commands import explanation
 from raysweep.service.commands.configuration import read_settings
+from raysweep.service.commands.settings import composition, spaces
 from raysweep.service.commands.study_command import main
 from raysweep.service.commands.summary import reproducing
 from raysweep.service.driver.plan import planned
@@ -81,7 +82,7 @@ def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     folder.mkdir()
     for name, text in SPACES.items():
         (folder / f"{name}.yaml").write_text(f"# a space\n{text}\n", encoding="utf-8")
-    for module in (spaces, configuration, overrides, explanation):
+    for module in (spaces, composition, explanation):
         monkeypatch.setattr(module, "spaces", lambda study: {name: folder / f"{name}.yaml" for name in SPACES})
     monkeypatch.setattr(renames, "FORMER", {WALK.name: NAMES})
     monkeypatch.setattr(renames, "RECIPROCAL", {WALK.name: frozenset({"interval"})})
@@ -92,7 +93,9 @@ def test_help_and_the_command_that_repeats_a_trial_have_the_new_name(later: Stud
     told = explanation.of(later)
     assert "slope  " in told and "rows.augmentation" in told
     assert "rise  " not in told and "aug_arm" not in told
-    again = reproducing(later, After.from_columns({"slope": 2.0, "rows_augmentation": "fixed"}))
+    again = reproducing(
+        later, read_settings(later, ["space=smoke"]), After.from_columns({"slope": 2.0, "rows_augmentation": "fixed"})
+    )
     assert "slope=2.0 rows.augmentation=fixed" in again
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from analysis.store.results import Results
+from raysweep.service.driver.cluster import Connection
 from raysweep.service.driver.recovery import stored_reports
 from raysweep.service.driver.serial import SerialExecutor
 from raysweep.service.driver.supply import ListedTrials
@@ -140,6 +141,6 @@ def test_resources_that_no_node_has_and_a_wrong_token_are_refused(tmp_path: Path
 def test_a_wrong_address_is_noticed_at_once(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     with pytest.raises(ClusterError, match=rf"no Ray cluster at 127.0.0.1:{port}: .*refused"):
-        TuneExecutor(f"127.0.0.1:{port}").run(
+        TuneExecutor(Connection(f"127.0.0.1:{port}")).run(
             work_at(WALK, tmp_path, []), ListedTrials([]), lambda reports, running: None
         )

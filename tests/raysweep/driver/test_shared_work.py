@@ -108,13 +108,13 @@ def test_a_process_keeps_the_last_few_stages_and_of_large_ones_the_last(
     results = Results(tmp_path)
     context = TrialContext(stage_results=StoredStages(results, WALK.name))
     read: list[str] = []
-    reading = Results.read_stage
+    looking = Results.stage_origins
 
     def noted(self: Results, study: str, name: str):
         read.append(name)
-        return reading(self, study, name)
+        return looking(self, study, name)
 
-    monkeypatch.setattr(Results, "read_stage", noted)
+    monkeypatch.setattr(Results, "stage_origins", noted)
 
     def reads(*sizes: int) -> int:
         read.clear()

@@ -14,8 +14,9 @@ from ray.tune.experiment import Trial
 from analysis.store.errors import StoreError
 from analysis.store.results import Results
 from raysweep.service.driver import tune
+from raysweep.service.driver.cluster import connected, loopback
 from raysweep.service.driver.supply import ListedTrials
-from raysweep.service.driver.tune import TuneExecutor, connected
+from raysweep.service.driver.tune import TuneExecutor
 from raysweep.service.errors import ClusterError
 from raysweep.service.messages import PlannedTrial, TrialReport
 from raysweep.service.study import Resources
@@ -50,7 +51,7 @@ def test_tune_forgets_the_trials_that_have_ended(tmp_path: Path, monkeypatch: py
 
 @pytest.fixture
 def ray_with_a_gpu_that_is_none() -> Iterator[None]:
-    ray.init(address="local", num_cpus=1, num_gpus=1, include_dashboard=False, log_to_driver=False, **tune._loopback())
+    ray.init(address="local", num_cpus=1, num_gpus=1, include_dashboard=False, log_to_driver=False, **loopback())
     yield
     ray.shutdown()
 

@@ -11,9 +11,10 @@ import pytest
 
 from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY
+from raysweep.service.driver.cluster import connected
 from raysweep.service.driver.serial import SerialExecutor
 from raysweep.service.driver.supply import ListedTrials
-from raysweep.service.driver.tune import TuneExecutor, connected
+from raysweep.service.driver.tune import TuneExecutor
 from raysweep.service.errors import ClusterError
 from tests.raysweep.driver.executions import planned, run, tables
 from tests.recipes import WALK, walking_together, walks

@@ -13,6 +13,7 @@ import torch
 from analysis.store.results import Results
 from raysweep.service.driver.packs import resuming
 from raysweep.service.messages import PlannedTrial, TrialReport
+from raysweep.service.provenance import captured
 from raysweep.service.study import Study
 from raysweep.service.worker.execution import Worker
 from raysweep.service.worker.groups import grouped
@@ -193,7 +194,9 @@ def test_a_trial_that_goes_on_from_a_checkpoint_trains_alone(tmp_path: Path) -> 
     trials = planned(*(walks(seed=seed) for seed in range(4)))
     work = work_at(study, tmp_path, trials)
     checkpoints = Results(work.results).checkpoints("walk")
-    StoredCheckpoints(checkpoints, trials[2], 0.0, lambda: False).offer(1, lambda: {"at": torch.zeros(1)}, last=False)
+    StoredCheckpoints(checkpoints, trials[2], captured(), 0.0, lambda: False).offer(
+        1, lambda: {"at": torch.zeros(1)}, last=False
+    )
     told = Worker(work).run_pack([resuming(trial) for trial in trials])
     assert len(told) == 4
     assert witness.sizes == [3], "those that left no checkpoint still go together"

@@ -14,9 +14,9 @@ import torch
 from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY as K_PHASE
 from raysweep.service.commands.configuration import read_settings
+from raysweep.service.driver.cluster import connected  # before anything of Ray's that reads its environment
 from raysweep.service.driver.serial import SerialExecutor
 from raysweep.service.driver.supply import AHEAD, AskedTrials, ListedTrials
-from raysweep.service.driver.tune import connected  # before anything of Ray's that reads its environment
 from raysweep.service.errors import ClusterError
 from raysweep.service.messages import PlannedTrial
 from raysweep.service.study import Recipe, Resources, Study

@@ -135,14 +135,14 @@ def test_a_trial_stopped_early_is_no_response() -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"levle": 1}, "boundary.levle is unknown; allowed are response, level, steepest"),
+        ({"levle": 1}, "boundary.levle is unknown; did you mean 'level'?"),
         ({"level": None}, "boundary needs either level, a number, or steepest: true"),
         ({"steepest": True}, "boundary needs either level, a number, or steepest: true"),
         ({"level": "half"}, "boundary.level must be a finite number, got 'half'"),
         ({"response": "final_scroe"}, "'final_scroe' is no column of the table of trials; it has outcome"),
         ({"over": None}, "boundary needs response, a column of the table of trials, and over"),
         ({"over": {}}, "boundary.over needs 1 to 3 knobs, got 0"),
-        ({"over": {"rat": [1, 2]}}, "boundary.over.rat is no knob of this study; allowed are steps"),
+        ({"over": {"rat": [1, 2]}}, "boundary.over.rat is no knob of this study; did you mean 'rate'?"),
         ({"over": {"rate": [2, 1]}}, "boundary.over.rate needs numbers in ascending order"),
         ({"over": {"network": ["cnn", "mlp"]}}, "boundary.over.network needs numbers in ascending order"),
         ({"over": {"rate": [1]}}, "boundary.over.rate needs at least two values"),
@@ -161,5 +161,5 @@ def test_what_is_no_boundary_is_refused(changed: dict[str, object], message: str
 def test_a_space_searches_or_seeks_a_boundary() -> None:
     with pytest.raises(ValueError, match="a space has either search or boundary, not both"):
         space_of(ToyKnobs, {"search": {"trials": 1}, "boundary": BOUNDARY})
-    with pytest.raises(ValueError, match=r"serach is unknown; allowed are axes, linked"):
+    with pytest.raises(ValueError, match=r"serach is unknown; did you mean 'search'"):
         space_of(ToyKnobs, {"serach": {}})

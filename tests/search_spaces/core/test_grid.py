@@ -50,7 +50,7 @@ def test_refinement_visits_the_ends_first_and_then_halves(count: int) -> None:
 
 
 def test_unknown_knobs_are_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"widht is no knob of this study; allowed are seed, .*width"):
+    with pytest.raises(ValueError, match=r"widht is no knob of this study; did you mean 'width'"):
         grid(widht=(1, 2))
 
 

@@ -53,7 +53,7 @@ def test_a_computed_diagram_keeps_the_coarse_picture_first() -> None:
     ("config", "message"),
     [
         ({"linked": [{"interval": [1, 2], "width": [1]}]}, "as many values each: interval has 2, width has 1"),
-        ({"linked": [{"widht": [1, 2]}]}, "widht is no knob of this study; allowed are seed, steps"),
+        ({"linked": [{"widht": [1, 2]}]}, "widht is no knob of this study; did you mean 'width'"),
         ({"linked": ["width"]}, "linked must be a list of mappings"),
         ({"axes": {"width": [1]}, "linked": [{"width": [1, 2]}]}, "width is in two axes"),
         ({"computed": {"interval": "steps / updates"}}, "updates is neither an axis nor a knob with a value"),

@@ -66,7 +66,7 @@ def test_a_long_grid_is_walked_in_constant_memory() -> None:
         ({"union": {"axes": {}}}, "union must be a list of grids"),
         ({"union": [{"axes": {}, "search": {}}]}, "union.search is unknown; allowed are axes, linked, computed"),
         ({"axes": {"width": []}}, "axis width has no values"),
-        ({"axes": {"widht": [1]}}, "widht is no knob of this study; allowed are seed, steps"),
+        ({"axes": {"widht": [1]}}, "widht is no knob of this study; did you mean 'width'"),
         ({"axes": {"width": [[1]]}}, r"axis width: \[1\] is neither a number, a truth value nor a name"),
         ({"axes": {"rate": "linear(1, 2, 2000000)"}}, "only a range may be longer"),
         (

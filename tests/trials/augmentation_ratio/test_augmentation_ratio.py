@@ -218,7 +218,7 @@ def test_impossible_knobs_are_refused(changes: dict[str, Any], message: str) -> 
         ({"batch_size": 40, "ratio": 0.3, "augmentation": "subset"}, "batch_size=40 exceeds the 30 rows"),
         ({"data": DataKnobs(name="digits", average_pool=2)}, "data_average_pool must be 1"),
         ({"data": DataKnobs(name="sparse_parity")}, "data_name='sparse_parity' has no images; take one of digits"),
-        ({"network": "cnn3"}, "network=cnn3 halves an image 3 times, which 12x12 pixels do not allow"),
+        ({"network": "cnn3"}, "cnn3 needs images whose sides are multiples of 8 pixels, got 12x12"),
     ],
 )
 def test_data_that_do_not_suit_are_refused_before_training(changes: dict[str, Any], message: str) -> None:

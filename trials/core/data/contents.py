@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,11 +59,8 @@ def _kept(name: str, path: str | None) -> Path | None:
 def _reader(name: str) -> str:
     """Return the digest of the source that reads a data set."""
     record = data_set(name)
-    package = __name__.rpartition(".")[0]
-    module = record.reader.partition(":")[0]
-    folder = Path(pkgutil.resolve_name(package).__path__[0])
-    source = folder.joinpath(*module.split(".")).with_suffix(".py").read_bytes()
-    return hashlib.sha256(repr(record).encode() + source).hexdigest()
+    module = record.reader_module.rpartition(".")[2]
+    return hashlib.sha256(repr(record).encode() + Path(__file__).with_name(f"{module}.py").read_bytes()).hexdigest()
 
 
 def _versions(path: str) -> Iterator[tuple[object, ...]]:

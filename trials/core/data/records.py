@@ -74,6 +74,11 @@ class DataSet:
         return _pair(arrays, *self.pair) if self.pair else arrays
 
     @property
+    def reader_module(self) -> str:
+        """Full name of the module that reads it."""
+        return f"{_FOLDER}.{self.reader.partition(':')[0]}"
+
+    @property
     def has_images(self) -> bool:
         return len(self.shape) == 3
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from analysis.store.common_columns import OUTCOMES
 from analysis.store.results import Results
 from analysis.store.sweeps import Sweep
-from raysweep.service.commands.durations import duration
+from raysweep.service.commands.printed.durations import duration
 from raysweep.service.commands.store.cells import print_table
 from raysweep.service.commands.store.damage import of_each_study
 

@@ -42,7 +42,9 @@ def _show(results: Results, console: Console, options: argparse.Namespace) -> in
             console.print(f"  {name:<28} {shown(value)}", soft_wrap=True)
     if row["error"]:
         console.print(f"error\n{row['error'].rstrip()}", soft_wrap=True)
-    from raysweep.service.commands.reproduction import repeating_stored  # and with it Hydra, which writes overrides
+    from raysweep.service.commands.printed.reproduction import (
+        repeating_stored,  # and with it Hydra, which writes overrides
+    )
 
     command = repeating_stored(schema, row, results.sweeps(study), results.root)
     console.print(f"reproduce\n  {command}", soft_wrap=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from analysis.store.schema import StudySchema
 from analysis.store.sweeps import Sweep
-from raysweep.service.commands.keywords import as_override
+from raysweep.service.commands.settings.keywords import as_override
 
 _DATA_PATH = "data.path"
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
+from raysweep.service.commands.settings.overrides import PATHS
 from raysweep.service.errors import UsageError
 from raysweep.service.study import Study
 
@@ -35,6 +36,7 @@ def overrides_of(study: Study, keywords: Mapping[str, Any]) -> list[str]:
     return [
         f"{key}={_written(key, value, key in knobs or key.startswith('axes.'))}"
         for key, value in _flat({paths.get(name, name): value for name, value in keywords.items()})
+        if value is not None or key not in PATHS  # a path is text, and none is the default
     ]
 
 

@@ -1,0 +1,173 @@
+"""The connection to Ray: to a running cluster, or to a local one that starts while the driver does other things."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Self
+
+# Ray and Tune read these when they are imported; a user's own setting wins.
+for _name, _value in {
+    "RAY_AIR_NEW_OUTPUT": "0",  # with it, verbose=0 still prints a banner
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # silences a warning about actors without a GPU
+    "RAY_DEDUP_LOGS": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # five files a trial
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the store is consistent at any moment: nothing to wind down
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # the store is the only truth: Tune's own state is never restored
+}.items():
+    os.environ.setdefault(_name, _value)
+
+import ray
+
+from raysweep.service.driver.process_state import state_kept
+from raysweep.service.errors import ClusterError
+from raysweep.service.travel import staged
+
+KNOCK_SECONDS = 10.0
+_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Set by Ray in the process of a submitted job."""
+
+
+class Connection:
+    """A connection to a cluster, which a thread of its own makes, holds and ends.
+
+    Making it takes seconds, most of them spent waiting: the driver goes on meanwhile. So does ending it. The processes
+    of a local cluster die with the thread that started them, so that the thread stays until the end. A process that is
+    connected already stays so, whatever the address. As a context, the process is connected inside.
+
+    Args:
+        address: Address of a running cluster; None means RAY_ADDRESS, or else a local Ray on the loopback interface.
+        own: Folders and files that workers must find, where this process brings them: a job has them already, and
+            workers of a local Ray look where this process does.
+    """
+
+    _ending: ClassVar[threading.Thread | None] = None
+    """The thread of the connection that was told to end last: only when it has may another begin."""
+
+    def __init__(self, address: str | None = None, own: Sequence[Path] = ()) -> None:
+        self._address = address or os.environ.get("RAY_ADDRESS")
+        self._own = own
+        self._made, self._over = threading.Event(), threading.Event()
+        self._error: Exception | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def stays(self) -> bool:
+        """Whether the process was connected before, so that what Tune holds of the cluster is to be given back."""
+        return self._thread is None
+
+    def __enter__(self) -> Self:
+        """Wait until the process is connected.
+
+        Raises:
+            ClusterError: There is no cluster at the address, or it refuses.
+        """
+        self.begin()
+        try:
+            if self._thread:
+                self._made.wait()
+        except BaseException:  # Ctrl-C
+            self.end()
+            raise
+        if self._error:
+            raise self._error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+
+    def begin(self) -> None:
+        """Begin to connect; return at once."""
+        former = Connection._ending
+        if self._thread or (ray.is_initialized() and not (former and former.is_alive())):
+            return
+        self._thread = threading.Thread(target=self._hold, args=(former,), name="raysweep-connection")
+        self._thread.start()
+
+    def end(self) -> None:
+        """Begin to disconnect; return at once. A local cluster ends with its connection."""
+        Connection._ending = self._thread or Connection._ending
+        self._over.set()
+
+    @classmethod
+    def join(cls) -> None:
+        """Return when the connection that was told to end last has ended."""
+        if cls._ending:
+            cls._ending.join()
+
+    def _hold(self, former: threading.Thread | None) -> None:
+        if former:
+            former.join()
+        try:
+            _connect(self._address, self._own)
+        except Exception as error:  # noqa: BLE001 - whoever waits for the connection raises it
+            self._error = error
+            self._made.set()
+            return
+        self._made.set()
+        self._over.wait()
+        ray.shutdown()
+
+
+@contextlib.contextmanager
+def connected(address: str | None, own: Sequence[Path] = ()) -> Iterator[Connection]:
+    """Be connected to the cluster at `address`, or to a local one, and nothing of that is left of it in the process.
+
+    Raises:
+        ClusterError: There is no cluster at `address`, or it refuses.
+    """
+    with state_kept():
+        try:
+            with Connection(address, own) as connection:
+                yield connection
+        finally:
+            Connection.join()
+
+
+def _connect(address: str | None, own: Sequence[Path]) -> None:
+    place = {"address": address} if address else {"address": "local", "include_dashboard": False, **loopback()}
+    try:
+        _knock(address)
+        travelling = own if address and _JOB not in os.environ else ()
+        with staged(travelling) as folder:
+            brought = {"runtime_env": {"working_dir": str(folder)}} if travelling else {}
+            ray.init(**place, **brought, log_to_driver=False, logging_level="ERROR")
+    except ClusterError:
+        raise
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ClusterError(f"no Ray cluster at {address or 'this machine'}: {reason}") from None
+
+
+def _knock(address: str | None) -> None:
+    """Raise if nobody listens at an address, or whoever does wants another token; Ray itself tries on for minutes."""
+    scheme, _, place = (address or "").rpartition("://")
+    host, separator, port = place.rpartition(":")
+    if not (separator and port.isdigit()):
+        return
+    socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS).close()
+    if not scheme:
+        try:
+            ray._raylet.GcsClient(address=place).get_all_node_info(timeout=KNOCK_SECONDS)
+        except ray.exceptions.AuthenticationError:
+            raise ClusterError(
+                f"no Ray cluster at {address} for this token: RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH or "
+                "RAY_AUTH_TOKEN, must name the cluster's own"
+            ) from None
+
+
+def loopback() -> dict[str, str]:
+    """Return the address of a local cluster's node: on the loopback interface, where all of 127.0.0.0/8 is.
+
+    Ray replaces 127.0.0.1 by the machine's address in its network, which a laptop changes as it moves.
+    """
+    return {"_node_ip_address": "127.0.0.2"} if sys.platform == "linux" else {}
