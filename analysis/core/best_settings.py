@@ -34,11 +34,11 @@ def best_settings(trials: pd.DataFrame, directions: Mapping[str, str]) -> pd.Dat
     settings = settings[settings["seeds"] == settings["seeds"].max()]
     signs = [1 if direction == "maximize" else -1 for direction in directions.values()]
     values = settings[list(directions)].to_numpy(float) * signs
-    kept = values[:, 0] == values[:, 0].max() if len(signs) == 1 else _front(values)
+    kept = values[:, 0] == values[:, 0].max() if len(signs) == 1 else front(values)
     first, direction = next(iter(directions.items()))
     return settings[kept].sort_values(first, ascending=direction == "minimize").reset_index(drop=True)
 
 
-def _front(values: np.ndarray) -> np.ndarray:
-    """Return which rows no other row surpasses: as good in every column, and better in one."""
+def front(values: np.ndarray) -> np.ndarray:
+    """Return which rows no other row surpasses: as good in every column, and better in one; large is good."""
     return np.array([not ((values >= row).all(1) & (values > row).any(1)).any() for row in values])

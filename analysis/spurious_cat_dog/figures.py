@@ -148,7 +148,10 @@ def layers(trials: pd.DataFrame, rows: pd.DataFrame) -> Drawing | None:
     grid[0, 1].set(xlabel="parameters of", ylabel="distance from where they began,\nrelative to their norm")
     grid[0, 1].set_yscale("symlog", linthresh=0.1)
     grid[0, 1].set_ylim(bottom=-0.005)
-    grid[0, 1].legend(title="frozen", fontsize=7)
+    if len(tuned):
+        grid[0, 1].legend(title="frozen", fontsize=7)
+    else:
+        grid[0, 1].set_axis_off()  # random networks alone
     return Drawing(figure, pd.concat(numbers, ignore_index=True), "layers")
 
 

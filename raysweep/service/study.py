@@ -39,7 +39,7 @@ class Resources:
     gpus: float | Literal["auto"] = 0.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.cpus, int) or self.cpus < 1:
+        if not isinstance(self.cpus, int) or isinstance(self.cpus, bool) or self.cpus < 1:
             raise ValueError(f"resources.cpus must be a whole number of at least 1, got {self.cpus!r}")
         if self.gpus == "auto":
             return

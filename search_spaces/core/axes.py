@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import math
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 Axis = Sequence[Any]
@@ -58,7 +60,7 @@ def _evaluated(name: str, written: str, function: str, arguments: str) -> Iterab
         raise ValueError(f"axis {name}: unknown expression {written!r}; allowed are a list, {', '.join(EXPRESSIONS)}")
     try:
         return EXPRESSIONS[function](*(_literal(item.strip()) for item in arguments.split(",")))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise ValueError(f"axis {name}: {written!r} is not understood: {error}") from None
 
 
@@ -74,10 +76,28 @@ def _literal(text: str) -> Any:
         return text
 
 
+def counted(*bounds: int) -> range:
+    """Return `range(*bounds)` if its values can be counted."""
+    values = range(*bounds)
+    try:
+        len(values)
+    except OverflowError:
+        raise ValueError(f"it has more than {sys.maxsize:.3g} values") from None
+    return values
+
+
 def linear(start: float, stop: float, count: int) -> Iterable[float]:
-    """Return `count` evenly spaced values, both ends included."""
-    _require_count(count)
-    return tuple(start + (stop - start) * position / (count - 1) for position in range(count))
+    """Return `count` evenly spaced values, both ends included: of each the float that one gets by typing the number."""
+    _require_numbers(start, stop, count)
+    return evenly(as_typed(start), as_typed(stop), count)
+
+
+def evenly(start: Fraction, stop: Fraction, count: int) -> tuple[float, ...]:
+    """Return the floats nearest to `count` evenly spaced numbers, both ends included."""
+    whole = math.lcm(start.denominator, stop.denominator)
+    first, last, steps = int(start * whole), int(stop * whole), count - 1
+    # The quotient of two whole numbers is rounded once.
+    return tuple((first * (steps - at) + last * at) / (whole * steps) for at in range(count))
 
 
 def logarithmic(start: float, stop: float, count: int) -> Iterable[float]:
@@ -85,29 +105,42 @@ def logarithmic(start: float, stop: float, count: int) -> Iterable[float]:
 
     The digits are limited so that a value is the same on every machine and reads as one would type it.
     """
-    _require_count(count)
+    _require_numbers(start, stop, count)
     if not (start > 0 and stop > 0):
         raise ValueError("both ends of a logarithmic axis must be above 0")
-    exponents = linear(math.log10(start), math.log10(stop), count)
-    return tuple(float(f"{10**exponent:.12g}") for exponent in exponents)
+    exponents = evenly(Fraction(math.log10(start)), Fraction(math.log10(stop)), count)
+    between = (float(f"{10**exponent:.12g}") for exponent in exponents[1:-1])
+    return (float(start), *between, float(stop))
 
 
 def powers_of_two(start: int, stop: int) -> Iterable[int]:
     """Return start, 2 start, 4 start ... up to and including `stop`."""
+    _require_numbers(start, stop)
     if not 1 <= start <= stop:
         raise ValueError("powers_of_two(start, stop) needs 1 <= start <= stop")
-    return tuple(start * 2**power for power in range(int(math.log2(stop / start)) + 1))
+    values = [start]
+    while values[-1] * 2 <= stop:
+        values.append(values[-1] * 2)
+    return tuple(values)
 
 
-def _require_count(count: int) -> None:
-    if not isinstance(count, int) or count < 2:
+def as_typed(value: float) -> Fraction:
+    """Return the decimal number that one types to get a float: 1/10 for 0.1, and not the binary number beside it."""
+    return Fraction(repr(value))
+
+
+def _require_numbers(start: Any, stop: Any, count: Any = 2) -> None:
+    for end in (start, stop):
+        if isinstance(end, bool) or not isinstance(end, int | float) or not math.isfinite(end):
+            raise ValueError(f"both ends must be finite numbers, got {end!r}")
+    if not isinstance(count, int) or isinstance(count, bool) or count < 2:
         raise ValueError("the number of values must be a whole number of at least 2")
     if count > MOST_VALUES:
         raise ValueError(f"the number of values must be at most {MOST_VALUES:,}; only a range may be longer")
 
 
 EXPRESSIONS: Mapping[str, Callable[..., Iterable[Any]]] = {
-    "range": range,
+    "range": counted,
     "linear": linear,
     "log": logarithmic,
     "powers_of_two": powers_of_two,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from search_spaces.core.axes import Axis, axis
-from search_spaces.core.search_settings import refuse_unknown_columns
+from search_spaces.core.search_settings import refuse_columns
 from trials.core.knobs import TrialKnobs
 from trials.core.suggestions import suggestion
 
@@ -70,7 +70,7 @@ class BoundarySettings:
 
 
 def boundary_settings(
-    knobs: type[TrialKnobs], written: Mapping[str, Any], columns: Collection[str] | None = None
+    knobs: type[TrialKnobs], written: Mapping[str, Any], columns: Mapping[str, bool] | None = None
 ) -> BoundarySettings:
     """Return the boundary that the `boundary` of a space describes.
 
@@ -89,7 +89,7 @@ def boundary_settings(
         raise ValueError("boundary needs response, a column of the table of trials, and over, knobs with their values")
     if bool(written.get("steepest")) == (written.get("level") is not None):
         raise ValueError("boundary needs either level, a number, or steepest: true")
-    refuse_unknown_columns("boundary.response", [written["response"]], columns)
+    refuse_columns("boundary.response", [written["response"]], columns)
     return BoundarySettings(
         response=written["response"],
         level=written.get("level"),

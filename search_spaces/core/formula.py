@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
+import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
+
+from search_spaces.core.axes import as_typed
 
 _OPERATORS: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -14,9 +18,15 @@ _OPERATORS: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv,
-    ast.Pow: operator.pow,
+    ast.Pow: lambda base, exponent: _power(base, exponent),
 }
-_FUNCTIONS: Mapping[str, Callable[..., Any]] = {"min": min, "max": max, "round": round}
+_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    "min": min,
+    "max": max,
+    "round": lambda number, digits=0: Fraction(round(number, int(digits))),
+}
+_REASONS = {ZeroDivisionError: "division by zero", OverflowError: "a number is too large"}
+_LARGEST_EXPONENT = 64
 _ALLOWED = "numbers, names, + - * / // **, min(), max() and round()"
 
 
@@ -47,14 +57,16 @@ class Formula:
     def value(self, values: Mapping[str, Any]) -> Any:
         """Return the value where the axes have these values; one that is a whole number as an `int`.
 
+        Numbers count as they are typed, so that 0.1 * 3 is 0.3.
+
         Raises:
             ValueError: The arithmetic has no result, such as a division by zero.
         """
         try:
-            result = _evaluated(self._tree(), values)
+            return _as_number(_evaluated(self._tree(), values))
         except (ArithmeticError, TypeError, ValueError) as error:
-            raise ValueError(f"computed {self.name} = {self.text}: {error} at {dict(values)}") from None
-        return int(result) if isinstance(result, float) and result.is_integer() else result
+            reason = _REASONS.get(type(error), str(error))
+            raise ValueError(f"computed {self.name} = {self.text}: {reason} at {dict(values)}") from None
 
     def _tree(self) -> ast.expr:
         try:
@@ -81,12 +93,32 @@ def _is_arithmetic(node: ast.AST) -> bool:
     return isinstance(node, ast.BinOp | ast.UnaryOp | ast.USub | ast.UAdd | ast.Name | ast.Load)
 
 
+def _exact(value: Any) -> Any:
+    """Return a number as one types it, for arithmetic that does not round; all else as it is."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return as_typed(value) if number and math.isfinite(value) else value
+
+
+def _as_number(result: Any) -> Any:
+    """Return what has been computed as a whole number if it is one, or else as the nearest float."""
+    if isinstance(result, Fraction):
+        return result.numerator if result.denominator == 1 else result.numerator / result.denominator
+    return int(result) if isinstance(result, float) and result.is_integer() else result
+
+
+def _power(base: Any, exponent: Any) -> Any:
+    """Return a power, exactly where that takes few digits."""
+    if all(isinstance(number, Fraction) for number in (base, exponent)) and abs(exponent) > _LARGEST_EXPONENT:
+        return float(base) ** float(exponent)
+    return base**exponent
+
+
 def _evaluated(node: ast.expr, values: Mapping[str, Any]) -> Any:
     match node:
         case ast.Constant():
-            return node.value
+            return _exact(node.value)
         case ast.Name():
-            return values[node.id]
+            return _exact(values[node.id])
         case ast.UnaryOp():
             operand = _evaluated(node.operand, values)
             return -operand if isinstance(node.op, ast.USub) else operand

@@ -16,7 +16,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import TrialState, create_trial
 
 from search_spaces.core.objectives import Observations, Parameters, Values
-from search_spaces.core.ranges import number_of_values, values_of
+from search_spaces.core.ranges import meant, number_of_values, values_of
 from search_spaces.core.samplers import SAMPLERS, Course, built, new_study
 from search_spaces.core.search_settings import SearchSettings
 from trials.core.fingerprints import fingerprint
@@ -182,7 +182,7 @@ def as_trial(
 
 
 def _asked(trial: optuna.trial.Trial, settings: SearchSettings) -> Parameters:
-    return tuple(trial.params[name] for name in settings.over)
+    return tuple(meant(distribution, trial.params[name]) for name, distribution in settings.over.items())
 
 
 def _result(values: Values | None) -> tuple[list[float] | None, TrialState]:

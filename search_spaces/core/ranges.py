@@ -8,7 +8,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from search_spaces.core.axes import axis
+from search_spaces.core.axes import as_typed, axis
 from trials.core.columns import KnobField
 
 _ALLOWED = "{low: ..., high: ...} with `log: true` or `step: ...` if wanted, or {choices: [...]}"
@@ -36,21 +36,31 @@ def searched_range(declared: KnobField, written: Any) -> BaseDistribution:
     return _interval(declared, **written)
 
 
-def _interval(
-    declared: KnobField, low: Any, high: Any, log: bool = False, step: float | None = None
-) -> BaseDistribution:
+def _interval(declared: KnobField, low: Any, high: Any, log: Any = False, step: Any = None) -> BaseDistribution:
     name = declared.name
     for bound in (low, high):
         if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
             raise ValueError(f"search.over.{name} needs finite numbers as low and high, got {bound!r}")
+    if step is not None and (isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step < math.inf):
+        raise ValueError(f"search.over.{name}.step must be a number above 0, got {step!r}")
+    if not isinstance(log, bool):
+        raise ValueError(f"search.over.{name}.log must be true or false, got {log!r}")
     if not low < high:
         raise ValueError(f"search.over.{name} needs low < high, got low={low!r} and high={high!r}")
+    if step is not None:
+        high = _last(low, high, step)
     try:
         if declared.type is int:
-            return IntDistribution(_whole(low), _whole(high), log=bool(log), step=1 if step is None else _whole(step))
-        return FloatDistribution(float(low), float(high), log=bool(log), step=step)
+            return IntDistribution(_whole(low), _whole(high), log=log, step=1 if step is None else _whole(step))
+        return FloatDistribution(float(low), float(high), log=log, step=step)
     except ValueError as error:
         raise ValueError(f"search.over.{name}: {error}") from None
+
+
+def _last(low: float, high: float, step: float) -> float:
+    """Return the highest value that whole steps reach."""
+    reached = as_typed(low) + (as_typed(high) - as_typed(low)) // as_typed(step) * as_typed(step)
+    return reached.numerator / reached.denominator
 
 
 def _whole(value: float) -> int:
@@ -78,7 +88,19 @@ def values_of(distribution: BaseDistribution) -> list[Any]:
     """Return all values of a range that has finitely many."""
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
-    return [distribution.low + distribution.step * at for at in range(int(number_of_values(distribution)))]
+    return [_on_grid(distribution, at) for at in range(int(number_of_values(distribution)))]
+
+
+def meant(distribution: BaseDistribution, value: Any) -> Any:
+    """Return the value of a stepped range that a computed one is nearest to, as one types it: 0.3 for 0.1 + 2 * 0.1."""
+    if not isinstance(distribution, FloatDistribution) or distribution.step is None:
+        return value
+    return _on_grid(distribution, round((value - distribution.low) / distribution.step))
+
+
+def _on_grid(distribution: Any, at: int) -> Any:
+    value = as_typed(distribution.low) + at * as_typed(distribution.step)
+    return value.numerator if isinstance(distribution, IntDistribution) else value.numerator / value.denominator
 
 
 def ends(distribution: BaseDistribution) -> tuple[Any, ...]:

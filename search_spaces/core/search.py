@@ -11,7 +11,7 @@ from search_spaces.core.grid import SEED, Cell
 from search_spaces.core.objectives import Observations, Parameters
 from search_spaces.core.planner import StoredRow
 from search_spaces.core.proposals import proposals
-from search_spaces.core.ranges import contains, ends
+from search_spaces.core.ranges import contains, ends, meant
 from search_spaces.core.search_settings import SearchSettings, refuse_values_not_allowed
 from trials.core.knobs import TrialKnobs
 
@@ -143,6 +143,7 @@ class CellSearch:
         parameters, seed = self._asked.get(knobs.fingerprint()) or (self._searched(knobs), knobs.seed)
         if not self._inside(parameters) or seed not in self.observations.seeds:
             return False
+        parameters = tuple(map(meant, self._settings.over.values(), parameters))  # an older store has others
         self.observations.tell(parameters, seed, row)
         self._note(parameters)
         return True

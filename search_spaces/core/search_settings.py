@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -62,17 +63,17 @@ class SearchSettings:
 
 
 def search_settings(
-    knobs: type[TrialKnobs], written: Mapping[str, Any], columns: Collection[str] | None = None
+    knobs: type[TrialKnobs], written: Mapping[str, Any], columns: Mapping[str, bool] | None = None
 ) -> SearchSettings:
     """Return the search that the `search` of a space describes.
 
     Args:
         knobs: The study's knobs.
         written: The keys of `SearchSettings`; `objective` and `over` as mappings.
-        columns: The columns of the study's table of trials, None where they are not known.
+        columns: The columns of the study's table of trials -> whether they hold numbers, None where they are not known.
 
     Raises:
-        ValueError: A key, a knob or a column is unknown, or a value is not allowed.
+        ValueError: A key, a knob or a column is unknown, a column holds no numbers, or a value is not allowed.
     """
     for key in written:
         if key not in _KEYS:
@@ -81,7 +82,7 @@ def search_settings(
     if missing:
         raise ValueError(f"search.{missing[0]} is missing; a search needs trials, objective and over")
     objective = Objective(_mapping("objective", written["objective"]))
-    refuse_unknown_columns("search.objective", objective.directions, columns)
+    refuse_columns("search.objective", objective.directions, columns)
     return SearchSettings(
         **{
             "sampler": "tpe",
@@ -93,11 +94,22 @@ def search_settings(
     )
 
 
-def refuse_unknown_columns(place: str, named: Collection[str], columns: Collection[str] | None) -> None:
-    """Raise a ValueError if a column is none of the study's; `columns` is None where they are not known."""
-    for column in named:
+def refuse_columns(place: str, named: Collection[str], columns: Mapping[str, bool] | None) -> None:
+    """Raise a ValueError if a column is none of the study's, or holds no numbers.
+
+    Args:
+        place: What names them.
+        named: The columns.
+        columns: Those of the study's table of trials -> whether they hold numbers, None where they are not known.
+    """
+    for column in named if columns is not None else ():
+        numbers = [name for name, is_number in columns.items() if is_number] if columns else []
         if columns is not None and column not in columns:
-            raise ValueError(f"{place}={column!r} is no column of the table of trials; it has {', '.join(columns)}")
+            close = difflib.get_close_matches(column, numbers, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(numbers)}"
+            raise ValueError(f"{place}={column!r} is no column of the table of trials; {hint}")
+        if column not in numbers:
+            raise ValueError(f"{place}={column!r} holds no numbers; {', '.join(numbers)} do")
 
 
 def refuse_values_not_allowed(knobs: type[TrialKnobs], fixed: Mapping[str, Any], settings: SearchSettings) -> None:

@@ -69,14 +69,15 @@ MOST_DIAGRAMS = 1000
 
 
 def space_of(
-    knobs: type[TrialKnobs], config: Written, columns: Collection[str] | None = None
+    knobs: type[TrialKnobs], config: Written, columns: Mapping[str, bool] | None = None
 ) -> GridPlanner | SearchPlanner | BoundaryPlanner:
     """Return the planner of a space.
 
     Args:
         knobs: The study's knobs.
         config: Any of `KEYS`; `fixed` has the values of knobs that do not vary, by column name.
-        columns: The columns of the study's table of trials, to check objectives and responses; None does not.
+        columns: The columns of the study's table of trials -> whether they hold numbers, to check objectives and
+            responses; None does not.
 
     Raises:
         ValueError: Something is unknown, empty or not allowed; the message is one line.
@@ -100,6 +101,7 @@ def grid_of(knobs: type[TrialKnobs], config: Written) -> Grid | Union:
     Raises:
         ValueError: The grid is empty, names what is no knob, or has more trials than can be counted.
     """
+    _refuse_malformed("", config, KEYS)
     grid = _union(knobs, config) if config.get("union") is not None else _grid(knobs, config)
     if grid.size > sys.maxsize:
         raise ValueError(f"the space has {grid.size:.3g} trials; at most {sys.maxsize:.3g} can be counted")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 Scalar = bool | int | float | str
+LARGEST_WHOLE = 2**63 - 1
 
 _ROUNDED = 0.025
 """How far from 1/n a value may lie, relative to it: two digits of 1/6 are 0.17, which is 2 % off."""
@@ -42,11 +43,19 @@ def _reciprocal(name: str, value: float) -> float:
 def _converted(name: str, value: Any, kind: type) -> Any:
     """Return `value` as a `kind`, where that loses nothing: 8.0 is an int and 1 a float, "8" and True are neither."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is float and number and math.isfinite(value):
+    finite = number and abs(value) <= sys.float_info.max
+    if kind is float and finite:
         return float(value) + 0.0
-    if kind is int and number and math.isfinite(value) and value == int(value):
-        return int(value)
+    if kind is int and finite and value == int(value):
+        return _storable(name, int(value))
     if kind in (bool, str) and isinstance(value, kind):
         return value
     allowed = {int: "a whole number", float: "a finite number", bool: "true or false", str: "a name"}[kind]
     raise ValueError(f"{name} must be {allowed}, got {value!r}")
+
+
+def _storable(name: str, value: int) -> int:
+    """Return a whole number that a column of the store can hold, 64 bits and a sign."""
+    if not -LARGEST_WHOLE - 1 <= value <= LARGEST_WHOLE:
+        raise ValueError(f"{name} must be a whole number of at most {LARGEST_WHOLE}, got {value}")
+    return value

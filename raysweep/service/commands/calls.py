@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
-
 from analysis.store.results import Results
 from raysweep.service.commands import sweep as commands_sweep
 from raysweep.service.commands.configuration import read_settings
@@ -31,7 +29,8 @@ def sweep(study: str | Study, /, *, progress: bool = True, **settings: Any) -> S
 
     Args:
         study: Name of a study, or of the module that declares one; or the study itself.
-        progress: Whether to print the plan, the progress and the errors of trials that failed.
+        progress: Whether to print the plan, the progress and the errors of trials that failed; otherwise `printed` of
+            what is returned has them.
         settings: The settings.
 
     Raises:
@@ -42,7 +41,7 @@ def sweep(study: str | Study, /, *, progress: bool = True, **settings: Any) -> S
     if "plan" in settings:
         raise UsageError("plan is no setting of a call; raysweep.plan(...) returns the plan")
     resolved = read_settings(chosen, overrides_of(chosen, settings))
-    results, console = opened(chosen, resolved), output() if progress else Console(quiet=True)
+    results, console = opened(chosen, resolved), output() if progress else recorder()
     target = figure_target(chosen, resolved)
     try:
         ran = commands_sweep.run(chosen, resolved, results, console)
@@ -55,9 +54,10 @@ def sweep(study: str | Study, /, *, progress: bool = True, **settings: Any) -> S
         results=_of(ran, results),
         spent=ran.spent,
         interrupted=ran.interrupted,
+        printed="" if progress else console.export_text(),
     )
-    if resolved.figure and run.whole and not run.interrupted:
-        for line in drawn(chosen, results.only(run.whole), target):
+    if resolved.figure and not run.interrupted:
+        for line in drawn(chosen, resolved, run.results, target):
             console.print(line, soft_wrap=True, markup=False, highlight=False)
     return run
 

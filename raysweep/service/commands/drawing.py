@@ -7,7 +7,7 @@ import io
 import os
 import traceback
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +16,12 @@ from analysis.store.results import Results
 from raysweep.service.commands.configuration import Settings
 from raysweep.service.errors import UsageError
 from raysweep.service.study import Study
+from search_spaces.core.search import SearchPlanner
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from analysis.core.figures import Drawing
 
 FORMATS = ("png", "pdf", "svg", "eps", "jpg", "jpeg", "tif", "tiff", "webp")
 CHOICES = ("all", "main")
@@ -81,15 +84,36 @@ def figure_target(study: Study, settings: Settings, sweep_id: str = "") -> Figur
     return target
 
 
-def drawn(study: Study, results: Results, target: FigureTarget) -> Iterator[str]:
-    """Draw the study's figures and yield a line for each file, and one for each reason why others are missing."""
+def drawings(study: Study, settings: Settings, results: Results) -> Sequence[Drawing]:
+    """Return the figures of a run's trials: those of the study, or of a search what it has found.
+
+    A diagram of each value that a search has sampled would show nothing. Trials that were stopped early are left out:
+    they would be a bias.
+
+    Args:
+        study: The study.
+        settings: The run.
+        results: The store, cut to the trials of the run.
+    """
+    if isinstance(settings.planner, SearchPlanner):
+        from analysis.core.search_figures import search_drawings
+        from raysweep.service.commands.printed.search_summary import search_found
+
+        return search_drawings(search_found(study, settings.planner, results))
+    outcomes = results.outcomes(study.name)
+    whole = [trial_id for trial_id, outcome in outcomes.items() if outcome in ("finished", "diverged")]
+    return study.draw(results.only(whole)) if whole else []
+
+
+def drawn(study: Study, settings: Settings, results: Results, target: FigureTarget) -> Iterator[str]:
+    """Draw the figures of a run and yield a line for each file, and one for each reason why others are missing."""
     failed: dict[str, list[str]] = {}
     try:
-        drawings = study.draw(results)
+        figures = drawings(study, settings, results)
     except Exception as error:  # noqa: BLE001 - whatever a figure stumbles over, the results are there
         yield f"no figure was drawn: {_told(error)}"
         return
-    for number, drawing in enumerate(drawings):
+    for number, drawing in enumerate(figures):
         # A main figure that the trials do not carry leaves its place to the first that they do.
         name = drawing.name if number else ""
         if number and target.main_only:
@@ -100,7 +124,7 @@ def drawn(study: Study, results: Results, target: FigureTarget) -> Iterator[str]
         except Exception as error:  # noqa: BLE001 - the other figures are still to be drawn
             failed.setdefault(_told(error), []).append(name or "the main one")
     for reason, names in failed.items():
-        yield f"{len(names)} of {len(drawings)} figures not drawn ({', '.join(names)}): {reason}"
+        yield f"{len(names)} of {len(figures)} figures not drawn ({', '.join(names)}): {reason}"
 
 
 def _saved(figure: Figure, files: list[Path]) -> list[Path]:

@@ -112,8 +112,6 @@ class ProgressDisplay:
 
 def _live(bar: Progress, console: Console) -> Live | NotebookBar | None:
     """Return what redraws the bar in place, None where nothing can."""
-    if console.quiet:
-        return None
     if console.is_jupyter:
         return NotebookBar(bar)
     return Live(bar, console=console, transient=True) if console.is_terminal else None

@@ -15,11 +15,11 @@ from rich.console import Console
 from analysis.store.errors import StoreError
 from analysis.store.results import Results
 from raysweep.service.commands import job_command
+from raysweep.service.commands.process import leave_closed_pipe, open_streams
 from raysweep.service.commands.store import export, listing, show
 from raysweep.service.commands.store.cells import output, print_table
 from raysweep.service.commands.store.damage import of_each_study, warned_in_lines
 from raysweep.service.commands.store.export import write_csv
-from raysweep.service.commands.streams import leave_closed_pipe, open_streams
 
 _FOUND, _USAGE, _INTERRUPTED, _PIPE_CLOSED = 1, 2, 130, 141
 

@@ -96,7 +96,7 @@ def _chosen(found: Differences, telling: _Telling, settings: Settings) -> tuple[
     if answer == "ask" and settings.plan_only:
         answer = "warn"
     elif answer == "ask":
-        answer = telling.answer(line) if _somebody_is_there() else "stop" if found.data else "warn"
+        answer = telling.answer(line) if telling.is_answered else "stop" if found.data else "warn"
     if answer == "stop":
         raise UsageError(f"{line}; {_ADVICE}")
     if answer == "never":
@@ -132,6 +132,12 @@ class _Telling:
         parts += [f"{len(data)} from other data ({', '.join(names)})"] if data else []
         return f"of the stored trials {len(found.stale)} were computed otherwise than now: {', '.join(parts)}"
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether somebody sees a question and can answer it."""
+        heard = all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+        return heard and self._console.is_terminal
+
     def answer(self, line: str) -> str:
         """Ask what to do and return `never` to compute anew, or `always`.
 
@@ -157,10 +163,6 @@ class _Telling:
         named = sorted(changed, key=lambda name: (name.split(".")[1:2] == ["core"], name))
         more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
         return f"changed: {', '.join(named[:_NAMED])}{more}"
-
-
-def _somebody_is_there() -> bool:
-    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
 def _contents(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import atexit
 import contextlib
-import gc
 import os
 import signal
 import sys
@@ -20,8 +19,8 @@ from analysis.store.results import Results
 from raysweep.service.commands import drawing, explanation, summary, sweep
 from raysweep.service.commands.configuration import Settings, read_settings
 from raysweep.service.commands.printed.reading_lines import reading_lines
+from raysweep.service.commands.process import open_streams, spare_last_collection
 from raysweep.service.commands.store.damage import warned_in_lines
-from raysweep.service.commands.streams import open_streams
 from raysweep.service.errors import UsageError
 from raysweep.service.studies import importable
 from raysweep.service.study import Study
@@ -37,7 +36,7 @@ def main(study: Study, arguments: Sequence[str] | None = None) -> int:
     budget is spent; 130: interrupted.
     """
     if arguments is None:  # this process is the command's own
-        atexit.register(gc.freeze)  # or Python goes through all objects of the libraries as it ends: 0.6 s
+        atexit.register(spare_last_collection)
         # Files need no window, and what a notebook left there may not be installed.
         os.environ["MPLBACKEND"] = "agg"
         arguments = sys.argv[1:]
@@ -86,12 +85,10 @@ def _run(study: Study, settings: Settings, console: Console) -> int:
         raise KeyboardInterrupt
     chosen = results.only([trial.trial_id for trial in ran.trials])
     outcomes = chosen.outcomes(study.name)
-    console.print(summary.outcome_table(study, chosen))
-    whole = [trial_id for trial_id, outcome in outcomes.items() if outcome in ("finished", "diverged")]
-    if whole:  # a trial that was stopped early would be a bias in a diagram
-        target = drawing.figure_target(study, settings, ran.sweep_id)
-        for line in drawing.drawn(study, results.only(whole), target):
-            console.print(line, soft_wrap=True, markup=False, highlight=False)
+    summary.print_outcome(study, settings, chosen, console)
+    target = drawing.figure_target(study, settings, ran.sweep_id)
+    for line in drawing.drawn(study, settings, chosen, target):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
     console.print(reading_lines(results, study.name), soft_wrap=True, markup=False, highlight=False)
     if ran.spent:
         console.print(f"{ran.spent} is spent; the same command goes on", soft_wrap=True, highlight=False)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.store.errors import StoreError
 from analysis.store.results import Results
 from raysweep.service import provenance
+from raysweep.service.commands.settings.spaces import asked_space
 from raysweep.service.declared import own_places
 from raysweep.service.errors import ClusterError
 from raysweep.service.study import Study
@@ -64,9 +65,20 @@ class Submission:
         return _ENDED[status]
 
 
-def taken_along(study: Study) -> list[Path]:
-    """Return what a job needs: raysweep, and the package or the file of a study of one's own."""
-    return [*(provenance.SOURCE_ROOT / name for name in UPLOADED), *own_places(study.module)]
+def taken_along(study: Study, overrides: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Return what a job needs, and the overrides as they are there.
+
+    That is raysweep, the package or the file of a study of one's own, and the file of a space with those beside it that
+    it inherits from.
+    """
+    places = [*(provenance.SOURCE_ROOT / name for name in UPLOADED), *own_places(study.module)]
+    there = []
+    for override in overrides:
+        key, _, value = override.partition("=")
+        files = asked_space(study, value.strip("'\"")).files if key == "space" else ()
+        places += files
+        there.append(f"space={files[0].name}" if files else override)
+    return places, there
 
 
 def submitted(

@@ -20,6 +20,7 @@ from raysweep.service.driver.plan import FINISHED, Plan
 from raysweep.service.driver.supply import AskedTrials
 from raysweep.service.messages import PlannedTrial, TrialReport
 from raysweep.service.study import Study
+from search_spaces.core.search import SearchPlanner
 from trials.core.knobs import TrialKnobs
 from trials.core.values import Scalar
 
@@ -59,6 +60,16 @@ def plan_table(study: Study, plan: Plan) -> Table:
         counts = (len(trials), outcomes["finished"], outcomes["diverged"], outcomes["failed"], missing)
         table.add_row(str(value), *map(str, counts))
     return table
+
+
+def print_outcome(study: Study, settings: Settings, results: Results, console: Console) -> None:
+    """Print what the trials of a run came to: of a search the best knobs, else the headline by the knob in question."""
+    if isinstance(settings.planner, SearchPlanner):
+        from raysweep.service.commands.printed.search_summary import print_search
+
+        print_search(study, settings, settings.planner, results, console)
+    else:
+        console.print(outcome_table(study, results))
 
 
 def outcome_table(study: Study, results: Results) -> Table:

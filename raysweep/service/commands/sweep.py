@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import os
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -92,7 +93,7 @@ def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Re
     elif plan.missing:
         results.prepare(study.schema)
         arrays = _arrays(settings, plan.missing)
-        with _executor(study, settings) as executor:
+        with _executor(study, settings, len(plan.missing)) as executor:
             origin = records.origin(study, settings, arrays, plan.missing, decision, results)
             records.record(study, settings, plan.trials, results, origin)
             records.remember(study, settings, plan.trials, decision, results)
@@ -118,7 +119,7 @@ def _searched(study: Study, settings: Settings, results: Results, console: Conso
     if not settings.plan_only and supply.remaining:
         results.prepare(study.schema)
         arrays = _arrays(settings, supply.known)
-        with _executor(study, settings) as executor:
+        with _executor(study, settings, supply.remaining) as executor:
             origin = records.origin(study, settings, arrays, of_space, decision, results)
             work = work_of(study, settings.results, arrays, origin, settings.resources)
             work = replace(work, learning=True, stopping=stopping, objective=settings.objective)
@@ -199,8 +200,11 @@ def _executed(
 
 
 @contextlib.contextmanager
-def _executor(study: Study, settings: Settings) -> Iterator[Executor]:
-    """Yield what runs the trials. Ray starts, and ends, while this process goes on with what else is to be done."""
+def _executor(study: Study, settings: Settings, trials: int) -> Iterator[Executor]:
+    """Yield what runs that many trials. Ray starts, and ends, while this process goes on with what else is to be done.
+
+    The workers of a local Ray, one a core, import the recipe meanwhile where each of them will have a trial.
+    """
     # Torch and Ray take seconds to import: not for --help, a plan or a figure.
     if settings.executor == "serial":
         from raysweep.service.driver.serial import SerialExecutor
@@ -209,7 +213,10 @@ def _executor(study: Study, settings: Settings) -> Iterator[Executor]:
         return
     from raysweep.service.driver.cluster import Connection
 
-    connection = Connection(settings.address, own_places(study.module))
+    resources = settings.resources
+    each_has_one = resources.cpus == 1 and not resources.gpus and trials >= (os.cpu_count() or 1)
+    recipe = study.recipe if each_has_one and isinstance(study.recipe, str) else ""
+    connection = Connection(settings.address, own_places(study.module), recipe)
     with state_kept():
         connection.begin()
         try:

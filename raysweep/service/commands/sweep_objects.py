@@ -14,6 +14,7 @@ from rich.console import Console
 from analysis.store.results import Results
 from raysweep.service.commands import summary
 from raysweep.service.commands.configuration import Settings
+from raysweep.service.commands.drawing import drawings
 from raysweep.service.driver.plan import FINISHED
 from raysweep.service.messages import PlannedTrial
 from raysweep.service.study import Study
@@ -103,6 +104,7 @@ class SweepRun(Readable):
         results: The store, cut to these trials: `results.sql(...)`, `results.polars()` and all else of `raysweep.open`.
         spent: What of the budget ran out before the end, empty if nothing did.
         interrupted: Whether it was interrupted. The same call goes on, as it does after the end of a budget.
+        printed: What would have been printed on the way, where `progress` is false.
     """
 
     study: Study
@@ -111,6 +113,7 @@ class SweepRun(Readable):
     results: Results
     spent: str = ""
     interrupted: bool = False
+    printed: str = ""
 
     @cached_property
     def trials(self) -> pd.DataFrame:
@@ -122,17 +125,12 @@ class SweepRun(Readable):
         """One row a measured step, with the knobs and the outcome of its trial."""
         return self.results.measurements(self.study.name, knobs=True)
 
-    @property
-    def whole(self) -> list[str]:
-        """Ids of the trials that figures show: one that was stopped early would be a bias in a diagram."""
-        return list(self.trials.loc[self.trials["outcome"].isin(("finished", "diverged")), "trial_id"])
-
     @cached_property
     def figures(self) -> Figures:
         """The study's figures of these trials, drawn now; a notebook shows them."""
         from analysis.core.figures import Figures
 
-        return Figures(self.study.draw(self.results.only(self.whole)) if self.whole else ())
+        return Figures(drawings(self.study, self.settings, self.results))
 
     @cached_property
     def best(self) -> pd.DataFrame:
@@ -177,7 +175,7 @@ class SweepRun(Readable):
         if self.interrupted or self.spent:
             _line(console, f"{f'{self.spent} is spent' if self.spent else 'interrupted'}; the same call goes on")
         if len(self.trials):
-            console.print(summary.outcome_table(self.study, self.results))
+            summary.print_outcome(self.study, self.settings, self.results, console)
         _line(console, f"stored in {self.results.root}; .trials .measurements .figures .best .failures .results")
 
 

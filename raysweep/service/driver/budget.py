@@ -33,7 +33,8 @@ class Budget:
     def __post_init__(self) -> None:
         for entry in fields(self):
             limit = getattr(self, entry.name)
-            if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float) or limit <= 0):
+            number = isinstance(limit, int | float) and not isinstance(limit, bool)
+            if limit is not None and not (number and 0 < limit < math.inf):
                 raise ValueError(f"budget.{entry.name} must be a number above 0, got {limit!r}")
         if self.trials is not None and self.trials != math.floor(self.trials):
             raise ValueError(f"budget.trials must be a whole number, got {self.trials!r}")

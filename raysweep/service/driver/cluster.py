@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 # Ray and Tune read these when they are imported; a user's own setting wins.
 for _name, _value in {
@@ -33,6 +33,10 @@ from raysweep.service.travel import staged
 KNOCK_SECONDS = 10.0
 _JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by Ray in the process of a submitted job."""
+_ACTORS = "raysweep.service.worker.actors"
+_PRELOADED = "RAY_preload_python_modules"
+"""Read by Ray as it starts: what its workers import."""
+_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
 
 
 class Connection:
@@ -46,14 +50,16 @@ class Connection:
         address: Address of a running cluster; None means RAY_ADDRESS, or else a local Ray on the loopback interface.
         own: Folders and files that workers must find, where this process brings them: a job has them already, and
             workers of a local Ray look where this process does.
+        recipe: Module that every worker of a local Ray imports before it is asked for anything; empty where only some
+            of its workers, one a core, will be asked.
     """
 
     _ending: ClassVar[threading.Thread | None] = None
     """The thread of the connection that was told to end last: only when it has may another begin."""
 
-    def __init__(self, address: str | None = None, own: Sequence[Path] = ()) -> None:
+    def __init__(self, address: str | None = None, own: Sequence[Path] = (), recipe: str = "") -> None:
         self._address = address or os.environ.get("RAY_ADDRESS")
-        self._own = own
+        self._own, self._recipe = own, recipe
         self._made, self._over = threading.Event(), threading.Event()
         self._error: Exception | None = None
         self._thread: threading.Thread | None = None
@@ -62,6 +68,11 @@ class Connection:
     def stays(self) -> bool:
         """Whether the process was connected before, so that what Tune holds of the cluster is to be given back."""
         return self._thread is None
+
+    @property
+    def is_to_a_local_cluster(self) -> bool:
+        """Whether the cluster is one that this process has started: its workers have their environment from here."""
+        return self._thread is not None and not self._address
 
     def __enter__(self) -> Self:
         """Wait until the process is connected.
@@ -108,7 +119,10 @@ class Connection:
         if former:
             former.join()
         try:
-            _connect(self._address, self._own)
+            if self._address:
+                _connect(self._address, self._own)
+            else:
+                _start(self._recipe)
         except Exception as error:  # noqa: BLE001 - whoever waits for the connection raises it
             self._error = error
             self._made.set()
@@ -133,24 +147,40 @@ def connected(address: str | None, own: Sequence[Path] = ()) -> Iterator[Connect
             Connection.join()
 
 
-def _connect(address: str | None, own: Sequence[Path]) -> None:
-    place = {"address": address} if address else {"address": "local", "include_dashboard": False, **loopback()}
-    try:
+def _connect(address: str, own: Sequence[Path]) -> None:
+    travelling = own if _JOB not in os.environ else ()
+    with _told_in_one_line(address), staged(travelling) as folder:
         _knock(address)
-        travelling = own if address and _JOB not in os.environ else ()
-        with staged(travelling) as folder:
-            brought = {"runtime_env": {"working_dir": str(folder)}} if travelling else {}
-            ray.init(**place, **brought, log_to_driver=False, logging_level="ERROR")
+        brought = {"runtime_env": {"working_dir": str(folder)}} if travelling else {}
+        ray.init(address=address, **brought, **_QUIET)
+
+
+def _start(recipe: str) -> None:
+    given = os.environ.get(_PRELOADED)
+    if recipe and given is None:
+        os.environ[_PRELOADED] = f"{_ACTORS},{recipe}"
+    try:
+        with _told_in_one_line("this machine"):
+            ray.init(address="local", include_dashboard=False, **loopback(), **_QUIET)
+    finally:
+        if given is None:
+            os.environ.pop(_PRELOADED, None)
+
+
+@contextlib.contextmanager
+def _told_in_one_line(place: str) -> Iterator[None]:
+    try:
+        yield
     except ClusterError:
         raise
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise ClusterError(f"no Ray cluster at {address or 'this machine'}: {reason}") from None
+        raise ClusterError(f"no Ray cluster at {place}: {reason}") from None
 
 
-def _knock(address: str | None) -> None:
+def _knock(address: str) -> None:
     """Raise if nobody listens at an address, or whoever does wants another token; Ray itself tries on for minutes."""
-    scheme, _, place = (address or "").rpartition("://")
+    scheme, _, place = address.rpartition("://")
     host, separator, port = place.rpartition(":")
     if not (separator and port.isdigit()):
         return

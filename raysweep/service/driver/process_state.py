@@ -40,6 +40,22 @@ def state_kept() -> Iterator[None]:
             faulthandler.disable()
 
 
+@contextlib.contextmanager
+def no_environment_of_actors() -> Iterator[None]:
+    """Keep Tune from giving its actors variables of their own, which workers of a local Ray have from this process.
+
+    For an actor with variables Ray starts a process anew, though others have been started before and wait.
+    """
+    from ray.tune.execution import class_cache
+
+    given = class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE
+    class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = {}, set()
+    try:
+        yield
+    finally:
+        class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = given
+
+
 class Interrupted(Exception):
     """Ctrl-C, as an error that ends Tune from within: Tune then gives back what it holds of the cluster."""
 

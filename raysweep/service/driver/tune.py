@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import tempfile
@@ -16,7 +17,7 @@ from raysweep.service.driver.feed import PackFeed, PackReports
 from raysweep.service.driver.measuring import resolved_resources
 from raysweep.service.driver.metrics import SweepMetrics
 from raysweep.service.driver.packs import MOST_TRIALS, PackQueue
-from raysweep.service.driver.process_state import interruption_held_back
+from raysweep.service.driver.process_state import interruption_held_back, no_environment_of_actors
 from raysweep.service.driver.serial import Listener
 from raysweep.service.driver.stopping import scheduler_of
 from raysweep.service.driver.supply import Supply
@@ -44,6 +45,7 @@ class TuneExecutor:
         with (
             self._connection or connected(None, work.own) as connection,
             interruption_held_back(connection.stays) as raise_if_interrupted,
+            no_environment_of_actors() if connection.is_to_a_local_cluster else contextlib.nullcontext(),
         ):
             # Tune logs the traceback of an actor that died; the feed says what becomes of its trials.
             logging.getLogger("ray.tune").setLevel(logging.CRITICAL)

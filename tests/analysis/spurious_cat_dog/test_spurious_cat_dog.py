@@ -161,6 +161,8 @@ def test_a_random_network_stands_beside_the_pretrained_one() -> None:
     assert drawing is not None
     means = drawing.numbers.dropna(subset=["network"]).groupby("network")["mean"].first()
     assert means.to_dict() == {"random network": 0.01, "pretrained for 3 epochs": 0.02}
+    alone = layers(*frames(*combined(pretrain_epochs=[0], freeze_depth=[4])))
+    assert alone is not None and set(alone.numbers["network"]) == {"random network"}
 
 
 def test_arms_are_bars_and_features_groups_of_them() -> None:

@@ -139,6 +139,8 @@ def test_a_sweep_returns_tables_and_figures_and_the_plan_says_so_before(
     study = dataclasses.replace(STUDY, figures="tests.raysweep.commands.two_figures")
     run = raysweep.sweep(study, progress=False, figure=tmp_path / "mine" / "k.png", **asked)
     assert capsys.readouterr().out == ""
+    assert "4 trials, 0 finished, 4 to run" in run.printed
+    assert "4/4 trials" in run.printed
     assert (tmp_path / "mine" / "k.png").read_bytes()[:4] == b"\x89PNG"
     assert run.counts == {"finished": 4, "diverged": 0, "failed": 0, "missing": 0}
     assert set(run.trials["trial_id"]) == set(plan.trials["trial_id"])

@@ -11,8 +11,9 @@ from analysis.store.results import Results
 
 
 def draw(results: Results) -> Sequence[Drawing]:
-    """Draw the trials' accuracies, and nothing."""
+    """Draw the trials' accuracies, and nothing beside."""
     trials = results.trials("k_phase_diagram")[["seed", "final_test_acc_lin"]]
-    figure = Figure()
+    figure, blank = Figure(), Figure()
     figure.subplots().plot(trials["seed"], trials["final_test_acc_lin"])
-    return [Drawing(figure, trials), Drawing(Figure(), trials[:0], "blank")]
+    blank.subplots()
+    return [Drawing(figure, trials), Drawing(blank, trials[:0], "blank")]

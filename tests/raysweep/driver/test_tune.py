@@ -9,17 +9,20 @@ from pathlib import Path
 
 import pytest
 import ray
+from ray.tune.execution.class_cache import _ActorClassCache
 from ray.tune.experiment import Trial
 
 from analysis.store.errors import StoreError
 from analysis.store.results import Results
 from raysweep.service.driver import tune
 from raysweep.service.driver.cluster import connected, loopback
+from raysweep.service.driver.process_state import no_environment_of_actors
 from raysweep.service.driver.supply import ListedTrials
 from raysweep.service.driver.tune import TuneExecutor
 from raysweep.service.errors import ClusterError
 from raysweep.service.messages import PlannedTrial, TrialReport
 from raysweep.service.study import Resources
+from raysweep.service.worker.actors import PackTrainable
 from tests.conftest import Place
 from tests.fault_proxy import fault_proxy
 from tests.recipes import WALK, walks
@@ -87,3 +90,10 @@ def test_a_store_that_refuses_ends_the_sweep_and_a_healed_one_goes_on(
             TuneExecutor().run(work, ListedTrials(trials), lambda reports, running: heard.extend(reports))
         assert {report.trial_id for report in heard} == Results(root).finished("walk")
         assert len(heard) == 20
+
+
+def test_actors_of_a_local_cluster_take_the_processes_that_wait() -> None:
+    """For an actor with variables of its own Ray would start another."""
+    with no_environment_of_actors():
+        assert not _ActorClassCache().get(PackTrainable)._default_options["runtime_env"].get("env_vars")
+    assert _ActorClassCache().get(PackTrainable)._default_options["runtime_env"]["env_vars"]

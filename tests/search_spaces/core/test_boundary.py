@@ -139,7 +139,7 @@ def test_a_trial_stopped_early_is_no_response() -> None:
         ({"level": None}, "boundary needs either level, a number, or steepest: true"),
         ({"steepest": True}, "boundary needs either level, a number, or steepest: true"),
         ({"level": "half"}, "boundary.level must be a finite number, got 'half'"),
-        ({"response": "final_scroe"}, "'final_scroe' is no column of the table of trials; it has outcome"),
+        ({"response": "final_scroe"}, "'final_scroe' is no column of the table of trials; did you mean final_score"),
         ({"over": None}, "boundary needs response, a column of the table of trials, and over"),
         ({"over": {}}, "boundary.over needs 1 to 3 knobs, got 0"),
         ({"over": {"rat": [1, 2]}}, "boundary.over.rat is no knob of this study; did you mean 'rate'?"),

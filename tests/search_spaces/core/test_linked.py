@@ -60,7 +60,9 @@ def test_a_computed_diagram_keeps_the_coarse_picture_first() -> None:
         ({"computed": {"interval": "__import__('os')"}}, "is not understood; allowed are numbers, names"),
         ({"computed": {"interval": "steps /"}}, "is not understood; allowed are numbers, names"),
         ({"axes": {"width": [0, 1]}, "computed": {"interval": "steps / width"}}, "division by zero at"),
+        ({"computed": {"interval": "10 ** 10 ** 10"}}, "a number is too large at"),
         ({"axes": {"updates": [1, 2]}}, "updates is no knob of this study"),
+        ({"axes": 3}, "axes must be knobs with their values"),
     ],
 )
 def test_what_is_not_understood_is_refused(config: dict[str, object], message: str) -> None:
@@ -77,7 +79,21 @@ def test_a_computed_value_that_its_knob_refuses_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("2 ** 3 - 1", 7), ("-x // 2", -3), ("max(x, 9) / 2", 4.5), ("min(x, 3) * 2.0", 6), ("round(x / 3)", 2)],
+    [
+        ("2 ** 3 - 1", 7),
+        ("-x // 2", -3),
+        ("max(x, 9) / 2", 4.5),
+        ("min(x, 3) * 2.0", 6),
+        ("round(x / 3)", 2),
+        ("round(x / 3, 2)", 1.67),
+        ("2 ** 62", 2**62),
+        ("2 ** -3", 0.125),
+        ("4 ** 0.5", 2),
+        ("x / 3", 5 / 3),
+        ("0.1 * (x - 2)", 0.3),
+        ("0.3 - 0.1 * 3", 0),
+        ("1e-3 * x / 5", 0.001),
+    ],
 )
-def test_arithmetic_is_python_s(text: str, value: float) -> None:
+def test_arithmetic_is_of_the_numbers_that_one_types(text: str, value: float) -> None:
     assert Formula("y", text).value({"x": 5}) == value

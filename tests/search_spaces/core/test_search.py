@@ -50,6 +50,25 @@ def test_types_follow_the_knobs_and_values_their_ranges() -> None:
     assert {(knobs.columns()["bias"], knobs.columns()["network"]) for knobs in rows} > {(True, "mlp")}
 
 
+STEPPED = {"rate": {"low": 0.1, "high": 0.85, "step": 0.1}}
+TYPED = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8}
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "nsga2"])
+def test_steps_of_a_range_are_the_numbers_that_one_types(sampler: str) -> None:
+    rows = run_to_the_end(planner(search(sampler, trials=40, over=STEPPED)))
+    rates = {knobs.columns()["rate"] for knobs in rows}
+    assert rates == TYPED if sampler == "tpe" else {0.3, 0.7} & rates <= rates <= TYPED
+
+
+def test_a_search_knows_trials_from_before_its_steps_were_the_numbers_typed() -> None:
+    before = [0.1 + 0.1 * step for step in range(8)]
+    assert set(before) != TYPED
+    whole = planner(search("tpe", trials=8, over=STEPPED))
+    told(whole, [(knobs, hill(knobs)) for knobs in (ToyKnobs(rate=rate) for rate in before)])
+    assert whole.finished and whole.ask(1) == []
+
+
 def test_each_combination_of_the_axes_has_a_search_of_its_own() -> None:
     rows = run_to_the_end(planner(search("qmc", trials=8), network=["mlp", "cnn"], interval=[1, 10]))
     by_cell: dict[object, set[object]] = {}
@@ -161,7 +180,7 @@ def test_a_search_opens_as_a_study_of_optuna(tmp_path: Path) -> None:
         ({"objective": {"final_score": "up"}}, "search.objective.final_score='up' is not one of maximize, minimize"),
         (
             {"objective": {"final_scroe": "maximize"}},
-            "'final_scroe' is no column of the table of trials; it has outcome",
+            "'final_scroe' is no column of the table of trials; did you mean final_score",
         ),
         ({"sampler": "cmaes", "over": {"bias": [True, False]}}, "search.sampler=cmaes takes no choices, as bias has"),
         (

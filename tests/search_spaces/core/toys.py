@@ -11,7 +11,7 @@ from search_spaces.core.planner import Planner
 from trials.core.knobs import TrialKnobs, knob
 
 Answer = Callable[[TrialKnobs], Mapping[str, Any]]
-COLUMNS = ("outcome", "final_score", "gpu_seconds")
+COLUMNS = {"outcome": False, "final_score": True, "gpu_seconds": True}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,16 +35,44 @@ def repeating(
         data_path: Where its data lie, None for their own place.
         again: Whether the trial is stored and would be found finished.
     """
+    place = _place(results)
+    settings = {"space": "none", **_knobs(schema, knobs, data_path), "executor": "serial", **place}
+    return _joined(module, settings, ["--rerun"] if again else [])
+
+
+def with_seeds(
+    schema: StudySchema,
+    knobs: Mapping[str, Any],
+    module: str,
+    seeds: range,
+    *,
+    results: str,
+    data_path: str | None = None,
+) -> str:
+    """Return the command that runs the training of one trial with other seeds; arguments as for `repeating`."""
+    given = {name: value for name, value in _knobs(schema, knobs, data_path).items() if name != "seed"}
+    settings = {"space": "none", **given, **_place(results)}
+    return _joined(module, settings, [f"seed=range({seeds.start},{seeds.stop})"])
+
+
+def _knobs(schema: StudySchema, knobs: Mapping[str, Any], data_path: str | None) -> dict[str, Any]:
     given = {
         column.path or column.name: knobs[column.name]
         for column in schema.knobs
         if column.name != "data_name" and knobs.get(column.name) not in (None, column.default)
     }
     data = {name: value for name, value in (("data", knobs.get("data_name")), (_DATA_PATH, data_path)) if value}
-    place = {} if results == os.environ.get("RAYSWEEP_RESULTS", "results") else {"results": results}
-    settings = {"space": "none", **data, **given, "executor": "serial", **place}
+    return {**data, **given}
+
+
+def _place(results: str) -> dict[str, str]:
+    """Return where results are, unless a command finds them by itself."""
+    return {} if results == os.environ.get("RAYSWEEP_RESULTS", "results") else {"results": results}
+
+
+def _joined(module: str, settings: Mapping[str, Any], further: Sequence[str]) -> str:
     overrides = [as_override(name, value) for name, value in settings.items()]
-    return shlex.join(["python", "-m", module, *overrides, *(["--rerun"] if again else [])])
+    return shlex.join(["python", "-m", module, *overrides, *further])
 
 
 def repeating_stored(schema: StudySchema, row: Mapping[str, Any], sweeps: Sequence[Sweep], results: str) -> str:
