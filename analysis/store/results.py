@@ -112,7 +112,9 @@ class Results(Records):
 
     def runs(self, study: str) -> dict[str, Run]:
         """Return outcome and origin of every trial by its id; none for a study that was never written."""
-        table = self._columns(study, "trial_id", *Run._fields)
+        schema = self._reader(study).schema()
+        known = schema.trials_schema().names if schema else ()
+        table = self._columns(study, "trial_id", *(name for name in Run._fields if name in known))
         return {} if table is None else runs_of(table)
 
     def finished(self, study: str) -> set[str]:

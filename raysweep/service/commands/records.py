@@ -119,7 +119,8 @@ def _document(study: Study, settings: Settings, origin: Provenance) -> dict[str,
     return {
         "space": settings.space,
         "module": study.module,
-        "command": shlex.join([*study.command, *settings.overrides]),
+        # A rerun that is broken off goes on without being asked for again.
+        "command": shlex.join([*study.command, *(each for each in settings.overrides if each != "rerun=true")]),
         "started_at": _now(),
         "data_path": str(Path(path).expanduser().absolute()) if path is not None and local else path,
         "git_commit": origin.git_commit,

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 from rich.console import Console
 
+from analysis.store.compaction import Compaction
 from analysis.store.errors import StoreError
 from analysis.store.results import Results
 from raysweep.service.commands import job_command
@@ -109,12 +110,13 @@ def _query(results: Results, console: Console, options: argparse.Namespace) -> i
 
 
 def _compact(results: Results, console: Console, options: argparse.Namespace) -> int:
-    if options.study:
-        compacted = ((study, results.compact(study)) for study in options.study)
-    else:
-        compacted = of_each_study(results, results.compact)
-    for study, done in compacted:
-        console.print(f"{study}: {done.trials} trials compacted, {done.packs} packs removed")
+    def compacted(study: str) -> tuple[Compaction, int]:
+        return results.compact(study), results.discard_superseded(study)
+
+    named = ((study, compacted(study)) for study in options.study)
+    for study, (done, dropped) in named if options.study else of_each_study(results, compacted):
+        older = f", {dropped} files of superseded runs dropped" if dropped else ""
+        console.print(f"{study}: {done.trials} trials compacted, {done.packs} packs removed{older}")
     return 0
 
 

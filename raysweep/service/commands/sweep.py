@@ -15,6 +15,7 @@ from rich.console import Console
 from analysis.store.results import Results
 from raysweep.service.commands import records, reuse, summary
 from raysweep.service.commands.configuration import Settings
+from raysweep.service.commands.lost_cluster import leave
 from raysweep.service.commands.printed import expectations
 from raysweep.service.commands.progress import ProgressDisplay
 from raysweep.service.declared import own_places
@@ -222,7 +223,7 @@ def _executor(study: Study, settings: Settings, trials: int) -> Iterator[Executo
         try:
             from raysweep.service.driver.tune import TuneExecutor  # imports Tune, while Ray starts
 
-            yield TuneExecutor(connection)
+            yield TuneExecutor(connection, lambda error: leave(study, settings, error))
         finally:
             connection.end()
 

@@ -74,6 +74,12 @@ class Connection:
         """Whether the cluster is one that this process has started: its workers have their environment from here."""
         return self._thread is not None and not self._address
 
+    @property
+    def head(self) -> str:
+        """Host and port at which the head of the cluster answers; the process is connected."""
+        scheme, _, place = (self._address or "").rpartition("://")
+        return place if scheme == "ray" else str(ray.get_runtime_context().gcs_address)
+
     def __enter__(self) -> Self:
         """Wait until the process is connected.
 
