@@ -13,10 +13,10 @@ from analysis.store.errors import KeyAbsent
 from analysis.store.journal import Journal, Plan
 from analysis.store.packs import Pack, stored
 from analysis.store.parallel import in_parallel
-from analysis.store.parquet import conformed, decoded, encoded
+from analysis.store.parquet import concatenated, conformed, decoded, encoded
 from analysis.store.renames import renamed
 from analysis.store.schema import StudySchema, unified
-from analysis.store.snapshot import concatenated, consistently, files
+from analysis.store.snapshot import consistently, files
 from analysis.store.storage import Storage
 
 

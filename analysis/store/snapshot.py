@@ -15,7 +15,7 @@ from analysis.store import layout
 from analysis.store.declarations import stored_schemas
 from analysis.store.errors import CorruptedPart, KeyAbsent, StoreError, StoreWarning
 from analysis.store.parallel import in_parallel
-from analysis.store.parquet import conformed, decoded
+from analysis.store.parquet import decoded
 from analysis.store.renames import asked_for, renamed
 from analysis.store.schema import StudySchema, refuse_type_changes, unified
 from analysis.store.storage import Storage
@@ -245,14 +245,3 @@ def of_trials(measurements: pa.Table, trials: pa.Table) -> pa.Table:
     if pc.sum(trials.column("steps_recorded")).as_py() in (measurements.num_rows, None):
         return measurements if trials.num_rows else measurements.slice(0, 0)
     return measurements.filter(pc.is_in(measurements.column("trial_id"), trials.column("trial_id").combine_chunks()))
-
-
-def concatenated(tables: Iterable[pa.Table], schema: pa.Schema) -> pa.Table:
-    """Return all rows in one table of `schema`; neighbours that are alike are conformed at once."""
-    alike: list[list[pa.Table]] = []
-    for table in tables:
-        if alike and table.schema.equals(alike[-1][0].schema):
-            alike[-1].append(table)
-        else:
-            alike.append([table])
-    return pa.concat_tables([schema.empty_table(), *(conformed(pa.concat_tables(group), schema) for group in alike)])
