@@ -21,6 +21,7 @@ from raysweep.service.commands import drawing, explanation, lost_cluster, summar
 from raysweep.service.commands.configuration import Settings, read_settings
 from raysweep.service.commands.printed.reading_lines import reading_lines
 from raysweep.service.commands.process import open_streams, spare_last_collection
+from raysweep.service.commands.store.damage import warned_in_lines
 from raysweep.service.errors import ClusterLost, UsageError
 from raysweep.service.studies import importable
 from raysweep.service.study import Study
@@ -44,7 +45,7 @@ def main(study: Study, arguments: Sequence[str] | None = None) -> int:
     open_streams()
     console = output()
     try:
-        with _terminated_as_interrupt():
+        with _terminated_as_interrupt(), warned_in_lines():
             study = importable(study)
             return _run(study, _parsed(study, arguments), console, own_process)
     except (UsageError, StoreError) as error:
@@ -112,18 +113,15 @@ def output() -> Console:
 
 
 def opened(study: Study, settings: Settings) -> Results:
-    """Return the results that a run reads and writes.
+    """Return the results that a run reads and, where something is to run, writes.
 
     Raises:
         UsageError: The root is none.
-        StoreError: Trials of the study cannot be stored there.
     """
     try:
-        results = Results(settings.results)
+        return Results(settings.results, expected=study.schema)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    results.prepare(study.schema)
-    return results
 
 
 @contextlib.contextmanager

@@ -93,6 +93,7 @@ def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Re
     if settings.plan_only:
         console.print(plan_table(study, plan))
     elif plan.missing:
+        results.prepare(study.schema)
         arrays = _arrays(settings, plan.missing)
         with _executor(study, settings, len(plan.missing)) as executor:
             origin = records.origin(study, settings, arrays, plan.missing, decision, results)
@@ -118,6 +119,7 @@ def _searched(study: Study, settings: Settings, results: Results, console: Conso
     supply = AskedTrials(study, settings.planner, stored, reruns=decision.reruns, stops=stops)
     console.print(summary.search_line(study, settings, supply), soft_wrap=True, highlight=False)
     if not settings.plan_only and supply.remaining:
+        results.prepare(study.schema)
         arrays = _arrays(settings, supply.known)
         with _executor(study, settings, supply.remaining) as executor:
             origin = records.origin(study, settings, arrays, of_space, decision, results)

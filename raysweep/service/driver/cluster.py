@@ -25,6 +25,7 @@ for _name, _value in {
     os.environ.setdefault(_name, _value)
 
 import ray
+from ray._private.ray_logging import global_worker_stdstream_dispatcher
 
 from raysweep.service.driver.process_state import state_kept
 from raysweep.service.errors import ClusterError
@@ -177,10 +178,12 @@ def _start(recipe: str) -> None:
 def _told_in_one_line(place: str) -> Iterator[None]:
     try:
         yield
+        # Whoever was lost is told by the feed and the vigil; Ray would print pages of its processes' logs.
+        global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
     except ClusterError:
         raise
-    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # noqa: BLE001 - Ray raises bare ones as well
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ClusterError(f"no Ray cluster at {place}: {reason}") from None
 
 
