@@ -61,6 +61,8 @@ def decided(
     waiting = pending(trials, runs, results.reruns(study.name).asked())
     stored = [trial for trial in finished(trials, runs) if trial.trial_id not in waiting]
     stages = "none" if settings.rerun or settings.reuse == "never" else "unknown"
+    if waiting:
+        _say(console, f"{len(waiting)} trials are still to be computed anew, as was asked for before")
     if not stored:
         return Reuse(code=code, reruns=waiting, stages="any" if settings.reuse == "always" else stages)
     data_hashes = _contents(settings, stored, runs, is_complete=len(stored) == len(trials))
@@ -115,7 +117,7 @@ class _Telling:
         self._console = console
 
     def say(self, line: str) -> None:
-        self._console.print(line, soft_wrap=True, markup=False, highlight=False)
+        _say(self._console, line)
 
     def unknown(self, found: Differences) -> bool:
         """Tell of trials of unknown code, and return whether there are any."""
@@ -163,6 +165,10 @@ class _Telling:
         named = sorted(changed, key=lambda name: (name.split(".")[1:2] == ["core"], name))
         more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
         return f"changed: {', '.join(named[:_NAMED])}{more}"
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 def _contents(
