@@ -17,7 +17,7 @@ from matplotlib.transforms import Bbox
 from analysis.core.numbers import shown_numbers
 
 _PAGE = 0.98  # of its width
-_ROUNDS = 3  # a text of more lines leaves less room for others
+_ROUNDS = 6  # a text of more lines leaves less room for others
 _MOST_TICKS, _LEAST_TICKS, _MOST_DIGITS = 7, 3, 3
 _SHORT = 300.0  # ratio of a logarithmic axis's ends
 _GAP = 2.0  # pixels between the names of ticks

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -79,7 +80,7 @@ def draw_crossing(
 ) -> Drawing:
     """Return the phase diagram over both axes, a row a panel and a column a reading, the mean written in each cell."""
     figure, grid, shown = _page(panels, len(readings), "diagram", title, readings)
-    numbers, entries = [], {}
+    numbers, entries = [], dict[str, Artist]()
     for column, reading in enumerate(readings):
         cells = [
             crossed_cells(reading.of(panel), (axes[0].column, axes[1].column), reading.response) for panel in shown

