@@ -113,7 +113,9 @@ def _searched(study: Study, settings: Settings, results: Results, console: Conso
     # A planner that has been told of a trial cannot forget it, so a copy finds out which trials are of its space.
     of_space = AskedTrials(study, copy.deepcopy(settings.planner), stored, stops=stops).known if stored else []
     decision = reuse.decided(study, settings, of_space, runs, results, console)
-    supply = AskedTrials(study, settings.planner, stored, reruns=decision.reruns, stops=stops)
+    reruns = decision.reruns
+    anew = [replace(trial, rerun=reruns[trial.trial_id]) for trial in of_space if trial.trial_id in reruns]
+    supply = AskedTrials(study, settings.planner, stored, anew=anew, stops=stops)
     console.print(summary.search_line(study, settings, supply), soft_wrap=True, highlight=False)
     if not settings.plan_only and supply.remaining:
         arrays = _arrays(settings, supply.known)

@@ -286,3 +286,40 @@ def test_what_a_hash_stands_for_is_in_the_store(workplace: Workplace) -> None:
     modules = json.loads((workplace.folder / "results" / STUDY.name / "code" / f"{code_hash}.json").read_bytes())
     assert {"reused_recipe.recipe", "reused_recipe.slopes", "trials.core.data.mnist"} <= modules.keys()
     assert not any(name.partition(".")[0] in ("raysweep", "numpy", "torch") for name in modules)
+
+
+SEARCH = (
+    "+search.sampler=random",
+    "+search.trials=3",
+    "+search.objective={final_height: maximize}",
+    "+search.over={width: {low: 1, high: 1000}}",
+    "seed=0",
+)
+LINE = (
+    "+boundary.response=final_height",
+    "+boundary.level=0.5",
+    "+boundary.over={width: [1, 2, 3, 4, 5], data_train_offset: [0, 1, 2]}",
+    "seed=0",
+)
+
+
+@pytest.mark.parametrize("planner", [SEARCH, LINE], ids=["search", "boundary"])
+def test_planners_that_learn_are_not_told_of_what_is_computed_anew(
+    workplace: Workplace, planner: tuple[str, ...]
+) -> None:
+    """These come first, and a rerun that is broken off goes on."""
+    code, printed = workplace.run(*planner)
+    assert code == 0
+    before = workplace.results.trials(STUDY.name).set_index("trial_id")["final_height"]
+    workplace.code(2.0)
+    code, printed = workplace.run(*planner)
+    assert (code, " by other code (changed: reused_recipe.slopes)" in printed) == (0, True)
+    assert workplace.run(*planner, "--rerun", "budget.trials=1")[0] == 3
+    assert workplace.run(*planner)[0] == 0
+    after = workplace.results.trials(STUDY.name).set_index("trial_id")
+    assert set(after.index) == set(before.index)
+    again = after[after["rerun"] == 1]
+    assert len(again) >= 3
+    assert (again["final_height"] == 2 * before[again.index]).all()
+    assert "differ from now" not in workplace.run(*planner)[1]
+    assert workplace.results.reruns(STUDY.name).asked() == {}
