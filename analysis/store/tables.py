@@ -10,9 +10,10 @@ import pyarrow.compute as pc
 
 from analysis.store.errors import StoreMissing
 from analysis.store.parallel import in_parallel
+from analysis.store.parquet import concatenated
 from analysis.store.renames import told
 from analysis.store.schema import StudySchema
-from analysis.store.snapshot import RANKING, Source, StudyReader, are_distinct, concatenated, of_trials, taken, winners
+from analysis.store.snapshot import RANKING, Source, StudyReader, are_distinct, of_trials, taken, winners
 
 Frame = Literal["pandas", "polars", "arrow"]
 

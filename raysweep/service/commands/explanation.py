@@ -36,8 +36,8 @@ settings, as Hydra overrides:
   most_trials=N          largest space that is run without a question (default {most_trials})
   budget.trials=N, budget.hours=H, budget.gpu_hours=H, budget.dollars=D    end this run when that is spent
 
-exit codes: 0 all trials are in the store, 1 some failed, 2 not allowed, 3 the budget is spent, 130 interrupted; after 3
-and 130 the same command goes on
+exit codes: 0 all trials are in the store, 1 some failed, 2 not allowed, 3 the budget is spent, 4 the cluster was lost,
+130 interrupted; after 3, 4 and 130 the same command goes on
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shlex
 import sys
@@ -28,6 +29,8 @@ UPLOADED = ("raysweep", "trials", "search_spaces", "analysis", "cluster", "pypro
 # Where the results are is no secret; credentials come from the cluster's own role or environment.
 FORWARDED = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION", "RAYSWEEP_RESULTS")
 POLL_SECONDS = 2.0
+# What they say of packages is said by `submit` in its own words.
+_NOISY = ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging")
 # A head node that restarts or a laptop that sleeps is waited for this long.
 PATIENCE_SECONDS = 600.0
 # How a job can end -> exit code of a command that followed it; one that failed ends as its sweep did.
@@ -145,6 +148,8 @@ def connected_to_jobs(address: str | None) -> Any:
     """
     from ray.job_submission import JobSubmissionClient
 
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
     if address:
         # In Ray the environment beats the argument; what a user types on the command line should win.
         os.environ["RAY_API_SERVER_ADDRESS"] = address

@@ -15,6 +15,7 @@ from rich.console import Console
 from analysis.store.results import Results
 from raysweep.service.commands import records, reuse, summary
 from raysweep.service.commands.configuration import Settings
+from raysweep.service.commands.lost_cluster import leave
 from raysweep.service.commands.printed import expectations
 from raysweep.service.commands.progress import ProgressDisplay
 from raysweep.service.declared import own_places
@@ -91,6 +92,7 @@ def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Re
     if settings.plan_only:
         console.print(summary.plan_table(study, plan))
     elif plan.missing:
+        results.prepare(study.schema)
         arrays = _arrays(settings, plan.missing)
         with _executor(study, settings, len(plan.missing)) as executor:
             origin = records.origin(study, settings, arrays, plan.missing, decision, results)
@@ -118,6 +120,7 @@ def _searched(study: Study, settings: Settings, results: Results, console: Conso
     supply = AskedTrials(study, settings.planner, stored, anew=anew, stops=stops)
     console.print(summary.search_line(study, settings, supply), soft_wrap=True, highlight=False)
     if not settings.plan_only and supply.remaining:
+        results.prepare(study.schema)
         arrays = _arrays(settings, supply.known)
         with _executor(study, settings, supply.remaining) as executor:
             origin = records.origin(study, settings, arrays, of_space, decision, results)
@@ -222,7 +225,7 @@ def _executor(study: Study, settings: Settings, trials: int) -> Iterator[Executo
         try:
             from raysweep.service.driver.tune import TuneExecutor  # imports Tune, while Ray starts
 
-            yield TuneExecutor(connection)
+            yield TuneExecutor(connection, lambda error: leave(study, settings, error))
         finally:
             connection.end()
 

@@ -19,6 +19,7 @@ from analysis.store.sweeps import Sweep
 from analysis.store.tables import Run
 from raysweep.service.commands.printed.durations import duration
 from raysweep.service.commands.store.cells import print_table
+from raysweep.service.commands.store.damage import of_each_study
 
 _HEADINGS = ("study", "sweep", "trials", *OUTCOMES, "missing", "last activity", "rate", "left", "space", "command")
 _COLUMNS = ("trial_id", "outcome", "started_at", "finished_at", "wall_seconds")
@@ -102,13 +103,8 @@ def _listed(results: Results, console: Console) -> list[Progress]:
     rows: list[tuple[object, ...]] = []
     sweeps: list[Progress] = []
     notes: list[str] = []
-    for study in results.studies():
-        runs, versions = results.runs(study), Versions(results, study)
-        table = results.arrow().trials(study).select(list(_COLUMNS)).to_pylist()
-        asked = results.reruns(study).asked()
-        # What is to be computed anew, and has not been, is missing.
-        stored = {row["trial_id"]: row for row in table if _rerun(runs, row) >= asked.get(row["trial_id"], 0)}
-        recorded = sorted(results.sweeps(study), key=_start)
+    for study, (runs, stored, recorded) in of_each_study(results, lambda study: _read(results, study)):
+        versions = Versions(results, study)
         planned = set(stored).union(*(sweep.trial_ids for sweep in recorded))
         rows.append((study, f"({len(recorded)})", *_progress(planned, stored).cells))
         for sweep in recorded:
@@ -126,6 +122,14 @@ def _listed(results: Results, console: Console) -> list[Progress]:
     return sweeps
 
 
+def _read(results: Results, study: str) -> tuple[Mapping[str, Run], Rows, list[Sweep]]:
+    """Return the runs of a study, its stored trials but for those that are to be computed anew, and its sweeps."""
+    runs, asked = results.runs(study), results.reruns(study).asked()
+    table = results.arrow().trials(study).select(list(_COLUMNS)).to_pylist()
+    stored = {row["trial_id"]: row for row in table if _rerun(runs, row) >= asked.get(row["trial_id"], 0)}
+    return runs, stored, sorted(results.sweeps(study), key=_start)
+
+
 def _rerun(runs: Mapping[str, Run], row: Mapping[str, Any]) -> int:
     run = runs.get(row["trial_id"])
     return run.rerun if run else 0
@@ -141,12 +145,20 @@ def _sweep_progress(sweep: Sweep, stored: Rows) -> Progress:
     # Which trials will be its own is not known: those that began since count.
     began = {identity for identity, row in stored.items() if _began_after(row, _start(sweep))}
     progress = _progress(began, stored)
-    waits = "at_most" in sweep.document or datetime.now(UTC) - datetime.fromisoformat(_start(sweep)) < _PATIENCE
+    waits = "at_most" in sweep.document or datetime.now(UTC) - _moment(_start(sweep)) < _PATIENCE
     return Progress(int(sweep.document.get("at_most", 0)), progress.counts, progress.last, progress.rate, awaited=waits)
 
 
 def _began_after(row: Mapping[str, Any], start: str) -> bool:
-    return row["started_at"] is not None and row["started_at"] >= datetime.fromisoformat(start)
+    return row["started_at"] is not None and row["started_at"] >= _moment(start)
+
+
+def _moment(start: str) -> datetime:
+    """Return a time as a record has it, long ago for what is none."""
+    try:
+        return datetime.fromisoformat(start).astimezone(UTC)
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
 
 
 def _progress(planned: set[str], stored: Rows) -> Progress:
