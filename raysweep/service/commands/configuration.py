@@ -126,7 +126,7 @@ def _settings(
     fixed = {name: value for name, value in values.items() if name not in axes and value != REQUIRED}
     data_sets = tuple(map(str, axis(DATA_NAME, axes.get(DATA_NAME, fixed.get(DATA_NAME, []))))) if data else ()
     data_path = _path("data.path", data["path"]) if data else None
-    fixed |= _brought(data_sets, data_path, fixed)
+    fixed = {**fixed, **_brought(data_sets, data_path, fixed)}
     told = {column.name: _is_number(column.type) for column in study.schema.trials_schema()}
     planner = space_of(study.knobs, {"fixed": fixed, **space}, told)
     _refuse_too_many(len(planner), config["most_trials"])

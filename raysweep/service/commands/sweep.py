@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from analysis.store.results import Results
+from raysweep.service.code import TrialCode
 from raysweep.service.commands import records, reuse, summary
 from raysweep.service.commands.configuration import Settings
 from raysweep.service.commands.lost_cluster import leave
@@ -88,7 +89,7 @@ def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Re
     sweep_id = records.id_of(trial.trial_id for trial in plan.trials)
     decision = reuse.decided(study, settings, plan.trials, runs, results, console)
     plan = plan.anew(decision.reruns)
-    trials, forecast = _told(study, settings, plan, results, console)
+    trials, forecast = _told(study, settings, plan, decision.code, results, console)
     if settings.plan_only:
         console.print(summary.plan_table(study, plan))
     elif plan.missing:
@@ -138,12 +139,12 @@ def _searched(study: Study, settings: Settings, results: Results, console: Conso
 
 
 def _told(
-    study: Study, settings: Settings, plan: Plan, results: Results, console: Console
+    study: Study, settings: Settings, plan: Plan, code: TrialCode, results: Results, console: Console
 ) -> tuple[list[PlannedTrial], Forecast]:
     """Say what the plan is and what it takes; return the trials that are missing, and what is known of their times."""
     estimates, seconds = stored_times(study, results)
     trials = _resumed(study, plan, results) if plan.missing else []
-    resumption = expectations.resumption(trials, results.checkpoints(study.name))
+    resumption = expectations.resumption(trials, results.checkpoints(study.name), code)
     needed = expectations.needed(total_of(estimates, trials), resumption.seconds, settings)
     missing = {trial.trial_id for trial in trials}
     saved = sum(seconds.get(trial.trial_id, 0.0) for trial in plan.trials if trial.trial_id not in missing)
