@@ -109,7 +109,8 @@ def _run(study: Study, settings: Settings, console: Console, own_process: bool) 
 
 def output() -> Console:
     """Return the console of a run: a terminal, a notebook, or the lines of a log."""
-    return Console(width=None if sys.stdout.isatty() else 120)
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()  # a program with a window may have none
+    return Console(width=None if is_terminal else 120)
 
 
 def opened(study: Study, settings: Settings) -> Results:

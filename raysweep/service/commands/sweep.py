@@ -18,6 +18,7 @@ from raysweep.service.commands import records, reuse, summary
 from raysweep.service.commands.configuration import Settings
 from raysweep.service.commands.lost_cluster import leave
 from raysweep.service.commands.printed import expectations
+from raysweep.service.commands.printed.tables import plan_table
 from raysweep.service.commands.progress import ProgressDisplay
 from raysweep.service.declared import own_places
 from raysweep.service.driver.budget import Budgeted
@@ -91,7 +92,7 @@ def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Re
     plan = plan.anew(decision.reruns)
     trials, forecast = _told(study, settings, plan, decision.code, results, console)
     if settings.plan_only:
-        console.print(summary.plan_table(study, plan))
+        console.print(plan_table(study, plan))
     elif plan.missing:
         results.prepare(study.schema)
         arrays = _arrays(settings, plan.missing)
