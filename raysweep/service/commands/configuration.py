@@ -123,7 +123,7 @@ def _settings(
             raise ValueError(f"{name} must be true or false, got {config[name]!r}")
     data, axes = config.get("data"), space["axes"]
     values = {name: reduce(getitem, declared.path, config) for name, declared in columns.items()}
-    fixed = {name: value for name, value in values.items() if name not in axes and value != REQUIRED}
+    fixed: dict[str, Any] = {name: value for name, value in values.items() if name not in axes and value != REQUIRED}
     data_sets = tuple(map(str, axis(DATA_NAME, axes.get(DATA_NAME, fixed.get(DATA_NAME, []))))) if data else ()
     data_path = _path("data.path", data["path"]) if data else None
     fixed |= _brought(data_sets, data_path, fixed)
