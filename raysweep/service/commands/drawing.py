@@ -71,11 +71,11 @@ def figure_target(study: Study, settings: Settings, sweep_id: str = "") -> Figur
         main_only = settings.figures == "main"
         return FigureTarget(folder=_beside(study, settings), stem=name, formats=("png", "svg"), main_only=main_only)
     stem, form = _named(settings.figure)
-    folder = Path(settings.figure).expanduser().parent
+    folder = Path(settings.figure).parent
     target = FigureTarget(folder=folder, stem=stem, formats=(form,), main_only=settings.figures != "all")
     with _refused(settings.figure):
         (file,) = target.files("")
-        if file.is_dir() or Path(settings.figure).expanduser().is_dir():
+        if file.is_dir() or Path(settings.figure).is_dir():
             raise UsageError(f"figure={settings.figure} is a folder; name a file in it, as in figure=diagram.png")
         if file.exists() and not os.access(file, os.W_OK):
             raise UsageError(f"figure={settings.figure} cannot be written: the file that is there is read-only")
@@ -175,7 +175,7 @@ def _named(figure: str) -> tuple[str, str]:
 def _beside(study: Study, settings: Settings) -> Path:
     """Return a folder beside the tables, or in the working directory where these are in a bucket or read-only."""
     if "://" not in settings.results:
-        folder = Path(settings.results).expanduser() / study.name / "figures"
+        folder = Path(settings.results) / study.name / "figures"
         if not _unwritable(folder):
             return folder
     return Path("figures") / study.name

@@ -121,7 +121,7 @@ def _document(study: Study, settings: Settings, origin: Provenance) -> dict[str,
         "module": study.module,
         "command": shlex.join([*study.command, *settings.overrides]),
         "started_at": _now(),
-        "data_path": str(Path(path).expanduser().absolute()) if path is not None and local else path,
+        "data_path": str(Path(path).absolute()) if path is not None and local else path,
         "git_commit": origin.git_commit,
         "source_hash": origin.source_hash,
     }

@@ -51,8 +51,9 @@ def _kept(name: str, path: str | None) -> Path | None:
     try:
         versions = tuple(_versions(path)) if path is not None else ()
         key = hashlib.sha256(repr((name, _reader(name), path, versions)).encode()).hexdigest()[:20]
-        return cache_folder() / f"content-{key}"
-    except (OSError, RuntimeError, ImportError, ValueError):  # a place that cannot be listed, or no home
+        folder = cache_folder()
+        return folder / f"content-{key}" if folder else None
+    except (OSError, RuntimeError, ImportError, ValueError):  # a place that cannot be listed
         return None
 
 
@@ -72,7 +73,7 @@ def _versions(path: str) -> Iterator[tuple[object, ...]]:
         for file, facts in sorted(filesystem.find(root, detail=True).items()):
             yield (file, *(str(facts.get(key)) for key in ("size", "mtime", "LastModified", "ETag", "etag")))
         return
-    root = Path(path).expanduser()
+    root = Path(path)
     for file in [root] if root.is_file() else sorted(root.rglob("*")):
         facts = file.stat()
         yield (str(file), facts.st_size, facts.st_mtime_ns)
