@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.core.figures import COLOURS, MARKERS, Drawing, Look, style
+from analysis.core.figures import Look
 from analysis.core.panels import spread
 
 DIVERGED_MARKER: Mapping[str, Any] = {"marker": "x", "markersize": 6, "markeredgewidth": 1.6, "linestyle": "none"}
@@ -24,7 +23,6 @@ EVERYWHERE: Interval = (-math.inf, math.inf)
 SHARE: Interval = (0.0, 1.0)
 """Values that accuracies can have."""
 _MOST_ENTRIES = 14
-_SIZE = (4.9, 3.6)  # inches
 
 
 def seed_band(rows: pd.DataFrame, by: str, response: str) -> pd.DataFrame:
@@ -105,27 +103,6 @@ def _draw_means(axes: Axes, means: pd.DataFrame, by: str, look: Look, line: Mapp
     part = means[means["seeds"] < means["seeds"].max()]
     axes.plot(means[by], means["mean"], **{"color": look.colour, "marker": look.marker, "linewidth": 1.4, **line})
     axes.plot(part[by], part["mean"], look.marker, color=look.colour, markersize=4.5, markerfacecolor="white")
-
-
-def band_figure(
-    rows: pd.DataFrame, by: str, response: str, *, xscale: str = "linear", names: Mapping[str, str] | None = None
-) -> Drawing:
-    """Return a figure of one curve over seeds, with the table of `seed_band` behind it.
-
-    Args:
-        rows: Trials or measurements with the columns.
-        by: Column on the horizontal axis.
-        response: Column on the vertical axis.
-        xscale: Scale of the horizontal axis, in matplotlib's words.
-        names: What the axes call the columns, where that is not the column's own name.
-    """
-    band, called = seed_band(rows, by, response), names or {}
-    with style():
-        figure = Figure(figsize=_SIZE)
-        axes = figure.subplots()
-        draw_band(axes, band, by, look=Look(COLOURS[0], MARKERS[0]))
-        axes.set(xscale=xscale, xlabel=called.get(by, by), ylabel=called.get(response, response))
-    return Drawing(figure, band)
 
 
 def draw_lines(

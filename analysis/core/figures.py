@@ -40,7 +40,7 @@ _SCREEN_DPI = 100
 _PALEST = 0.88
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Drawing:
     """A figure and the numbers behind it.
 
@@ -53,6 +53,9 @@ class Drawing:
     figure: Figure
     numbers: pd.DataFrame
     name: str = ""
+
+    def __repr__(self) -> str:
+        return f"Drawing({self.name or 'main'}: .figure, .numbers of {len(self.numbers)} rows)"
 
     def _repr_png_(self) -> bytes:
         """Return the figure as a notebook shows it."""

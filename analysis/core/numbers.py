@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -26,13 +27,18 @@ def shown_number(value: float, digits: int = _ROUNDED) -> str:
 
 
 def shown_numbers(values: Iterable[float]) -> dict[float, str]:
-    """Return each number in words, with as many more digits as it takes to tell them apart."""
+    """Return each number in words, in ascending order, with as many digits as it takes to tell them apart."""
     distinct = sorted(set(values))
     for digits in range(_ROUNDED, _MOST):
         texts = [shown_number(value, digits) for value in distinct]
-        if len(set(texts)) == len(distinct):
+        # 0.0215443 beside 0.0216 is 0.0215, for 0.022 would be the larger one.
+        if all(float(one) < float(other) for one, other in itertools.pairwise(map(_readable, texts))):
             break
     return dict(zip(distinct, texts, strict=True)) if distinct else {}
+
+
+def _readable(text: str) -> str:
+    return text.replace("∞", "inf")
 
 
 def _plain(text: str) -> str:

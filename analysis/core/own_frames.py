@@ -13,6 +13,7 @@ import pandas as pd
 from analysis.core.phase_diagram import phase_cells
 from analysis.core.scales import Kind, Scale, scale_of
 from analysis.core.seed_means import seed_means
+from analysis.store.common_columns import OUTCOMES
 
 _TRIAL, _OUTCOME = "trial_id", "outcome"
 _SHOWN = ("finished", "diverged")
@@ -71,7 +72,8 @@ def cells_of(frame: Any, x: str, y: str, value: str, scales: Mapping[str, Kind])
     table = as_pandas(frame, x, y, value)
     if len({x, y, value}) < 3:
         raise ValueError(f"a plot needs three columns, and got {x}, {y} and {value}")
-    if _OUTCOME in table:
+    tells = _OUTCOME in table and bool(table[_OUTCOME].isin(OUTCOMES).all())  # or it is a column of the user's own
+    if tells:
         table = table[table[_OUTCOME].isin(_SHOWN)]
     told = table.dropna(subset=[x, y])
     if not told[value].notna().any():
@@ -80,7 +82,7 @@ def cells_of(frame: Any, x: str, y: str, value: str, scales: Mapping[str, Kind])
     rows = pd.DataFrame(
         {
             _TRIAL: told[_TRIAL] if _TRIAL in told else np.arange(len(told)),
-            _OUTCOME: told.get(_OUTCOME, "finished"),
+            _OUTCOME: told[_OUTCOME] if tells else "finished",
             x: across.at(told[x]),
             y: up.at(told[y]),
             value: told[value],

@@ -33,7 +33,7 @@ def fit(figure: Figure) -> None:
     """Make all texts of a figure readable; one that has been placed stays as it is.
 
     Titles and names of axes that are longer than what they belong to are wrapped, numbers at ticks have few digits, and
-    of names of ticks that would overlap some are left out.
+    of names of ticks or of points that would overlap some are left out.
     """
     if not (engine := figure.get_layout_engine()):
         return
@@ -45,7 +45,9 @@ def fit(figure: Figure) -> None:
             break
     renderer = figure._get_renderer()  # type: ignore[attr-defined]
     for axis in _axes_of(figure):
-        _thin_out(axis, renderer)
+        _thin_out(_labels(axis), renderer, last_stays=True)
+    for axes in figure.axes:
+        _thin_out([text for text in axes.texts if text.get_visible()], renderer, last_stays=False)
 
 
 def _axes_of(figure: Figure) -> Iterator[Axis]:
@@ -139,13 +141,13 @@ def _wrap(text: Text, length: float) -> bool:
     return changed
 
 
-def _thin_out(axis: Axis, renderer: Any) -> None:
-    """Leave out names of ticks that overlap one before them; the last one stays."""
-    shown = [(label, label.get_window_extent(renderer)) for label in _labels(axis)]
+def _thin_out(texts: Iterable[Text], renderer: Any, *, last_stays: bool) -> None:
+    """Leave out texts that overlap one before them; if the last one stays, those before it that it overlaps."""
+    shown = [(text, text.get_window_extent(renderer)) for text in texts]
     kept: list[tuple[Text, Bbox]] = []
     for label, box in shown:
         if any(_overlap(box, other) for _, other in kept):
-            if label is not shown[-1][0]:
+            if not last_stays or label is not shown[-1][0]:
                 label.set_visible(False)
                 continue
             for other in [one for one, place in kept if _overlap(box, place)]:

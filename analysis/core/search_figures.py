@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from analysis.core.best_settings import front
 from analysis.core.figures import COLOURS, Drawing, style
@@ -76,7 +77,7 @@ def _history(found: SearchFound) -> Drawing:
         axes.step(order, best, where="post", color=_colour(place), linestyle=line, label=label or "best so far")
         numbers.append(rows.assign(order=order, best=best))
     axes.set(xlabel="configurations, as they ended", ylabel=f"{column}, mean over seeds", title="Search: best so far")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _legend(axes)
     return Drawing(figure, pd.concat(numbers, ignore_index=True))
 

@@ -17,6 +17,9 @@ DEPTH = "freeze_depth"
 FROZEN = ("nothing", "conv", "conv,\nblock 1", "conv,\nblocks 1-2", "conv,\nblocks 1-3")
 
 
+_BESIDE = 0.4  # of the distance of two depths
+
+
 class Published(NamedTuple):
     """A published accuracy on images without the feature, with its +- as published."""
 
@@ -45,6 +48,7 @@ def draw_depths(axes: Axes, trials: pd.DataFrame, response: str) -> pd.DataFrame
         axes.plot(own[DEPTH], own[response], ".", color=colour, alpha=0.35, markersize=3)
         drawn.append(means.assign(variant=variant))
     name_depths(axes, range(len(FROZEN)), places=range(len(FROZEN)))
+    axes.set_xlim(-_BESIDE, len(FROZEN) - 1 + _BESIDE)
     table = pd.concat(drawn, ignore_index=True)
     for depth in sorted(set(trials[DEPTH]) - set(table[DEPTH])):
         axes.text(

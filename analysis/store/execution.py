@@ -13,10 +13,10 @@ from analysis.store.errors import KeyAbsent
 from analysis.store.journal import Journal, Plan
 from analysis.store.packs import Pack, stored
 from analysis.store.parallel import in_parallel
-from analysis.store.parquet import conformed, decoded, encoded
+from analysis.store.parquet import concatenated, conformed, decoded, encoded
 from analysis.store.renames import renamed
 from analysis.store.schema import StudySchema, unified
-from analysis.store.snapshot import concatenated, consistently, files
+from analysis.store.snapshot import consistently, files
 from analysis.store.storage import Storage
 
 
@@ -92,7 +92,8 @@ def _set_aside(storage: Storage, study: str, plan: Plan, schema: StudySchema) ->
 
 def discard_superseded(storage: Storage, study: str) -> int:
     """Delete superseded runs for good; return how many files of trials there were."""
-    names = storage.listing(layout.superseded(study))
+    listed = storage.listing(layout.superseded(study))
+    names = [name for name in listed if name.endswith((layout.TRIALS, layout.MEASUREMENTS))]
     for name in sorted(names, key=lambda name: not name.endswith(layout.TRIALS)):
         storage.delete(f"{layout.superseded(study)}/{name}")
     return sum(name.endswith(layout.TRIALS) for name in names)

@@ -11,6 +11,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _PART = re.compile(r"part-(\d{6})-[0-9a-f]+\.parquet")
 _PACK_FILE = re.compile(r"(?:kept-\d{6}-)?[0-9a-f]+(?:\.trials|\.measurements)\.parquet")
 _SCHEMA = re.compile(r"\d{6}-[0-9a-f]+\.json")
+_REQUEST = re.compile(r"[0-9a-f]{20}\.json")
 _ENTRY = re.compile(r"(\d{6})(\.json|\.done)")
 
 
@@ -43,6 +44,11 @@ def is_pack_file(name: str) -> bool:
 def is_schema(name: str) -> bool:
     """Return whether a file of this name is a declaration."""
     return _SCHEMA.fullmatch(name) is not None
+
+
+def is_request(name: str) -> bool:
+    """Return whether a file of this name is a request to compute trials anew."""
+    return _REQUEST.fullmatch(name) is not None
 
 
 def entry_number(name: str, ending: str) -> int | None:

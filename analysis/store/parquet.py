@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -69,6 +69,17 @@ def conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
     if table.schema.types == schema.types and table.schema.names == schema.names:
         return pa.Table.from_arrays(table.columns, schema=schema)
     return pa.Table.from_arrays([_column(table, field) for field in schema], schema=schema)
+
+
+def concatenated(tables: Iterable[pa.Table], schema: pa.Schema) -> pa.Table:
+    """Return all rows in one table of `schema`; neighbours that are alike are conformed at once."""
+    alike: list[list[pa.Table]] = []
+    for table in tables:
+        if alike and table.schema.equals(alike[-1][0].schema):
+            alike[-1].append(table)
+        else:
+            alike.append([table])
+    return pa.concat_tables([schema.empty_table(), *(conformed(pa.concat_tables(group), schema) for group in alike)])
 
 
 def _lean(table: pa.Table, without_nulls: bool) -> pa.Table:

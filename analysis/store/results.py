@@ -35,14 +35,17 @@ class Results(Records):
     Args:
         root: Where the results lie. It need not exist before the first write.
         skip_corrupted: Leave out files that cannot be read, with a warning that names each, rather than raise.
+        expected: A schema whose columns readers see before it is declared, which takes no right to write.
 
     Raises:
         ValueError: The root is neither a path nor `s3://bucket/prefix`.
     """
 
-    def __init__(self, root: str | os.PathLike[str], *, skip_corrupted: bool = False) -> None:
+    def __init__(
+        self, root: str | os.PathLike[str], *, skip_corrupted: bool = False, expected: StudySchema | None = None
+    ) -> None:
         super().__init__(open_storage(root))
-        self._skip_corrupted = skip_corrupted
+        self._skip_corrupted, self._expected = skip_corrupted, expected
         self._frame: Frame = "pandas"
         self._declared: set[StudySchema] = set()
         self._only: pa.Array | None = None
@@ -109,7 +112,9 @@ class Results(Records):
 
     def runs(self, study: str) -> dict[str, Run]:
         """Return outcome and origin of every trial by its id; none for a study that was never written."""
-        table = self._columns(study, "trial_id", *Run._fields)
+        schema = self._reader(study).schema()
+        known = schema.trials_schema().names if schema else ()
+        table = self._columns(study, "trial_id", *(name for name in Run._fields if name in known))
         return {} if table is None else runs_of(table)
 
     def finished(self, study: str) -> set[str]:
@@ -161,10 +166,9 @@ class Results(Records):
         Raises:
             QueryRefused: It is not one SELECT, or does not run.
         """
-        arrow = self.arrow()
-        return as_frame(
-            self._frame, sql.queried(query, self.studies(), lambda study, table: getattr(arrow, table)(study))
-        )
+        tables = self.arrow()
+        answer = sql.queried(query, self.studies(), lambda study, table: getattr(tables, table)(study))
+        return as_frame(self._frame, answer)
 
     def compact(self, study: str, at_least: int = 1) -> Compaction:
         """Move finished trials from the inbox into the two tables that readers without raysweep see.
@@ -218,7 +222,8 @@ class Results(Records):
         return table.filter(pc.is_in(table.column("trial_id"), self._only))
 
     def _reader(self, study: str) -> StudyReader:
-        return StudyReader(self._storage, checked_name(study, "study"), skip_corrupted=self._skip_corrupted)
+        checked_name(study, "study")
+        return StudyReader(self._storage, study, skip_corrupted=self._skip_corrupted, expected=self._expected)
 
     def _as(self, frame: Frame) -> Self:
         other = copy.copy(self)

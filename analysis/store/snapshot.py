@@ -15,9 +15,9 @@ from analysis.store import layout
 from analysis.store.declarations import stored_schemas
 from analysis.store.errors import CorruptedPart, KeyAbsent, StoreError, StoreWarning
 from analysis.store.parallel import in_parallel
-from analysis.store.parquet import conformed, decoded
+from analysis.store.parquet import decoded
 from analysis.store.renames import asked_for, renamed
-from analysis.store.schema import StudySchema, unified
+from analysis.store.schema import StudySchema, refuse_type_changes, unified
 from analysis.store.storage import Storage
 
 Answer = TypeVar("Answer")
@@ -101,16 +101,27 @@ class StudyReader:
 
     Attributes:
         skip_corrupted: Leave out files that cannot be read, with a warning that names each, rather than raise.
+        expected: A schema that counts as declared if it is of this study; None for none.
     """
 
-    def __init__(self, storage: Storage, study: str, *, skip_corrupted: bool = False) -> None:
+    def __init__(
+        self, storage: Storage, study: str, *, skip_corrupted: bool = False, expected: StudySchema | None = None
+    ) -> None:
         self.storage = storage
         self.study = study
         self.skip_corrupted = skip_corrupted
+        self.expected = expected
 
     def schema(self, revision: int | None = None) -> StudySchema | None:
-        """Return the schema of everything stored, or of one revision; None if there is none."""
-        declared = stored_schemas(self.storage, self.study).values()
+        """Return the schema of everything stored, or of one revision; None if there is none.
+
+        Raises:
+            SchemaConflict: What is expected contradicts what is stored.
+        """
+        declared = list(stored_schemas(self.storage, self.study).values())
+        if self.expected is not None and self.expected.study == self.study:
+            refuse_type_changes(self.expected, declared)
+            declared.append(self.expected)
         chosen = [schema for schema in declared if revision in (None, schema.revision)]
         return unified(chosen) if chosen else None
 
@@ -234,14 +245,3 @@ def of_trials(measurements: pa.Table, trials: pa.Table) -> pa.Table:
     if pc.sum(trials.column("steps_recorded")).as_py() in (measurements.num_rows, None):
         return measurements if trials.num_rows else measurements.slice(0, 0)
     return measurements.filter(pc.is_in(measurements.column("trial_id"), trials.column("trial_id").combine_chunks()))
-
-
-def concatenated(tables: Iterable[pa.Table], schema: pa.Schema) -> pa.Table:
-    """Return all rows in one table of `schema`; neighbours that are alike are conformed at once."""
-    alike: list[list[pa.Table]] = []
-    for table in tables:
-        if alike and table.schema.equals(alike[-1][0].schema):
-            alike[-1].append(table)
-        else:
-            alike.append([table])
-    return pa.concat_tables([schema.empty_table(), *(conformed(pa.concat_tables(group), schema) for group in alike)])

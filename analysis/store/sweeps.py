@@ -91,7 +91,7 @@ def _sweep(storage: Storage, study: str, sweep_id: str) -> Sweep:
     key = _key(study, sweep_id)
     try:
         entry = json.loads(storage.read(key).to_pybytes())
-        return Sweep(sweep_id, entry["document"], tuple(entry["trial_ids"]))
+        return Sweep(sweep_id, dict(entry["document"]), tuple(map(str, entry["trial_ids"])))
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptedPart(f"{key} is no readable record of a sweep; remove it") from error
 
@@ -131,7 +131,7 @@ class Reruns:
                 self._storage.delete(f"{self._folder}/{name}")
 
     def _requests(self) -> dict[str, dict[str, int]]:
-        names = [name for name in self._storage.listing(self._folder) if name.endswith(".json")]
+        names = filter(layout.is_request, self._storage.listing(self._folder))
         return {name: self._request(f"{self._folder}/{name}") for name in names}
 
     def _request(self, key: str) -> dict[str, int]:
@@ -140,5 +140,7 @@ class Reruns:
             return {str(trial_id): int(number) for trial_id, number in numbers.items()}
         except KeyAbsent:  # fulfilled meanwhile
             return {}
-        except (ValueError, TypeError, AttributeError) as error:
-            raise CorruptedPart(f"{key} is no readable request to compute trials anew; remove it") from error
+        except (ValueError, TypeError, AttributeError):
+            message = f"left out: {key} is no readable request to compute trials anew; remove it"
+            warnings.warn(message, StoreWarning, stacklevel=2)
+            return {}

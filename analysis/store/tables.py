@@ -10,9 +10,10 @@ import pyarrow.compute as pc
 
 from analysis.store.errors import StoreMissing
 from analysis.store.parallel import in_parallel
+from analysis.store.parquet import concatenated
 from analysis.store.renames import told
 from analysis.store.schema import StudySchema
-from analysis.store.snapshot import RANKING, Source, StudyReader, are_distinct, concatenated, of_trials, taken, winners
+from analysis.store.snapshot import RANKING, Source, StudyReader, are_distinct, of_trials, taken, winners
 
 Frame = Literal["pandas", "polars", "arrow"]
 
@@ -25,21 +26,24 @@ class Run(NamedTuple):
         rerun: How many times the trial had been computed anew.
         code_hash: Hash of the modules that it ran, None where it was not written down.
         data_hash: Fingerprint of the data that it read, None for none.
+        data_name: Their name, None where the study has no such knob.
     """
 
     outcome: str
     rerun: int
     code_hash: str | None
     data_hash: str | None
+    data_name: str | None = None
 
 
 def runs_of(table: pa.Table) -> dict[str, Run]:
     """Return the run that counts of every trial of a table of trials, by id."""
     reruns = table.column("rerun").fill_null(0).to_pylist()
     # Of a million trials few have hashes of their own: let them share the strings.
-    hashes = [table.column(name).dictionary_encode().to_pylist() for name in ("code_hash", "data_hash")]
+    texts = [name for name in ("code_hash", "data_hash", "data_name") if name in table.schema.names]
+    shared = [table.column(name).dictionary_encode().to_pylist() for name in texts]
     outcomes = table.column("outcome").to_pylist()
-    runs = map(Run._make, zip(outcomes, reruns, *hashes, strict=True))
+    runs = (Run(*values) for values in zip(outcomes, reruns, *shared, strict=True))
     return dict(zip(table.column("trial_id").to_pylist(), runs, strict=True))
 
 

@@ -9,3 +9,7 @@ class UsageError(ValueError):
 
 class ClusterError(UsageError):
     """The cluster cannot be reached, or cannot give what a trial asks for."""
+
+
+class ClusterLost(Exception):
+    """The cluster has gone while a sweep ran: one line that says which. What had finished is stored."""

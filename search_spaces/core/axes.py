@@ -12,6 +12,8 @@ from typing import Any
 
 Axis = Sequence[Any]
 
+WHOLE_NUMBERS = r"(-?\d+)\.\.(-?\d+)"
+"""The whole numbers from one to another, both included, as `0..4`: what no shell takes for its own."""
 MOST_VALUES = 1_000_000
 """Values of an axis that are kept in memory; a longer one must be a `range`, which counts without being made."""
 
@@ -21,7 +23,7 @@ def axis(name: str, written: Any) -> Axis:
 
     Args:
         name: The knob, for error messages.
-        written: A list, a single value, `"1,8,64"`, or one of the expressions of `EXPRESSIONS`.
+        written: A list, a single value, `"1,8,64"`, `"0..4"`, or one of the expressions of `EXPRESSIONS`.
 
     Raises:
         ValueError: The expression is unknown or malformed, or there is no value.
@@ -49,6 +51,8 @@ def _values(name: str, written: Any) -> Iterable[Any]:
         return (written,)
     if written.count("(") != written.count(")"):
         raise ValueError(f"axis {name}: {written!r} has an unclosed bracket; in YAML's {{...}} it needs quotes")
+    if whole := re.fullmatch(WHOLE_NUMBERS, written.strip()):
+        return range(int(whole[1]), int(whole[2]) + 1)
     call = re.fullmatch(r"\s*(\w+)\s*\((.*)\)\s*", written, flags=re.DOTALL)
     if call:
         return _evaluated(name, written, *call.groups())

@@ -14,6 +14,7 @@ from trials.core.data.records import DATA_SETS
 from trials.core.knobs import knob
 from trials.core.layer_groups.knobs import RoundsKnobs
 from trials.core.training.schedules import SCHEDULES, batches_an_epoch
+from trials.core.values import is_own
 
 if TYPE_CHECKING:
     from trials.core.data.arrays import Arrays
@@ -53,7 +54,7 @@ _DATA = DataKnobs(name="jittered_digits")
 
 def refuse_sides(network: str, height: int, width: int) -> None:
     """Raise a `ValueError` where an architecture cannot halve images, or cut them into patches, of these sides."""
-    multiple = NETWORKS[network].multiple
+    multiple = NETWORKS[network].multiple if network in NETWORKS else 1
     if height % multiple or width % multiple:
         raise ValueError(
             f"network={network} needs images whose sides are multiples of {multiple} pixels, got {height}x{width}"
@@ -79,7 +80,7 @@ class AugmentationKnobs(RoundsKnobs):
     exclude_identity: bool = knob("draw again where a fixed transform would change nothing", False)
     mixing: str = knob("mixtures of the images of a batch; fresh_aug only", "none", choices=MIXINGS)
     label_smoothing: float = knob("share of a label spread evenly over the classes", 0.0, at_least=0, at_most=1)
-    network: str = knob("architecture", "mlp", choices=tuple(NETWORKS))
+    network: str = knob("architecture, also package.module:function", "mlp", choices=tuple(NETWORKS), own=True)
     width: int = knob("units of the hidden layer; mlp only", 128, unit="units", at_least=1)
     epochs: int = knob("passes over as many rows as there are images", 30, unit="epochs", at_least=1)
     batch_size: int = knob("rows a step", 50, unit="rows", at_least=1)
@@ -117,12 +118,15 @@ class AugmentationKnobs(RoundsKnobs):
         if self.augmentation in ("copies", "subset"):
             object.__setattr__(self, "exclude_identity", False)
         super().__post_init__()
-        facts = NETWORKS[self.network]
-        refuse_depth(self.freeze_depth, facts.parts)
-        if not facts.normalised or self.freeze_depth == len(facts.parts) - 1:
+        facts = NETWORKS.get(self.network)
+        if facts is None:
+            pass  # what there is to say of a network of a user's own is known once it is built
+        elif not facts.normalised or self.freeze_depth == len(facts.parts) - 1:
             object.__setattr__(self, "keep_statistics", False)  # nothing that trains has any
         else:
             self.refuse_rounds(statistics_move=not self.keep_statistics)
+        if facts is not None:
+            refuse_depth(self.freeze_depth, facts.parts)
         self.refuse_rounds(precision=self.precision)
         self.data.refuse_no_pixels()
         refuse_sides(self.network, *DATA_SETS[self.data.name].shape[1:])
@@ -157,3 +161,9 @@ class AugmentationKnobs(RoundsKnobs):
         extent = training_extent(arrays[self.data.name], self.data)
         refuse_sides(self.network, *extent.shape[1:])
         self.refuse_beyond(extent.samples)
+        if is_own(self.network):
+            from trials.core.layer_groups.own import refuse_own  # builds it with torch
+
+            how = {"depth": self.freeze_depth, "interval": self.feature_update_interval}
+            moves = refuse_own(self.network, extent.shape, extent.classes, statistics=self.keep_statistics, **how)
+            self.refuse_rounds(statistics_move=moves)

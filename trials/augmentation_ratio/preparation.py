@@ -15,9 +15,11 @@ from trials.core.augmentation.transforms import TRANSFORMS, on_grey
 from trials.core.data.examples import Examples
 from trials.core.data.images import prepared_images
 from trials.core.layer_groups.groups import freeze
+from trials.core.layer_groups.own import own_groups
 from trials.core.streams import drawn_from, generator
 from trials.core.training.batches import epochs, seen_anew
 from trials.core.training.schedules import batches_an_epoch
+from trials.core.values import is_own
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
@@ -110,4 +112,6 @@ def seen_by_steps(knobs: AugmentationKnobs, train: FilledSet, images: Images) ->
 
 
 def _network(knobs: AugmentationKnobs) -> Callable[[Shape, int], LayerGroups]:
+    if is_own(knobs.network):
+        return partial(own_groups, knobs.network, depth=knobs.freeze_depth)
     return partial(mlp_groups, width=knobs.width) if knobs.network == "mlp" else IMAGE_NETWORKS[knobs.network]

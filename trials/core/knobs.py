@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, get_type_hints
 from trials.core.columns import KnobField
 from trials.core.fingerprints import fingerprint
 from trials.core.suggestions import suggestion
-from trials.core.values import Scalar, checked
+from trials.core.values import Scalar, checked, own_module
 
 if TYPE_CHECKING:
     from trials.core.data.arrays import Arrays
@@ -33,6 +33,7 @@ def knob(
     choices: tuple[Scalar, ...] = (),
     was: str = "",
     reciprocal: bool = False,
+    own: bool = False,
 ) -> Any:
     """Declare one field of a `Knobs` class, with the values that it allows.
 
@@ -46,9 +47,17 @@ def knob(
         choices: The only values allowed.
         was: The name that it had at first, by which identities go on; empty for a knob that was never renamed.
         reciprocal: Whether it is 1/n of a whole number n, which is what it was under its first name.
+        own: Whether it may be something of a user's own beside the choices, as `package.module:function`.
     """
-    metadata = {"meaning": meaning, "unit": unit, "at_least": at_least, "above": above, "at_most": at_most}
-    return field(default=default, metadata={**metadata, "choices": choices, "was": was, "reciprocal": reciprocal})
+    metadata: dict[str, Any] = {
+        "meaning": meaning,
+        "unit": unit,
+        "at_least": at_least,
+        "above": above,
+        "at_most": at_most,
+    }
+    metadata |= {"choices": choices, "was": was, "reciprocal": reciprocal, "own": own}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +165,8 @@ class TrialKnobs(Knobs):
 
     def own_modules(self) -> Collection[str]:
         """Return the modules of a user's own that these knobs name, whose code decides the outcome as well."""
-        return ()
+        named = (getattr(self, entry.name) for entry in fields(self) if entry.metadata.get("own"))
+        return [module for value in named for module in own_module(value)]
 
     def refuse_unfit(self, arrays: Mapping[str, Arrays]) -> None:
         """Compare these knobs with the raw arrays of data sets, by name, files and libraries, before any trial begins.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +14,16 @@ _ROUNDED = 0.025
 """How far from 1/n a value may lie, relative to it: two digits of 1/6 are 0.17, which is 2 % off."""
 
 
+def is_own(value: Any) -> bool:
+    """Return whether a value names something of a user's own, as `package.module:function`."""
+    return isinstance(value, str) and re.fullmatch(r"[^\W\d][\w.]*:[^\W\d][\w.]*", value) is not None
+
+
+def own_module(value: str) -> tuple[str, ...]:
+    """Return the module that a value names with something of a user's own, none for any other value."""
+    return (value.partition(":")[0],) if is_own(value) else ()
+
+
 def checked(name: str, value: Any, kind: type, metadata: Mapping[str, Any]) -> Scalar:
     """Return a knob's value as its `kind`, one of bool, int, float and str, within bounds and choices of `metadata`.
 
@@ -20,8 +31,9 @@ def checked(name: str, value: Any, kind: type, metadata: Mapping[str, Any]) -> S
         ValueError: The value is of another type or not allowed.
     """
     value = _converted(name, value, kind)
-    if metadata.get("choices") and value not in metadata["choices"]:
-        raise ValueError(f"{name}={value!r} is not one of {', '.join(map(str, metadata['choices']))}")
+    if metadata.get("choices") and value not in metadata["choices"] and not (metadata.get("own") and is_own(value)):
+        or_own = ", package.module:function" if metadata.get("own") else ""
+        raise ValueError(f"{name}={value!r} is not one of {', '.join(map(str, metadata['choices']))}{or_own}")
     at_least, above, at_most = (metadata.get(bound) for bound in ("at_least", "above", "at_most"))
     if at_least is not None and not value >= at_least:
         raise ValueError(f"{name} must be at least {at_least}, got {value!r}")

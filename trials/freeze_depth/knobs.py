@@ -38,7 +38,7 @@ class FreezeDepthKnobs(RoundsKnobs):
     task: str = knob("what is predicted: the bird or its background", "foreground", choices=tuple(TASKS))
     freeze_depth: int = knob("parts that are frozen, counted from the input", 0, unit="parts", at_least=0)
     freeze_scope: str = knob("strict, or class and place embeddings always train", STRICT, choices=SCOPES)
-    network: str = knob("architecture; timm/NAME and torchvision/NAME as well", "resnet")
+    network: str = knob("architecture; timm/NAME, torchvision/NAME and package.module:function too", "resnet", own=True)
     width: int = knob("channels of the first stage; resnet only", 16, unit="channels", at_least=1)
     blocks: int = knob("residual blocks a stage; resnet only", 1, unit="blocks", at_least=1)
     weights_source: str = knob("where weights come from that are not pretrained in the sweep", NONE, choices=SOURCES)

@@ -112,7 +112,9 @@ def refuse_what_does_not_fit(knobs: FreezeDepthKnobs) -> None:
     refuse_depth(knobs.freeze_depth, backbone.groups.names)
     _refuse_images(backbone, knobs)
     refuse_scope(knobs, embeddings=bool(backbone.embeddings))
-    freeze(backbone.groups, knobs.freeze_depth, statistics=knobs.keep_statistics)
+    left = freeze(backbone.groups, knobs.freeze_depth, statistics=knobs.keep_statistics).num_trainable
+    if not left:
+        raise ValueError(f"freeze_depth={knobs.freeze_depth} leaves nothing of network={knobs.network} to train")
     knobs.refuse_rounds(statistics_move=backbone.groups.train().statistics_move)
     if knobs.feature_update_interval > 1 and not known(knobs.network):
         _refuse_no_linearisation(backbone, knobs)
@@ -139,7 +141,8 @@ def _refuse_no_linearisation(backbone: Backbone, knobs: FreezeDepthKnobs) -> Non
 
 
 def _sizes(knobs: FreezeDepthKnobs, *, pretrained: bool = False) -> Sizes:
-    return Sizes(classes=CLASSES, width=knobs.width, blocks=knobs.blocks, pretrained=pretrained)
+    shape = {"width": knobs.width, "blocks": knobs.blocks, "side": knobs.data.pixels}
+    return Sizes(classes=CLASSES, pretrained=pretrained, **shape)
 
 
 def _refuse_images(backbone: Backbone, knobs: FreezeDepthKnobs) -> None:

@@ -20,6 +20,7 @@ from trials.core.choices import (
 from trials.core.data.knobs import DataKnobs, training_extent
 from trials.core.knobs import TrialKnobs, knob
 from trials.core.rounds.settings import METHODS, refuse_large_kernel, refuse_method, unified_lengths
+from trials.core.values import is_own
 
 if TYPE_CHECKING:
     from trials.core.data.arrays import Arrays
@@ -53,7 +54,7 @@ class KPhaseKnobs(TrialKnobs):
     reset_optimizer_on_relinearisation: bool = knob("forget the optimizer's state at each re-linearisation", False)
     batch_size: int = knob("samples a step", 32, unit="samples", at_least=1)
     loss: str = knob("what is minimised", "cross_entropy", choices=LOSSES)
-    network: str = knob("architecture", "mlp", choices=NETWORKS)
+    network: str = knob("architecture, also package.module:function", "mlp", choices=NETWORKS, own=True)
     width: int = knob("units in a hidden layer; mlp only", 128, unit="units", at_least=1)
     depth: int = knob("hidden layers, 0 = linear classifier; mlp only", 2, unit="layers", at_least=0)
     precision: str = knob("numbers of all, or (bfloat16, tf32) of products", "float32", choices=tuple(PRECISIONS))
@@ -77,14 +78,16 @@ class KPhaseKnobs(TrialKnobs):
             interval, warm_steps = unified_lengths(*lengths)
             object.__setattr__(self, "feature_update_interval", interval)
             object.__setattr__(self, "warm_steps", warm_steps)
-        refuse_batch_normalisation(str(self.network))
+        if not is_own(self.network):
+            refuse_batch_normalisation(str(self.network))
         super().__post_init__()
         if self.feature_update_interval == 1:
             object.__setattr__(self, "damping", 0.0)  # every step begins where nothing draws it back
         if 0 < self.data.train_size < self.batch_size:
             raise ValueError(f"batch_size={self.batch_size} exceeds data_train_size={self.data.train_size}")
         perceptron = tuple(f"hidden{number}" for number in range(1, self.depth + 1))
-        refuse_depth(self.freeze_depth, PARTS.get(self.network, (*perceptron, "readout")))
+        if not is_own(self.network):  # its parts are known once it is built
+            refuse_depth(self.freeze_depth, PARTS.get(self.network, (*perceptron, "readout")))
         self.rows.refuse_data(self.data.name)
         if self.data.known_samples is not None:
             distinct_count(self.data.known_samples, self.rows.ratio)
@@ -102,7 +105,13 @@ class KPhaseKnobs(TrialKnobs):
         """Compare the data with the share that is distinct, the network, and a kernel that is to take steps."""
         extent = training_extent(arrays[self.data.name], self.data)
         distinct_count(extent.samples, self.rows.ratio)
-        if self.network != "mlp" and (len(extent.shape) != 3 or min(extent.shape[1:]) < 4):
+        if is_own(self.network):
+            from trials.core.layer_groups.own import no_fixed_features, refuse_own  # builds it with torch
+
+            depth, interval = self.freeze_depth, self.feature_update_interval
+            if refuse_own(self.network, extent.shape, extent.classes, depth=depth, interval=interval):
+                raise no_fixed_features(self.network)
+        elif self.network != "mlp" and (len(extent.shape) != 3 or min(extent.shape[1:]) < 4):
             shape = "x".join(map(str, extent.shape))
             raise ValueError(f"network={self.network} needs images of at least 4x4 pixels, got inputs of shape {shape}")
         if self.round_method == "function_space":

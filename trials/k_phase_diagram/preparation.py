@@ -11,6 +11,7 @@ import torch
 from trials.core.augmentation.fixed_set import fixed_set
 from trials.core.data.generated import LAWS, relevant_directions
 from trials.core.gradients import compiled_network
+from trials.core.layer_groups.own import own_network
 from trials.core.losses.classification import LOSSES
 from trials.core.networks.feedforward import cnn_large, cnn_small, mlp
 from trials.core.networks.network import Network
@@ -25,6 +26,7 @@ from trials.core.streams import generator
 from trials.core.training.descent import Descent
 from trials.core.training.parts import behind, passed
 from trials.core.training.rules import REACHES, RULES
+from trials.core.values import is_own
 from trials.k_phase_diagram.features import feature_probe
 from trials.k_phase_diagram.knobs import KPhaseKnobs
 from trials.k_phase_diagram.measuring import Instruments
@@ -47,7 +49,11 @@ def lane_of(knobs: KPhaseKnobs, context: TrialContext) -> Lane:
     """Return what a trial's rows are measured with, and how it trains."""
     dtype = PRECISIONS[knobs.precision]
     train, test = (examples.to(dtype) for examples in context.data(knobs.data))
-    whole = NETWORKS[knobs.network](tuple(train.inputs.shape[1:]), train.classes, knobs)
+    shape = tuple(train.inputs.shape[1:])
+    if is_own(knobs.network):
+        whole = own_network(knobs.network, shape, train.classes, knobs.freeze_depth, context.device, dtype)
+    else:
+        whole = NETWORKS[knobs.network](shape, train.classes, knobs)
     drawn = moved_to(whole.initial(generator(knobs.seed, "initialisation")), context.device, dtype)
     network, initial, before = behind(whole, drawn, knobs.freeze_depth)
     rows = passed(fixed_set(train, knobs.rows, knobs.data.name, knobs.seed), before)

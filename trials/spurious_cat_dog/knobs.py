@@ -12,7 +12,7 @@ import numpy as np
 from trials.core.augmentation.knobs import FixedSetKnobs, distinct_count
 from trials.core.choices import TRANSFORMS, refuse_depth
 from trials.core.data.knobs import DataKnobs
-from trials.core.data.records import DATA_SETS
+from trials.core.data.records import data_set
 from trials.core.knobs import Knobs, knob
 from trials.core.layer_groups.knobs import RESIDUAL_PARTS, RoundsKnobs
 from trials.core.training.schedules import SCHEDULES, batches_an_epoch
@@ -171,7 +171,7 @@ class CatDogKnobs(RoundsKnobs):
         normalised = self.freeze_depth < len(RESIDUAL_PARTS) - 1
         self.refuse_rounds(statistics_move=normalised and not self.keep_statistics)
         self.data.refuse_no_pixels()
-        if (classes := DATA_SETS[self.data.name].classes) != 2:
+        if (classes := data_set(self.data.name).classes) != 2:
             raise ValueError(f"data_name={self.data.name!r} has {classes} classes; a feature that tells them needs 2")
         self.rows.refuse_data(self.data.name)
         if self.part == "A" and self.freeze_depth:

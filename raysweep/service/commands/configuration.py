@@ -13,6 +13,7 @@ import pyarrow as pa
 from analysis.store.storage import located, root_of
 from raysweep.service.commands.settings.composition import REQUIRED, SPACE_KEYS, composed
 from raysweep.service.commands.settings.overrides import DATA_NAME, understood
+from raysweep.service.commands.settings.own_places import placed
 from raysweep.service.driver.budget import Budget
 from raysweep.service.errors import UsageError
 from raysweep.service.study import Resources, Study
@@ -23,7 +24,8 @@ from search_spaces.core.search import SearchPlanner
 from search_spaces.core.space import space_of, without
 from search_spaces.core.stopping import Stopping
 from trials.core.columns import KnobField
-from trials.core.data.contents import content_of
+from trials.core.data.arrays import load_arrays
+from trials.core.data.own import own_content
 from trials.core.data.records import DATA_SETS
 from trials.core.fingerprints import fingerprint
 
@@ -92,7 +94,7 @@ def read_settings(study: Study, overrides: Sequence[str]) -> Settings:
         UsageError: An override is misspelt, or a value is not allowed.
     """
     columns = {declared.name: declared for declared in study.knobs.declared()}
-    written = understood(overrides, columns)
+    written = understood(list(placed(overrides, columns)), columns)
     config = composed(study, written)
     axes = {name: values for name, values in config["axes"].items() if values is not None}
     space = {"axes": axes, **{name: config[name] for name in SPACE_KEYS if config[name] is not None}}
@@ -121,7 +123,7 @@ def _settings(
             raise ValueError(f"{name} must be true or false, got {config[name]!r}")
     data, axes = config.get("data"), space["axes"]
     values = {name: reduce(getitem, declared.path, config) for name, declared in columns.items()}
-    fixed = {name: value for name, value in values.items() if name not in axes and value != REQUIRED}
+    fixed: dict[str, Any] = {name: value for name, value in values.items() if name not in axes and value != REQUIRED}
     data_sets = tuple(map(str, axis(DATA_NAME, axes.get(DATA_NAME, fixed.get(DATA_NAME, []))))) if data else ()
     data_path = _path("data.path", data["path"]) if data else None
     fixed |= _brought(data_sets, data_path, fixed)
@@ -160,10 +162,10 @@ def _brought(data_sets: Sequence[str], path: str | None, fixed: Mapping[str, Any
         return {}
     if len(data_sets) > 1:
         raise ValueError(f"data={brought[0]} is of your own; sweep it by itself, not beside {', '.join(data_sets)}")
-    held, asked = content_of(brought[0], path), fixed.get("data_content")
+    held, asked = own_content(load_arrays(brought[0], path)), fixed.get("data_content")
     if asked and asked != held:
         raise ValueError(f"data.content={asked} is asked for, and the data at {path!r} are {held}")
-    return {"data_content": held or ""}
+    return {"data_content": held}
 
 
 def _path(name: str, written: Any) -> str | None:

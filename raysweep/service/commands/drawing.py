@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.core.versions import mixture, told_on
 from analysis.store.results import Results
 from raysweep.service.commands.configuration import Settings
 from raysweep.service.errors import UsageError
@@ -88,7 +89,7 @@ def drawings(study: Study, settings: Settings, results: Results) -> Sequence[Dra
     """Return the figures of a run's trials: those of the study, or of a search what it has found.
 
     A diagram of each value that a search has sampled would show nothing. Trials that were stopped early are left out:
-    they would be a bias.
+    they would be a bias. Where the trials mix versions of code or data, all figures say so.
 
     Args:
         study: The study.
@@ -99,10 +100,12 @@ def drawings(study: Study, settings: Settings, results: Results) -> Sequence[Dra
         from analysis.core.search_figures import search_drawings
         from raysweep.service.commands.printed.search_summary import search_found
 
-        return search_drawings(search_found(study, settings.planner, results))
+        found = search_found(study, settings.planner, results)
+        return told_on(search_drawings(found), mixture(results, study.name))
     outcomes = results.outcomes(study.name)
     whole = [trial_id for trial_id, outcome in outcomes.items() if outcome in ("finished", "diverged")]
-    return study.draw(results.only(whole)) if whole else []
+    shown = results.only(whole)
+    return told_on(study.draw(shown), mixture(shown, study.name)) if whole else []
 
 
 def drawn(study: Study, settings: Settings, results: Results, target: FigureTarget) -> Iterator[str]:

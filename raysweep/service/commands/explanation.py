@@ -19,8 +19,8 @@ usage: {command} [--help] [--dry-run] [setting=value ...]
 
 settings, as Hydra overrides:
   space=NAME             where to look, one of the spaces below (default {default_space})
-  axes.KNOB=VALUES       values of an axis: [1,8,64], range(5), linear(0,1,5), log(1e-3,1,4) or powers_of_two(1,1024)
-  KNOB=VALUE             one value for a knob; several, as in seed=range(5) or seed=[0,1], make it an axis
+  axes.KNOB=VALUES       values of an axis: 1,8,64 or 0..4; in quotes 'linear(0,1,5)', 'log(1e-3,1,4)' and the like
+  KNOB=VALUE             one value for a knob; several, as in seed=0..4 or width=64,128, make it an axis
   data=NAME              data set: {data_sets}
   data.path=PLACE        its folder or URL; without it, the data set's default place
   results=ROOT           results store: a folder or s3://bucket/prefix (default $RAYSWEEP_RESULTS or results)
@@ -36,8 +36,8 @@ settings, as Hydra overrides:
   most_trials=N          largest space that is run without a question (default {most_trials})
   budget.trials=N, budget.hours=H, budget.gpu_hours=H, budget.dollars=D    end this run when that is spent
 
-exit codes: 0 all trials are in the store, 1 some failed, 2 not allowed, 3 the budget is spent, 130 interrupted; after 3
-and 130 the same command goes on
+exit codes: 0 all trials are in the store, 1 some failed, 2 not allowed, 3 the budget is spent, 4 the cluster was lost,
+130 interrupted; after 3, 4 and 130 the same command goes on
 """
 
 

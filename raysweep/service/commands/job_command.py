@@ -47,12 +47,13 @@ def _submit(results: Results, console: Console, options: argparse.Namespace) -> 
     settings = read_settings(study, overrides)
     if "://" not in settings.results:
         console.print(f"note: {settings.results!r} is a folder of the cluster's head; s3://bucket/prefix outlives it")
-    with staged(submission.taken_along(study)) as folder:
+    places, there = submission.taken_along(study, overrides)
+    with staged(places) as folder:
         files = [path for path in folder.rglob("*") if path.is_file()]
         size = sum(path.stat().st_size for path in files) / 2**20
         names = sorted(entry.name for entry in folder.iterdir())
         console.print(f"uploads {len(files)} files, {size:.1f} MiB: {', '.join(names)}")
-        job = submission.submitted(study, settings, overrides, folder, options.address)
+        job = submission.submitted(study, settings, there, folder, options.address)
     console.print(f"job {job.job_id}; raysweep follow {job.job_id}, raysweep stop {job.job_id}")
     return 0 if options.no_wait else job.followed()
 

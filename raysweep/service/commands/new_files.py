@@ -55,14 +55,14 @@ $gap    from trials.core.layer_groups import groups, training
 _FIGURES = '''\
 """$title: its figures and the numbers behind them."""
 
-from analysis.core.curves import band_figure
 from analysis.core.figures import Drawing
+from analysis.core.plots import curves
 from analysis.store.results import Results
 
 
 def draw(results: Results) -> list[Drawing]:
     """Return the test accuracy against the learning rate."""
-    return [band_figure(results.trials("$name"), "learning_rate", "final_test_acc", xscale="log")]
+    return [curves(results.trials("$name"), "learning_rate", "final_test_acc", scales={"learning_rate": "log"})]
 '''
 _STUDY = """\
 STUDY = Study(

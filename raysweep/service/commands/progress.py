@@ -19,6 +19,8 @@ from raysweep.service.messages import TrialReport
 
 EVERY_SECONDS = 10.0
 EVERY_SHARE = 0.05
+_TOO_WIDE = 3.0
+"""A range of more than 16 from end to end tells nothing."""
 
 
 class ProgressDisplay:
@@ -102,6 +104,8 @@ class ProgressDisplay:
         """Return what is known of the time left: of the trials to come by what they are, else by their number."""
         to_come = self._total - self._done
         if self._forecast and to_come and (expected := self._forecast.left(to_come)):
+            if expected.spread > _TOO_WIDE:
+                return "time left not known yet"
             # What processes have done so far beside each other, overhead included; before that, how many there are.
             beside = self._spent_seconds / elapsed if self._done > self._running else max(self._running, 1)
             return f"{span(expected.low / beside, expected.high / beside)} left"

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.store.errors import StoreUnwritable
+from analysis.store.errors import AccessDenied, StoreUnwritable
 from analysis.store.results import Results
 from raysweep.service.provenance import Provenance, captured
 from trials.core.data.contents import noted_content
@@ -75,7 +75,7 @@ def remember(
     """Leave in a sweep's record which older code and data it goes on with; where the store is read-only, nowhere."""
     if not decision.accepted or settings.plan_only:
         return
-    with contextlib.suppress(StoreUnwritable):
+    with contextlib.suppress(StoreUnwritable, AccessDenied):
         sweep_id = record(study, settings, trials, results, captured(code=decision.code))
         before = next((sweep.document for sweep in results.sweeps(study.name) if sweep.sweep_id == sweep_id), {})
         pairs = sorted({*map(tuple, before.get(REUSED, ())), *decision.accepted})
@@ -119,7 +119,8 @@ def _document(study: Study, settings: Settings, origin: Provenance) -> dict[str,
     return {
         "space": settings.space,
         "module": study.module,
-        "command": shlex.join([*study.command, *settings.overrides]),
+        # A rerun that is broken off goes on without being asked for again.
+        "command": shlex.join([*study.command, *(each for each in settings.overrides if each != "rerun=true")]),
         "started_at": _now(),
         "data_path": str(Path(path).absolute()) if path is not None and local else path,
         "git_commit": origin.git_commit,

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 from rich.console import Console
 
+from analysis.store.compaction import Compaction
 from analysis.store.errors import StoreError
 from analysis.store.results import Results
 from analysis.store.storage import default_root
@@ -18,6 +19,7 @@ from raysweep.service.commands import job_command
 from raysweep.service.commands.process import leave_closed_pipe, open_streams
 from raysweep.service.commands.store import export, listing, show
 from raysweep.service.commands.store.cells import output, print_table
+from raysweep.service.commands.store.damage import of_each_study, warned_in_lines
 from raysweep.service.commands.store.export import write_csv
 
 _FOUND, _USAGE, _INTERRUPTED, _PIPE_CLOSED = 1, 2, 130, 141
@@ -33,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parsed(arguments)
     try:
         run: Callable[[Results, Console, argparse.Namespace], int] = options.run
-        code = run(Results(options.results), output(), options)
+        with warned_in_lines():
+            code = run(Results(options.results), output(), options)
         sys.stdout.flush()
     except BrokenPipeError:
         leave_closed_pipe()
@@ -107,9 +110,13 @@ def _query(results: Results, console: Console, options: argparse.Namespace) -> i
 
 
 def _compact(results: Results, console: Console, options: argparse.Namespace) -> int:
-    for study in options.study or results.studies():
-        done = results.compact(study)
-        console.print(f"{study}: {done.trials} trials compacted, {done.packs} packs removed")
+    def compacted(study: str) -> tuple[Compaction, int]:
+        return results.compact(study), results.discard_superseded(study)
+
+    named = ((study, compacted(study)) for study in options.study)
+    for study, (done, dropped) in named if options.study else of_each_study(results, compacted):
+        older = f", {dropped} files of superseded runs dropped" if dropped else ""
+        console.print(f"{study}: {done.trials} trials compacted, {done.packs} packs removed{older}")
     return 0
 
 

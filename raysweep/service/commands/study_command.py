@@ -14,13 +14,15 @@ from typing import NoReturn
 
 from rich.console import Console
 
+from analysis.core.versions import mixture
 from analysis.store.errors import StoreError
 from analysis.store.results import Results
-from raysweep.service.commands import drawing, explanation, summary, sweep
+from raysweep.service.commands import drawing, explanation, lost_cluster, summary, sweep
 from raysweep.service.commands.configuration import Settings, read_settings
 from raysweep.service.commands.printed.reading_lines import reading_lines
 from raysweep.service.commands.process import open_streams, spare_last_collection
-from raysweep.service.errors import UsageError
+from raysweep.service.commands.store.damage import warned_in_lines
+from raysweep.service.errors import ClusterLost, UsageError
 from raysweep.service.studies import importable
 from raysweep.service.study import Study
 
@@ -32,9 +34,10 @@ def main(study: Study, arguments: Sequence[str] | None = None) -> int:
     """Run a study from the command line and return the exit code.
 
     0: every trial asked for is in the store; 1: some failed; 2: what was asked for is not allowed; 3: the
-    budget is spent; 130: interrupted.
+    budget is spent; 4: the cluster was lost; 130: interrupted.
     """
-    if arguments is None:  # this process is the command's own
+    own_process = arguments is None
+    if arguments is None:
         atexit.register(spare_last_collection)
         # Files need no window, and what a notebook left there may not be installed.
         os.environ["MPLBACKEND"] = "agg"
@@ -42,9 +45,9 @@ def main(study: Study, arguments: Sequence[str] | None = None) -> int:
     open_streams()
     console = output()
     try:
-        with _terminated_as_interrupt():
+        with _terminated_as_interrupt(), warned_in_lines():
             study = importable(study)
-            return _run(study, _parsed(study, arguments), console)
+            return _run(study, _parsed(study, arguments), console, own_process)
     except (UsageError, StoreError) as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE
@@ -74,10 +77,16 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}; allowed are --help, {', '.join(_FLAGS)} and overrides such as seed=1")
 
 
-def _run(study: Study, settings: Settings, console: Console) -> int:
+def _run(study: Study, settings: Settings, console: Console, own_process: bool) -> int:
     results = opened(study, settings)
     drawing.figure_target(study, settings)
-    ran = sweep.run(study, settings, results, console)
+    try:
+        ran = sweep.run(study, settings, results, console)
+    except ClusterLost as error:
+        if own_process:
+            lost_cluster.leave(study, settings, error)
+        print(f"error: {lost_cluster.farewell(study, settings, error)}", file=sys.stderr)
+        return lost_cluster.LOST
     if settings.plan_only:
         return 0
     if ran.interrupted:
@@ -85,6 +94,8 @@ def _run(study: Study, settings: Settings, console: Console) -> int:
     chosen = results.only([trial.trial_id for trial in ran.trials])
     outcomes = chosen.outcomes(study.name)
     summary.print_outcome(study, settings, chosen, console)
+    if mixed := mixture(chosen, study.name):
+        console.print(f"this table {mixed}", soft_wrap=True, highlight=False)
     target = drawing.figure_target(study, settings, ran.sweep_id)
     for line in drawing.drawn(study, settings, chosen, target):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
@@ -98,22 +109,20 @@ def _run(study: Study, settings: Settings, console: Console) -> int:
 
 def output() -> Console:
     """Return the console of a run: a terminal, a notebook, or the lines of a log."""
-    return Console(width=None if sys.stdout.isatty() else 120)
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()  # a program with a window may have none
+    return Console(width=None if is_terminal else 120)
 
 
 def opened(study: Study, settings: Settings) -> Results:
-    """Return the results that a run reads and writes.
+    """Return the results that a run reads and, where something is to run, writes.
 
     Raises:
         UsageError: The root is none.
-        StoreError: Trials of the study cannot be stored there.
     """
     try:
-        results = Results(settings.results)
+        return Results(settings.results, expected=study.schema)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    results.prepare(study.schema)
-    return results
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shlex
 import sys
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.store.errors import StoreError
 from analysis.store.results import Results
 from raysweep.service import provenance
+from raysweep.service.commands.settings.spaces import asked_space
 from raysweep.service.declared import own_places
 from raysweep.service.errors import ClusterError
 from raysweep.service.study import Study
@@ -27,6 +29,8 @@ UPLOADED = ("raysweep", "trials", "search_spaces", "analysis", "cluster", "pypro
 # Where the results are is no secret; credentials come from the cluster's own role or environment.
 FORWARDED = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION", "RAYSWEEP_RESULTS")
 POLL_SECONDS = 2.0
+# What they say of packages is said by `submit` in its own words.
+_NOISY = ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging")
 # A head node that restarts or a laptop that sleeps is waited for this long.
 PATIENCE_SECONDS = 600.0
 # How a job can end -> exit code of a command that followed it; one that failed ends as its sweep did.
@@ -64,9 +68,20 @@ class Submission:
         return _ENDED[status]
 
 
-def taken_along(study: Study) -> list[Path]:
-    """Return what a job needs: raysweep, and the package or the file of a study of one's own."""
-    return [*(provenance.SOURCE_ROOT / name for name in UPLOADED), *own_places(study.module)]
+def taken_along(study: Study, overrides: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Return what a job needs, and the overrides as they are there.
+
+    That is raysweep, the package or the file of a study of one's own, and the file of a space with those beside it that
+    it inherits from.
+    """
+    places = [*(provenance.SOURCE_ROOT / name for name in UPLOADED), *own_places(study.module)]
+    there = []
+    for override in overrides:
+        key, _, value = override.partition("=")
+        files = asked_space(study, value.strip("'\"")).files if key == "space" else ()
+        places += files
+        there.append(f"space={files[0].name}" if files else override)
+    return places, there
 
 
 def submitted(
@@ -133,6 +148,8 @@ def connected_to_jobs(address: str | None) -> Any:
     """
     from ray.job_submission import JobSubmissionClient
 
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
     if address:
         # In Ray the environment beats the argument; what a user types on the command line should win.
         os.environ["RAY_API_SERVER_ADDRESS"] = address

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,12 +29,12 @@ MISSING = "missing"
 _PAGE = "<pre style='line-height:normal;font-family:monospace'>{code}</pre>"
 
 
-class Readable:
+class Readable(ABC):
     """What Python's prompt shows in the words of the command line, and a notebook as HTML."""
 
+    @abstractmethod
     def tell(self, console: Console) -> None:
         """Print it."""
-        raise NotImplementedError
 
     def __repr__(self) -> str:
         return self._recorded().export_text().rstrip()

@@ -30,6 +30,7 @@ except RuntimeError:  # in a container, say, whose user is a number: Ray and its
     os.environ["HOME"] = tempfile.gettempdir()
 
 import ray
+from ray._private.ray_logging import global_worker_stdstream_dispatcher
 
 from raysweep.service.driver.process_state import state_kept
 from raysweep.service.errors import ClusterError
@@ -78,6 +79,12 @@ class Connection:
     def is_to_a_local_cluster(self) -> bool:
         """Whether the cluster is one that this process has started: its workers have their environment from here."""
         return self._thread is not None and not self._address
+
+    @property
+    def head(self) -> str:
+        """Host and port at which the head of the cluster answers; the process is connected."""
+        scheme, _, place = (self._address or "").rpartition("://")
+        return place if scheme == "ray" else str(ray.get_runtime_context().gcs_address)
 
     def __enter__(self) -> Self:
         """Wait until the process is connected.
@@ -176,10 +183,12 @@ def _start(recipe: str) -> None:
 def _told_in_one_line(place: str) -> Iterator[None]:
     try:
         yield
+        # Whoever was lost is told by the feed and the vigil; Ray would print pages of its processes' logs.
+        global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
     except ClusterError:
         raise
-    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # noqa: BLE001 - Ray raises bare ones as well
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ClusterError(f"no Ray cluster at {place}: {reason}") from None
 
 

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ray import tune
@@ -21,6 +21,8 @@ from raysweep.service.driver.process_state import interruption_held_back, no_env
 from raysweep.service.driver.serial import Listener
 from raysweep.service.driver.stopping import scheduler_of
 from raysweep.service.driver.supply import Supply
+from raysweep.service.driver.vigil import Vigil
+from raysweep.service.errors import ClusterLost
 from raysweep.service.messages import TrialReport, Work
 from raysweep.service.worker.actors import PackTrainable
 
@@ -30,21 +32,25 @@ class TuneExecutor:
 
     Args:
         connection: The connection to the cluster, which whoever has begun it ends; None connects for each run.
+        lost: Ends the process where the cluster is lost and Ray waits for its answer; told what was lost.
     """
 
-    def __init__(self, connection: Connection | None = None) -> None:
+    def __init__(self, connection: Connection | None = None, lost: Callable[[ClusterLost], None] | None = None) -> None:
         self._connection = connection
+        self._lost = lost
 
     def run(self, work: Work, supply: Supply, listener: Listener) -> None:
         """Run every trial of the supply once; return when all are durable, whatever their outcome.
 
         Raises:
             ClusterError: The cluster cannot be reached, or no node can hold one actor.
+            ClusterLost: It has gone.
             StoreError: The store refuses what actors write, again and again.
         """
         with (
             self._connection or connected(None, work.own) as connection,
             interruption_held_back(connection.stays) as raise_if_interrupted,
+            Vigil(connection.head, self._lost) as vigil,
             no_environment_of_actors() if connection.is_to_a_local_cluster else contextlib.nullcontext(),
         ):
             # Tune logs the traceback of an actor that died; the feed says what becomes of its trials.
@@ -59,6 +65,7 @@ class TuneExecutor:
                 metrics.update(reports, running, queue.waiting)
                 listener(reports, running)
                 raise_if_interrupted()
+                vigil.raise_if_lost()
 
             feed = PackFeed(queue, work, listen)
             trainable = tune.with_parameters(PackTrainable, work=work)

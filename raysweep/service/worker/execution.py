@@ -22,6 +22,7 @@ from raysweep.service.worker.memory import begin_peak, device_of, failure, is_ou
 from raysweep.service.worker.stages import stages_of
 from raysweep.service.worker.survival import Leaving, StoredCheckpoints
 from trials.core.context import Together, TrialContext
+from trials.core.data.arrays import bring_records
 from trials.core.networks.precision import products_in
 from trials.core.rows import Diverged, Value, checked
 
@@ -42,6 +43,7 @@ class Worker:
 
     def __init__(self, work: Work, leaving: Callable[[], bool] = lambda: False) -> None:
         torch.set_num_threads(work.resources.cpus)
+        bring_records(work.arrays.values())
         self._work = work
         self._leaving = leaving
         self._results = Results(work.results)

@@ -136,6 +136,8 @@ def test_a_trial_that_diverged_counts_in_its_own_cell() -> None:
     assert len(hatched.get_paths()) == 3
     failed = trials(outcome=["failed" if k == 1 else "finished" for k in trials()["k"]])
     assert set(phase_diagram(failed, "k", "rate", "acc").numbers["k"]) == {10, math.inf}
+    theirs = trials().rename(columns={"acc": "outcome"})
+    assert phase_diagram(theirs, "k", "rate", "outcome").numbers["seeds"].tolist() == [2] * 9, "a column of their own"
 
 
 def test_so_it_does_in_a_study_s_diagram_of_two_knobs() -> None:

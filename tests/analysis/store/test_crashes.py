@@ -10,7 +10,9 @@ import pytest
 
 from analysis.store.compaction import compact, remove
 from analysis.store.declarations import declare
+from analysis.store.execution import discard_superseded
 from analysis.store.packs import packed, stored
+from analysis.store.parquet import decoded
 from analysis.store.snapshot import StudyReader
 from analysis.store.storage import Storage
 from tests.analysis.store.memory import CHANGES, LOOKS, Crash, Interrupted, Memory, crash
@@ -20,9 +22,12 @@ from tests.analysis.store.views import View, part_schemas, seen, seen_bare
 Action = Callable[[Storage], object]
 
 
-def write(storage: Storage, name: str, outcome: str = "finished", scale: float = 1.0, minute: float = 0.0) -> None:
+def write(
+    storage: Storage, name: str, outcome: str = "finished", scale: float = 1.0, minute: float = 0.0, rerun: int = 0
+) -> None:
     declare(storage, SCHEMA)
-    stored(storage, STUDY, packed(SCHEMA, [trial(name, outcome, minute=minute)], {name: rows(scale)}))
+    row = trial(name, outcome, minute=minute, rerun=rerun)
+    stored(storage, STUDY, packed(SCHEMA, [row], {name: rows(scale)}))
 
 
 def write_mixed(storage: Storage) -> None:
@@ -40,7 +45,7 @@ def removed(storage: Storage) -> object:
 
 
 def furnished(conditional: bool = True) -> Memory:
-    """Return a store with a part, duplicates, failures and a mixed pack."""
+    """Return a store with a part, duplicates, failures, reruns and a mixed pack."""
     storage = Memory(conditional)
     storage.objects = dict(furnished_objects())
     return storage
@@ -49,7 +54,7 @@ def furnished(conditional: bool = True) -> Memory:
 @cache
 def furnished_objects() -> dict[str, bytes]:
     storage = Memory()
-    for name in "ab":
+    for name in "abrt":
         write(storage, name)
     compacted(storage)
     write(storage, "a", scale=2.0)  # late, of an id that is compacted
@@ -58,6 +63,11 @@ def furnished_objects() -> dict[str, bytes]:
     write(storage, "d")
     write(storage, "d", scale=4.0, minute=-10)  # a clock 10 minutes slow: the first to finish
     write(storage, "e", "failed")
+    write(storage, "r", scale=6.0, minute=30, rerun=1)  # supersedes what is compacted
+    write(storage, "s", minute=-30)
+    write(storage, "s", scale=8.0, rerun=2)
+    write(storage, "s", scale=7.0, minute=-20, rerun=1)
+    write(storage, "t", "failed", rerun=1)  # a rerun that failed supersedes nothing
     write_mixed(storage)
     return storage.objects
 
@@ -70,7 +80,11 @@ EXPECTED: View = {
     "e": ("failed", [0.0, 1.0, 2.0]),
     "m1": ("finished", [0.0, 5.0, 10.0]),
     "m2": ("failed", [0.0]),
+    "r": ("finished", [0.0, 6.0, 12.0]),
+    "s": ("finished", [0.0, 8.0, 16.0]),
+    "t": ("finished", [0.0, 1.0, 2.0]),
 }
+SUPERSEDED = {"r": [0.0, 1.0, 2.0], "s": [0.0, 1.0, 2.0, 0.0, 7.0, 14.0]}
 SETTLED = {name: view for name, view in EXPECTED.items() if view[0] != "failed"}
 
 
@@ -100,7 +114,22 @@ def paused(action: Action, intrusion: Action, operations: Collection[str] = CHAN
 
 
 def is_within(part: View, whole: View) -> bool:
-    return all(whole.get(name) == view for name, view in part.items())
+    """Whether one view has nothing but what another has, or what a rerun has not yet superseded."""
+    return all(view == whole.get(name) or view == BEFORE.get(name) for name, view in part.items())
+
+
+def set_aside(storage: Storage) -> dict[str, list[float]]:
+    """Return the losses of superseded runs that are kept, by trial, as they come."""
+    losses: dict[str, list[float]] = {}
+    for name in storage.listing(f"{STUDY}/superseded"):
+        if name.endswith(".measurements.parquet"):
+            key = f"{STUDY}/superseded/{name}"
+            for row in decoded(storage.read(key), key).select(["trial_id", "loss"]).to_pylist():
+                losses.setdefault(row["trial_id"], []).append(row["loss"])
+    return losses
+
+
+BEFORE = {"r": ("finished", [0.0, 1.0, 2.0])}
 
 
 def settled(storage: Storage) -> None:
@@ -120,6 +149,13 @@ def test_compaction_changes_nothing_that_raysweep_sees_and_shows_the_rest_everyt
     settled(storage)
     assert seen(storage) == EXPECTED
     assert seen_bare(storage) == SETTLED
+    assert set_aside(storage).keys() == SUPERSEDED.keys()
+    assert {name: sorted(losses) for name, losses in set_aside(storage).items()} == {
+        name: sorted(losses) for name, losses in SUPERSEDED.items()
+    }
+    assert discard_superseded(storage, STUDY) == 1
+    assert set_aside(storage) == {}
+    assert seen(storage) == EXPECTED
 
 
 def test_a_crash_anywhere_in_compaction() -> None:
@@ -131,6 +167,7 @@ def test_a_crash_anywhere_in_compaction() -> None:
         settled(storage)
         assert seen(storage) == EXPECTED
         assert seen_bare(storage) == SETTLED
+        assert set_aside(storage).keys() == SUPERSEDED.keys()
     assert count > 20
 
 

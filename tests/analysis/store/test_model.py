@@ -29,7 +29,8 @@ class Store(RuleBasedStateMachine):
     """Applies operations to a store and to a dictionary: id -> every run that may have been stored.
 
     Which of several runs of a trial counts depends on clocks and chance; that it is one of them, whole, that a run
-    reported as done keeps the trial there, and that a settled trial never changes once compacted, does not.
+    reported as done keeps the trial there, and that a settled trial never changes once compacted unless it is computed
+    anew, does not.
     """
 
     def __init__(self) -> None:
@@ -38,6 +39,7 @@ class Store(RuleBasedStateMachine):
         self.done: dict[str, set[str]] = {}
         self.tried: dict[str, list[tuple[str, list[float]]]] = {}
         self.compacted: View = {}
+        self.reruns: dict[str, int] = {}
 
     @initialize()
     def begin(self) -> None:
@@ -51,6 +53,15 @@ class Store(RuleBasedStateMachine):
     @rule(name=NAMES, outcome=OUTCOMES, scale=SCALES, at=CHANGES)
     def crash_in_write(self, name: str, outcome: str, scale: float, at: int) -> None:
         self._crashing(lambda storage: self._write(storage, name, outcome, scale, 0.0), at)
+
+    @rule(name=NAMES, scale=SCALES, minute=MINUTES)
+    def rerun(self, name: str, scale: float, minute: float) -> None:
+        """Compute a trial anew: whatever clocks say, this run counts from now on."""
+        self.reruns[name] = self.reruns.get(name, 0) + 1
+        self._write(self.storage, name, "finished", scale, minute)
+        self.done.setdefault(name, set()).add("finished")
+        self.compacted.pop(name, None)
+        assert seen(self.storage)[name] == self.tried[name][-1]
 
     @rule()
     def compact(self) -> None:
@@ -92,11 +103,12 @@ class Store(RuleBasedStateMachine):
         bare = seen_bare(self.storage)
         for name, run in self.compacted.items():
             assert bare[name] == run
-        self.compacted = bare
+        counting = seen(self.storage)
+        self.compacted = {name: run for name, run in bare.items() if run == counting.get(name)}
         assert all(len(schemas) <= 1 for schemas in part_schemas(self.storage))
 
     def _write(self, storage: Storage, name: str, outcome: str, scale: float, minute: float) -> None:
-        row = trial(name, outcome, minute=minute)
+        row = trial(name, outcome, minute=minute, rerun=self.reruns.get(name, 0))
         self.tried.setdefault(name, []).append((outcome, [entry["loss"] for entry in rows(scale)]))
         stored(storage, STUDY, packed(SCHEMA, [row], {name: rows(scale)}))
 

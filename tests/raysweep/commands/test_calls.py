@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -238,6 +239,15 @@ def test_a_program_that_uses_hydra_itself_keeps_its_state(tmp_path: Path) -> Non
         del store.repo["raysweep.yaml"], store.repo["space"]
 
 
+def interrupt_when_busy() -> None:
+    """Send Ctrl-C as soon as Tune holds the only core of a running Ray."""
+    import ray
+
+    while ray.available_resources().get("CPU"):
+        time.sleep(0.1)
+    signal.raise_signal(signal.SIGINT)
+
+
 @pytest.mark.slow
 @pytest.mark.alone
 def test_a_ray_that_runs_stays_and_gets_back_what_an_interrupted_sweep_held(
@@ -253,8 +263,7 @@ def test_a_ray_that_runs_stays_and_gets_back_what_an_interrupted_sweep_held(
         backend, threads = matplotlib.rcParams._get("backend"), torch.get_num_threads()
         before, collected = handlers(), (gc.isenabled(), gc.get_threshold(), gc.get_freeze_count())
         long = {"space": "smoke", "steps": 10**6, "round_method": "jvp", "results": tmp_path}
-        timer = threading.Timer(12, signal.raise_signal, [signal.SIGINT])
-        timer.start()
+        threading.Thread(target=interrupt_when_busy, daemon=True).start()
         assert raysweep.sweep(STUDY, progress=False, **long).interrupted
         run = raysweep.sweep(STUDY, progress=False, **{**long, "steps": 5})
         assert run.counts["finished"] == 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ import pytest
 from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY
 from raysweep.service import provenance
+from tests import readme
 from tests.clusters import Head, head_node
 from tests.studies import every_study, run_serially, smallest_sweep
 
@@ -152,3 +154,17 @@ def test_a_wrong_token_is_said_so(head: Head) -> None:
     done = raysweep(dataclasses.replace(head, environment=wrong), "submit", "k_phase_diagram")
     assert done.returncode == 2
     assert "ray get-auth-token" in done.stderr
+
+
+def test_the_commands_for_a_cluster_in_readme_run(head: Head, tmp_path: Path) -> None:
+    told = [command for command in readme.commands() if re.search(r"\bsubmit --|\bwatch\b", command)]
+    assert [command.split()[0] for command in told[:3]] == ["raysweep", "raysweep", "ray"]
+    here = {"http://HEAD:8265": head.jobs, "s3://bucket/prefix": str(tmp_path), "space=full": "space=smoke"}
+    here |= {"resources.gpus=0.25": "seed=0", "job submit --": f"job submit --address {head.jobs} --"}
+    environment = {**head.environment, "PATH": f"{Path(sys.executable).parent}:{head.environment['PATH']}"}
+    for command in told[:3]:
+        for written, meant in here.items():
+            command = command.replace(written, meant)
+        ran = subprocess.run(["bash", "-c", command], cwd=ROOT, env=environment, timeout=LONGEST_SECONDS, check=False)
+        assert ran.returncode == 0
+    assert len(Results(tmp_path).trials("k_phase_diagram")) == 3

@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -149,3 +150,35 @@ def test_what_a_command_does_not_need_is_not_imported(
     command = [sys.executable, "-c", program, "--results", root, *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
     assert not {*unneeded} & {*json.loads(ended.stderr.splitlines()[-1])}
+
+
+def test_a_damaged_study_is_named_and_the_others_are_told(root: str, capsys: pytest.CaptureFixture[str]) -> None:
+    raysweep.open(root).write(replace(SCHEMA, study="jump"), [trial("cc2")], {})
+    for schema in (Path(root) / "jump" / "schemas").iterdir():
+        schema.write_bytes(b"damaged")
+    named = "raysweep: left out jump: jump/schemas/"
+    for command, answer in (
+        (["ls"], f"\n{STUDY} "),
+        (["show", "aa1"], "\nreproduce\n"),
+        (["compact"], f"{STUDY}: 2 trials compacted"),
+    ):
+        assert main(["--results", root, *command]) == 0
+        told = capsys.readouterr()
+        assert answer in told.out
+        assert named in told.err
+        assert told.err.count("\n") == 1
+    assert main(["--results", root, "query", f"select count(*) from {STUDY}.trials"]) == 0
+    assert not capsys.readouterr().err
+    for command in (["query", "select * from jump.trials"], ["compact", "jump"]):
+        assert main(["--results", root, *command]) == 2
+        assert "is no readable schema" in capsys.readouterr().err
+    assert main(["--results", root, "check"]) == 1
+    assert "jump: corrupted" in capsys.readouterr().out
+
+
+def test_a_broken_record_of_a_sweep_costs_a_line(root: str) -> None:
+    (Path(root) / STUDY / "sweeps" / "mine.json").write_text("[]")
+    command = [sys.executable, "-m", "raysweep", "--results", root, "ls"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ended.stderr == "warning: left out: walk/sweeps/mine.json is no readable record of a sweep; remove it\n"
+    assert "second" in ended.stdout

@@ -134,6 +134,28 @@ def test_a_process_keeps_the_last_few_stages_and_of_large_ones_the_last(
     assert reads(100, 40) == 2
 
 
+def test_a_stage_of_other_code_or_data_is_computed_anew_unless_the_sweep_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results, knobs = Results(tmp_path), DataKnobs(name="mnist", train_size=3)
+
+    def computed(reused: str = "unknown", data: str = "first") -> int:
+        """Return how many results a new process computes."""
+        calls.clear()
+        stages = StoredStages(results, WALK.name, {"mnist": data, "cifar10": data}, reused)
+        assert stages(squares, knobs, TrialContext())["squares"].tolist() == [0, 1, 4]
+        return len(calls)
+
+    results.write_stage(WALK.name, stage_fingerprint(squares, knobs), {"squares": np.arange(3) ** 2})
+    assert [computed(), computed("any"), computed("none"), computed("none")] == [0, 0, 1, 0]
+    assert [computed("none", data="second"), computed(data="second")] == [1, 0]
+    with monkeypatch.context() as changed:
+        changed.setattr(stored, "stage_code", lambda compute: "other code")
+        assert [computed("any"), computed("none"), computed("none")] == [0, 1, 0]
+    assert computed("none") == 0
+    assert len(results.stage_origins(WALK.name, stage_fingerprint(squares, knobs))) == 4
+
+
 def test_askers_at_the_same_time_go_on_with_the_same_bytes(tmp_path: Path) -> None:
     results = Results(tmp_path)
     mine, other = (StoredStages(results, WALK.name) for _ in range(2))

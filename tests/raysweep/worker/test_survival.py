@@ -15,6 +15,7 @@ from analysis.store.checkpoints import Checkpoint
 from analysis.store.errors import StoreWarning
 from analysis.store.results import Results
 from raysweep.k_phase_diagram import STUDY as TRAINED_TOGETHER
+from raysweep.service.code import TrialCode
 from raysweep.service.commands.study_command import main
 from raysweep.service.driver.packs import resuming
 from raysweep.service.messages import PlannedTrial
@@ -97,6 +98,29 @@ def test_a_checkpoint_of_the_former_layout_is_left_aside_and_no_row_doubles(tmp_
         Worker(work).run_pack([resuming(trials[0])])
     pd.testing.assert_frame_equal(rows(tmp_path / "disturbed"), rows(tmp_path / "undisturbed"))
     assert not checkpoints.ids(), "it goes when its trial is finished"
+
+
+@pytest.mark.parametrize(
+    ("changed", "rerun", "reason"),
+    [
+        ({"code": TrialCode(("trials.useful_sam.recipe",))}, 0, "was left by other code"),
+        ({"data_hashes": {"digits": "other"}}, 0, "was left by a trial on other data"),
+        ({}, 1, "was left before the trial was to be computed anew"),
+    ],
+)
+def test_nothing_goes_on_from_what_other_code_other_data_or_an_earlier_run_left(
+    tmp_path: Path, changed: dict[str, object], rerun: int, reason: str
+) -> None:
+    trials = [dataclasses.replace(trial, rerun=rerun) for trial in smallest_sweep(STUDY)[:1]]
+    work = work_at(STUDY, tmp_path, trials)
+    Worker(work, LeavingAfter(15)).run_pack([dataclasses.replace(trials[0], rerun=0)])
+    now = dataclasses.replace(work, provenance=dataclasses.replace(work.provenance, **changed))
+    with pytest.warns(StoreWarning, match=reason):
+        Worker(now, LeavingAfter(3)).run_pack([resuming(trials[0])])
+    again = Results(tmp_path).checkpoints(STUDY.name).read(trials[0].trial_id)
+    assert again is not None and again.step < 5
+    Worker(now).run_pack([resuming(trials[0])])  # from its own
+    assert list(Results(tmp_path).trials(STUDY.name)["rerun"]) == [rerun]
 
 
 def _without_a_layout(path: Path) -> None:

@@ -18,7 +18,7 @@ from trials.core.augmentation.knobs import distinct_count
 from trials.core.augmentation.rows import Rows, filled_rows, row_numbers, subset_rows
 from trials.core.augmentation.transforms import TRANSFORMS, Transform, on_grey
 from trials.core.data.examples import Examples
-from trials.core.data.records import DATA_SETS
+from trials.core.data.records import data_set
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float32, Int64
@@ -160,7 +160,7 @@ def fixed_set(
     arm = ARMS[knobs.augmentation]
     if arm.copies and train.inputs.ndim != 4:
         raise ValueError(f"augmentation={knobs.augmentation!r} needs images, and {data} has vectors")
-    transform = on_grey(TRANSFORMS[knobs.transform], DATA_SETS[data].black if border is None else border)
+    transform = on_grey(TRANSFORMS[knobs.transform], data_set(data).black if border is None else border)
     return filled(train, arm, transform, ratio=knobs.ratio, seed=seed)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trials.core.choices import MIRRORING, OF_BYTES, TRANSFORMS
-from trials.core.data.records import DATA_SETS
+from trials.core.data.records import OWN, data_set
 from trials.core.knobs import Knobs, knob
 
 _USUAL = "crop2"
@@ -44,7 +44,7 @@ class FixedSetKnobs(Knobs):
             ValueError: What would be transformed is no image, or transforms would make other signs of its images.
         """
         if self.augmentation != "copies":
-            if not DATA_SETS[name].has_images:
+            if not data_set(name).has_images:
                 raise ValueError(f"augmentation={self.augmentation!r} needs images, and {name} has vectors")
             refuse_mirrored_signs(self.transform, name)
 
@@ -55,11 +55,12 @@ def refuse_mirrored_signs(transform: str, data: str) -> None:
     Raises:
         ValueError: It mirrors what is another sign when mirrored.
     """
-    if transform in MIRRORING and DATA_SETS[data].chiral:
+    if transform in MIRRORING and data_set(data).chiral:
         allowed = ", ".join(name for name in TRANSFORMS if name not in MIRRORING)
-        raise ValueError(
-            f"transform={transform!r} mirrors images, which makes other signs of {data}; take one of {allowed}"
-        )
+        reason = f"which makes other signs of {data}"
+        if data == OWN:
+            reason = "and the record of these does not say may_mirror: true"
+        raise ValueError(f"transform={transform!r} mirrors images, {reason}; take one of {allowed}")
 
 
 def distinct_count(size: int, ratio: float) -> int:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
 from trials.core.data.labels import refuse_no_classes
-from trials.core.data.records import DataSet, data_set
+from trials.core.data.records import DataSet, bring, data_set
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64, UInt8
 
 
-# Images are bytes of shape (N, channels, height, width), vectors are floats of shape (N, dimensions).
-_KINDS = frozenset({(4, "uint8"), (2, "float32")})
+# Images are of shape (N, channels, height, width), vectors of shape (N, dimensions).
+_KINDS = frozenset({(4, "uint8"), (2, "float32"), (4, "float32")})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,6 +37,8 @@ class Arrays:
         content = hashlib.sha256()
         for entry in fields(self):
             array = getattr(self, entry.name)
+            if not isinstance(array, np.ndarray):
+                continue
             content.update(f"{entry.name}:{array.dtype.str}:{array.shape};".encode())
             content.update(np.ascontiguousarray(array).data)
         return content.hexdigest()[:20]
@@ -47,6 +50,20 @@ class ValidatedArrays(Arrays):
 
     validation_inputs: UInt8[np.ndarray, "validation channels height width"]
     validation_labels: Int64[np.ndarray, " validation"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OwnArrays(Arrays):
+    """Data of a user's own, with what is known of them, which travels along to whoever trains on them."""
+
+    record: DataSet
+
+
+def bring_records(arrays: Iterable[Arrays]) -> None:
+    """Let this process know what the data of a user's own are like that it is handed."""
+    for each in arrays:
+        if isinstance(each, OwnArrays):
+            bring(each.record)
 
 
 @runtime_checkable
@@ -65,15 +82,18 @@ def load_arrays(name: str, path: str | None = None) -> Arrays:
 
     Args:
         name: One of `DATA_SETS`.
-        path: Folder or URL of the data set's files; none means its own place: scikit-learn for all sets of digits, a
-            generator for sparse_parity and single_index, a download by torchvision for the others.
+        path: Folder or URL of the data set's files, or the place of a user's own data; none means its own place:
+            scikit-learn for all sets of digits, a generator for sparse_parity and single_index, a download by
+            torchvision for the others.
 
     Raises:
         ValueError: The name is unknown, the path cannot be read, or its files are not this data set's.
     """
     record = data_set(name)
     found = {key: np.ascontiguousarray(array) for key, array in record.read(path).items()}
+    record = data_set(name)  # of a user's own it is known once they are read
     arrays = ValidatedArrays(**found) if "validation" in record.splits else Arrays(**found)
+    arrays = OwnArrays(**found, record=record) if record.brought else arrays
     for split in record.splits:
         _check_split(record, split, found[f"{split}_inputs"], found[f"{split}_labels"])
         if found[f"{split}_inputs"].shape[1:] != arrays.train_inputs.shape[1:]:

@@ -14,7 +14,7 @@ from torch.nn.functional import avg_pool2d
 
 from trials.core.data.arrays import Arrays
 from trials.core.data.knobs import DataKnobs, classes_of
-from trials.core.data.records import DATA_SETS
+from trials.core.data.records import data_set
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64
@@ -73,7 +73,7 @@ def prepared(arrays: Arrays, knobs: DataKnobs, device: torch.device) -> tuple[Ex
         ValueError: More images are asked for than there are, or squares that do not tile the images.
     """
     knobs.refuse_misfit(arrays)
-    record, classes = DATA_SETS[knobs.name], classes_of(arrays)
+    record, classes = data_set(knobs.name), classes_of(arrays)
 
     def part(split: str) -> Examples:
         chosen = knobs.chosen(split)

@@ -13,7 +13,7 @@ from torch import Tensor
 from trials.core.data.arrays import Arrays
 from trials.core.data.examples import Examples
 from trials.core.data.knobs import DataKnobs, classes_of
-from trials.core.data.records import DATA_SETS
+from trials.core.data.records import data_set
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64, Shaped, UInt8
@@ -70,7 +70,7 @@ def prepared_images(arrays: Arrays, knobs: DataKnobs, device: torch.device) -> t
     """
     knobs.refuse_no_pixels()
     knobs.refuse_misfit(arrays)
-    classes, record = classes_of(arrays), DATA_SETS[knobs.name]
+    classes, record = classes_of(arrays), data_set(knobs.name)
     means, deviations = record.by_channel or ((record.mean,), (record.deviation,))
     slopes = [1 / (record.largest * deviation) for deviation in deviations]
     offsets = [-mean / deviation for mean, deviation in zip(means, deviations, strict=True)]

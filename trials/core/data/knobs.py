@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from trials.core.data.records import DATA_SETS
+from trials.core.data.records import DATA_SETS, data_set
 from trials.core.knobs import Knobs, knob
 
 if TYPE_CHECKING:
@@ -30,13 +30,13 @@ class DataKnobs(Knobs):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if every := DATA_SETS[self.name].training:
+        if every := data_set(self.name).training:
             _refuse_too_many("train", every, self.train_size, self.train_offset, self.name)
 
     @property
     def known_samples(self) -> int | None:
         """How many training samples are used, before any data are read; None where the files decide."""
-        every = DATA_SETS[self.name].training
+        every = data_set(self.name).training
         return self.train_size or (None if every is None else every - self.train_offset)
 
     def refuse_misfit(self, arrays: Arrays) -> None:
@@ -61,7 +61,7 @@ class DataKnobs(Knobs):
         Raises:
             ValueError: The data have no such pixels, or pixels are to be averaged.
         """
-        if not DATA_SETS[self.name].by_channel:
+        if not data_set(self.name).by_channel:
             allowed = ", ".join(name for name, record in DATA_SETS.items() if record.by_channel)
             raise ValueError(f"data_name={self.name!r} has no images; take one of {allowed}")
         if self.average_pool != 1:

@@ -154,6 +154,19 @@ _PARITY = DataSet(
     chiral=None,
     largest=1.0,
 )
+OWN = "own"
+"""Name of data of a user's own, which differ by what they hold."""
+_OWN = DataSet(
+    name=OWN,
+    reader="own:read",
+    shape=(1, 1, 1),
+    classes=2,
+    chiral=False,
+    largest=255.0,
+    by_channel=ByChannel((0.5,), (0.5,)),
+    brought=True,
+)
+"""What is said of data of a user's own before they are read: nothing that would speak against them."""
 _RECORDS = (
     _DIGITS,
     _CIFAR10,
@@ -165,12 +178,23 @@ _RECORDS = (
     replace(_JITTERED, name="jittered_digit_draws", reader="digits:jittered_draws", training=10_000),
     _PARITY,
     replace(_PARITY, name="single_index", reader="generated:single_index"),
+    _OWN,
 )
 DATA_SETS: Mapping[str, DataSet] = MappingProxyType({record.name: record for record in _RECORDS})
 
 
+_brought: dict[str, DataSet] = {}
+
+
+def bring(record: DataSet) -> None:
+    """Let this process know what data of a user's own are like, those that it read last."""
+    _brought[OWN] = record
+
+
 def data_set(name: str) -> DataSet:
     """Return the record of a data set, or raise a `ValueError` where there is none of this name."""
+    if name in _brought:
+        return _brought[name]
     if name not in DATA_SETS:
         raise ValueError(f"unknown data set {name!r}; it must be one of {', '.join(DATA_SETS)}")
     return DATA_SETS[name]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from trials.core.choices import TRANSFORMS
-from trials.core.data.records import DATA_SETS
+from trials.core.data.records import data_set
 from trials.core.knobs import NONE, Knobs, knob
 from trials.freeze_depth.birds.groups import GROUPS, TRAIN_COUNTS, confounded_counts
 
@@ -81,12 +81,12 @@ class BirdData(Knobs):
     @property
     def largest(self) -> float:
         """Value of white."""
-        return DATA_SETS[self.name].largest
+        return data_set(self.name).largest
 
     @property
     def pixels(self) -> int:
         """Pixels of an image's side as the network sees it."""
-        own = DATA_SETS[self.name].shape[-1]
+        own = data_set(self.name).shape[-1]
         return self.side or (own if self.name == WATERBIRDS else 2 * own)  # a composite is as large as its background
 
     @property

@@ -94,7 +94,9 @@ def _examples(knobs: StageKnobs, context: TrialContext, split: str, count: int) 
 
 def _network(knobs: StageKnobs, device: torch.device) -> LayerGroups:
     with drawn_from(knobs.seed, "pretraining"):
-        backbone = built(knobs.network, Sizes(classes=len(OTHERS), width=knobs.width, blocks=knobs.blocks))
+        backbone = built(
+            knobs.network, Sizes(classes=len(OTHERS), width=knobs.width, blocks=knobs.blocks, side=knobs.data.pixels)
+        )
     backbone.groups.to(device)
     take_bytes(backbone, knobs.data.largest)
     return backbone.groups

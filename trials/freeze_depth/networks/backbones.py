@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from trials.core.data.records import data_set
+from trials.core.layer_groups.own import own_groups
 from trials.core.layer_groups.residual import residual_groups
+from trials.core.values import is_own
 from trials.freeze_depth.networks.chains import IMAGENET_DEVIATION, IMAGENET_MEAN, LIBRARIES, Backbone
 from trials.freeze_depth.networks.known import CLIP_B16, VIT_TINY, VitShape, known
 from trials.freeze_depth.networks.lite0 import lite0_groups
@@ -24,7 +27,8 @@ if TYPE_CHECKING:
 
 CHANNELS = 3
 _CLIP_MEAN, _CLIP_DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-_SMALL_IMAGES = (0.47,) * CHANNELS, (0.25,) * CHANNELS
+_CIFAR10 = data_set("cifar10")
+_SMALL_IMAGES = (_CIFAR10.mean,) * CHANNELS, (_CIFAR10.deviation,) * CHANNELS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +40,14 @@ class Sizes:
         width: Channels of the first stage; resnet only.
         blocks: Residual blocks a stage; resnet only.
         pretrained: Whether a library's network comes with its library's weights.
+        side: Pixels of the images' sides; a network of a user's own alone is made for them.
     """
 
     classes: int
     width: int = 16
     blocks: int = 1
     pretrained: bool = False
+    side: int = 0
 
 
 def _resnet(sizes: Sizes) -> Backbone:
@@ -81,6 +87,9 @@ def built(name: str, sizes: Sizes) -> Backbone:
     """
     if known(name):
         return _BUILDERS[name](sizes)
+    if is_own(name):
+        groups = own_groups(name, (CHANNELS, sizes.side, sizes.side), sizes.classes)
+        return Backbone(groups=groups, mean=_SMALL_IMAGES[0], deviation=_SMALL_IMAGES[1])
     library, _, inner = name.partition("/")
     return LIBRARIES[library](inner, sizes.classes, pretrained=sizes.pretrained)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from trials.core.layer_groups.knobs import RESIDUAL_PARTS
+from trials.core.values import is_own
 
 EMBED, TAIL, HEAD = "embed", "tail", "head"
 LITE0_PARTS = ("stem", *(f"block {number}" for number in range(1, 17)), "last conv", HEAD)
@@ -87,7 +88,7 @@ def known(name: str) -> Known | None:
     library, slash, inner = name.partition("/")
     if name in NETWORKS:
         return NETWORKS[name]
-    if slash and inner and library in LIBRARIES:
+    if is_own(name) or (slash and inner and library in LIBRARIES):
         return None
-    listed = ", ".join([*NETWORKS, *(f"{each}/NAME" for each in LIBRARIES)])
+    listed = ", ".join([*NETWORKS, *(f"{each}/NAME" for each in LIBRARIES), "package.module:function"])
     raise ValueError(f"network={name!r} is not one of {listed}")

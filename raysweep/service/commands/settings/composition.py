@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from analysis.store.storage import default_root
 from raysweep.service.commands.settings.hydra_state import apart_from_the_program
 from raysweep.service.commands.settings.overrides import Override
-from raysweep.service.commands.settings.spaces import NO_SPACE, default_first, spaces, written_space
+from raysweep.service.commands.settings.spaces import AskedSpace, asked_space, default_first
 from raysweep.service.driver.budget import Budget
 from raysweep.service.errors import UsageError
 from raysweep.service.study import Study
@@ -52,18 +52,20 @@ def composed(study: Study, overrides: Sequence[Override]) -> dict[str, Any]:
             raise UsageError(_unknown(override.key, settings))
         if override.key not in ("space", "data"):
             _refuse_unknown(study, override.nested(), settings)
-    space = next((str(override.read()) for override in overrides if override.key == "space"), default_first(study)[0])
+    asked = next((str(override.read()) for override in overrides if override.key == "space"), default_first(study)[0])
+    space = asked_space(study, asked)
     try:
         with apart_from_the_program(), initialize(version_base="1.3", config_path=None):
-            _declare(study, settings, space)
-            config = OmegaConf.to_container(compose("raysweep", [*map(_told, overrides)]), resolve=True)
+            _declare(settings, space)
+            told = [_told(override) for override in overrides if override.key != "space"]
+            config = OmegaConf.to_container(compose("raysweep", told), resolve=True)
     except OverrideParseException as error:
         raise UsageError(f"cannot read {error.override!r}: {str(error).splitlines()[0]}") from None
     except (HydraException, OmegaConfBaseException) as error:
         raise UsageError(_refusal(settings, error)) from None
     found = _named(config)
-    _refuse_unknown(study, found, settings, f"space={space}: ")
-    return {**found, "space_name": space}
+    _refuse_unknown(study, found, settings, f"space={space.name}: ")
+    return {**found, "space_name": space.name}
 
 
 def _told(override: Override) -> str:
@@ -99,32 +101,19 @@ def _nested(declared: Sequence[KnobField]) -> dict[str, Any]:
     return nested
 
 
-def _declare(study: Study, settings: Mapping[str, Any], space: str) -> None:
-    """Tell Hydra the study's settings, its data sets and the one space that is asked for."""
+def _declare(settings: Mapping[str, Any], space: AskedSpace) -> None:
+    """Tell Hydra the settings, the data sets and the space that is asked for, with those that it inherits from."""
     store = ConfigStore.instance()
     data = settings.get("data")
-    defaults: list[Any] = ["_self_", *([{"data": data["name"]}] if data else []), {"space": space}]
+    defaults: list[Any] = ["_self_", *([{"data": data["name"]}] if data else []), {"space": space.option}]
     plain = {name: value for name, value in settings.items() if name != "data"}
     # A root from the environment is text, whatever it looks like.
     plain["results"] = plain["results"].replace("${", "\\${")
     store.store("raysweep", {"defaults": defaults, **plain})
     for name in DATA_SETS if data else ():
         store.store(name, {**data, "name": name}, group="data")
-    store.store(space, _space(study, space), group="space", package="_global_")
-
-
-def _space(study: Study, name: str) -> Any:
-    """Return what the space of that name says.
-
-    Raises:
-        UsageError: There is none, or its file cannot be read.
-    """
-    if name == NO_SPACE:
-        return {}
-    known = spaces(study)
-    if name not in known:
-        raise UsageError(f"space={name} is unknown; {suggestion(name, [*known, NO_SPACE])}")
-    return written_space(name, known[name])
+    for name, node in space.written.items():
+        store.store(name, node, group="space", package="_global_")
 
 
 def _named(config: Any) -> Any:

@@ -13,6 +13,7 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 
 from raysweep.service.errors import UsageError
+from search_spaces.core.axes import WHOLE_NUMBERS
 from search_spaces.core.space import spoken_of
 from trials.core.columns import KnobField
 
@@ -74,8 +75,8 @@ class Override:
 def understood(overrides: Sequence[str], columns: Mapping[str, KnobField]) -> list[Override]:
     """Return what Hydra is told; of several overrides for one setting, or for one knob, only the last.
 
-    `seed=range(5)`, `seed=[0,1]` and `width=64,128` become axes, for a knob is one value; expressions reach
-    `search_spaces.core.axes` as text.
+    `seed=range(5)`, `seed=0..4`, `seed=[0,1]` and `width=64,128` become axes, for a knob is one value; expressions
+    reach `search_spaces.core.axes` as text.
 
     Raises:
         UsageError: An override cannot be read, would take a setting away, or is at odds with another.
@@ -101,7 +102,7 @@ def _understood(typed: str, columns: Mapping[str, KnobField]) -> Override:
         raise UsageError(f"cannot read {typed!r}: {key!r} is no name of a setting")
     _refuse_former(key, value, columns)
     column = DATA_NAME if key == "data" else key.removeprefix("axes.").replace(".", "_")
-    several = re.fullmatch(r"\w+\(.*\)", value) or ("," in value and value[:1] not in "[{'\"")
+    several = re.fullmatch(rf"\w+\(.*\)|{WHOLE_NUMBERS}", value) or ("," in value and value[:1] not in "[{'\"")
     if key.startswith("axes."):
         return Override(typed, f"axes.{column}", f"'{value}'" if several else value, column)
     if column in columns and (several or re.fullmatch(r"\[.*\]", value)):

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from analysis.store.storage import located
 from raysweep.service.declared import folder_of_spaces
 from raysweep.service.errors import UsageError
 from raysweep.service.study import Study
+from trials.core.suggestions import suggestion
 
 NO_SPACE = "none"
 """The space without axes: one trial of the knobs given."""
@@ -41,6 +45,69 @@ def written_space(name: str, file: Traversable) -> DictConfig:
     if not isinstance(written, DictConfig):
         raise UsageError(f"space={name}: {file} must be a mapping of settings, such as `axes: {{seed: range(3)}}`")
     return written
+
+
+@dataclass(frozen=True)
+class AskedSpace:
+    """A space as it was asked for, with those that it inherits from.
+
+    Attributes:
+        name: What it is called: its name, or that of its file.
+        option: By which Hydra finds it among `written`.
+        written: What it and those that it inherits from say, by the names in their `defaults`.
+        files: Files of a user's own among them.
+    """
+
+    name: str
+    option: str
+    written: Mapping[str, DictConfig]
+    files: Sequence[Path] = ()
+
+
+def asked_space(study: Study, asked: str) -> AskedSpace:
+    """Return a space by its name, or by the path of its YAML file, and those that its `defaults` name.
+
+    Of a file these lie beside it, or are the study's.
+
+    Raises:
+        UsageError: There is none, it cannot be read, or it inherits from itself.
+    """
+    known, written = spaces(study), dict[str, DictConfig]()
+    first = Path(located(asked)) if is_file(asked) else None
+    files: list[Path] = []
+
+    def added(name: str, file: Path | None, below: tuple[str, ...]) -> str:
+        """Add a space and those that it inherits from, and return its option."""
+        option = f"file_{len(files)}" if file else name
+        place = str(file or name)
+        if file:
+            files.append(file)
+        elif place in below:
+            raise UsageError(f"space={below[0]} inherits from itself: {' -> '.join((*below, place))}")
+        elif name not in known and name != NO_SPACE:
+            raise UsageError(f"space={name} is unknown; {suggestion(name, [*known, NO_SPACE])}")
+        written[option] = OmegaConf.create({}) if place == NO_SPACE else written_space(name, file or known[name])
+        inherited = written[option].get("defaults") or []
+        written[option].defaults = [inherit(entry, (*below, place)) for entry in inherited]
+        return option
+
+    def inherit(entry: Any, below: tuple[str, ...]) -> Any:
+        """Return an entry of a `defaults` list as Hydra finds it; those that name no space stay."""
+        if not isinstance(entry, str) or entry == "_self_":
+            return entry
+        beside = first.parent / f"{entry}.yaml" if first else None
+        if beside and str(beside) in below and entry not in known:
+            raise UsageError(f"space={below[0]} inherits from itself: {' -> '.join((*below, str(beside)))}")
+        own = beside if beside and beside.is_file() and str(beside) not in below else None
+        return added(entry, own, below)
+
+    option = added(asked, first, ())
+    return AskedSpace(name=first.stem if first else asked, option=option, written=written, files=files)
+
+
+def is_file(asked: str) -> bool:
+    """Return whether a value for `space` is the path of a file and not the name of a space."""
+    return asked.endswith((".yaml", ".yml")) or "/" in asked
 
 
 def space_question(study: Study, name: str) -> str:

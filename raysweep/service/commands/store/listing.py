@@ -12,11 +12,14 @@ from typing import Any
 
 from rich.console import Console
 
+from analysis.core.versions import Versions, mixture_of
 from analysis.store.common_columns import OUTCOMES
 from analysis.store.results import Results
 from analysis.store.sweeps import Sweep
+from analysis.store.tables import Run
 from raysweep.service.commands.printed.durations import duration
 from raysweep.service.commands.store.cells import print_table
+from raysweep.service.commands.store.damage import of_each_study
 
 _HEADINGS = ("study", "sweep", "trials", *OUTCOMES, "missing", "last activity", "rate", "left", "space", "command")
 _COLUMNS = ("trial_id", "outcome", "started_at", "finished_at", "wall_seconds")
@@ -96,24 +99,40 @@ def _watch(results: Results, console: Console, options: argparse.Namespace) -> i
 
 
 def _listed(results: Results, console: Console) -> list[Progress]:
-    """Print a line for each study and each of its sweeps; return how far the sweeps are."""
+    """Print a line for each study and each of its sweeps, and which mix versions; return how far the sweeps are."""
     rows: list[tuple[object, ...]] = []
     sweeps: list[Progress] = []
-    for study in results.studies():
-        table = results.arrow().trials(study).select(list(_COLUMNS)).to_pylist()
-        stored = {row["trial_id"]: row for row in table}
-        recorded = sorted(results.sweeps(study), key=_start)
+    notes: list[str] = []
+    for study, (runs, stored, recorded) in of_each_study(results, lambda study: _read(results, study)):
+        versions = Versions(results, study)
         planned = set(stored).union(*(sweep.trial_ids for sweep in recorded))
         rows.append((study, f"({len(recorded)})", *_progress(planned, stored).cells))
         for sweep in recorded:
             sweeps.append(_sweep_progress(sweep, stored))
             told = (sweep.document.get("space"), sweep.document.get("command"))
             rows.append((study, sweep.sweep_id, *sweeps[-1].cells, *told))
+            mixed = mixture_of((runs[name] for name in sweep.trial_ids if name in runs), versions)
+            notes += [f"{study} {sweep.sweep_id} {mixed}"] if mixed else []
     if rows:
         print_table(console, _HEADINGS, rows)
+        for note in notes:
+            console.print(note, soft_wrap=True)
     else:
         console.print(f"no studies in {results.root}", soft_wrap=True)
     return sweeps
+
+
+def _read(results: Results, study: str) -> tuple[Mapping[str, Run], Rows, list[Sweep]]:
+    """Return the runs of a study, its stored trials but for those that are to be computed anew, and its sweeps."""
+    runs, asked = results.runs(study), results.reruns(study).asked()
+    table = results.arrow().trials(study).select(list(_COLUMNS)).to_pylist()
+    stored = {row["trial_id"]: row for row in table if _rerun(runs, row) >= asked.get(row["trial_id"], 0)}
+    return runs, stored, sorted(results.sweeps(study), key=_start)
+
+
+def _rerun(runs: Mapping[str, Run], row: Mapping[str, Any]) -> int:
+    run = runs.get(row["trial_id"])
+    return run.rerun if run else 0
 
 
 def _start(sweep: Sweep) -> str:
@@ -126,12 +145,20 @@ def _sweep_progress(sweep: Sweep, stored: Rows) -> Progress:
     # Which trials will be its own is not known: those that began since count.
     began = {identity for identity, row in stored.items() if _began_after(row, _start(sweep))}
     progress = _progress(began, stored)
-    waits = "at_most" in sweep.document or datetime.now(UTC) - datetime.fromisoformat(_start(sweep)) < _PATIENCE
+    waits = "at_most" in sweep.document or datetime.now(UTC) - _moment(_start(sweep)) < _PATIENCE
     return Progress(int(sweep.document.get("at_most", 0)), progress.counts, progress.last, progress.rate, awaited=waits)
 
 
 def _began_after(row: Mapping[str, Any], start: str) -> bool:
-    return row["started_at"] is not None and row["started_at"] >= datetime.fromisoformat(start)
+    return row["started_at"] is not None and row["started_at"] >= _moment(start)
+
+
+def _moment(start: str) -> datetime:
+    """Return a time as a record has it, long ago for what is none."""
+    try:
+        return datetime.fromisoformat(start).astimezone(UTC)
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
 
 
 def _progress(planned: set[str], stored: Rows) -> Progress:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from analysis.store.results import Results
 from raysweep.service.commands.store.cells import shown
+from raysweep.service.commands.store.damage import of_each_study
 
 _BARS = "▁▂▃▄▅▆▇█"
 _GAP = "·"
@@ -56,7 +57,7 @@ def _is_final(name: str) -> bool:
 
 def _found(results: Results, start: str) -> tuple[str, dict[str, Any]]:
     """Return the one trial whose id begins with `start`, and its study."""
-    named = [(study, identity) for study in results.studies() for identity in results.outcomes(study)]
+    named = [(study, identity) for study, ids in of_each_study(results, results.outcomes) for identity in ids]
     matching = [entry for entry in named if entry[1].startswith(start)]
     exact = [entry for entry in matching if entry[1] == start] or matching
     if len(exact) != 1:

@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
 import os
-import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.trials.core.data.idx_files import mnist
 from trials.core.data import contents
-from trials.core.data.arrays import load_arrays
+from trials.core.data.arrays import Arrays, load_arrays
 from trials.core.data.contents import content_of, noted_content
-
-FILES = {
-    "train-images-idx3-ubyte": (6, 28, 28),
-    "train-labels-idx1-ubyte": (6,),
-    "t10k-images-idx3-ubyte": (4, 28, 28),
-    "t10k-labels-idx1-ubyte": (4,),
-}
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "raysweep"
-
-
-def mnist(folder: Path, seed: int = 0, *, zipped: bool = False) -> Path:
-    """Write random digits as IDX files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    draws = np.random.default_rng(seed)
-    for name, shape in FILES.items():
-        values = draws.integers(0, 10, shape, dtype=np.uint8).tobytes()
-        content = struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape) + values
-        (folder / (f"{name}.gz" if zipped else name)).write_bytes(gzip.compress(content) if zipped else content)
-    return folder
 
 
 def test_it_is_that_of_the_arrays_wherever_and_however_their_files_lie(tmp_path: Path) -> None:
@@ -68,3 +49,19 @@ def test_without_a_cache_data_are_read_each_time(tmp_path: Path, cache: Path) ->
 def test_data_that_cannot_be_read_have_none(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no MNIST at"):
         content_of("mnist", str(tmp_path / "nowhere"))
+
+
+def test_what_is_no_file_is_asked_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function's arrays, or an address without dates: nothing tells whether they are what they were."""
+    asked: list[int] = []
+
+    def loaded(name: str, path: str | None) -> Arrays:
+        asked.append(len(asked))
+        ones = np.full((2, 1, 28, 28), len(asked), np.uint8)
+        labels = np.array([0, 1])
+        return Arrays(train_inputs=ones, train_labels=labels, test_inputs=ones, test_labels=labels)
+
+    monkeypatch.setattr(contents, "load_arrays", loaded)
+    assert content_of("mnist", "my_package.my_module:arrays") != content_of("mnist", "my_package.my_module:arrays")
+    assert len(asked) == 2
+    assert content_of("mnist", "my_package.my_module:arrays", read=False) is None
