@@ -116,6 +116,8 @@ def drawn(study: Study, settings: Settings, results: Results, target: FigureTarg
     except Exception as error:  # noqa: BLE001 - whatever a figure stumbles over, the results are there
         yield f"no figure was drawn: {_told(error)}"
         return
+    if not figures:
+        yield "no figure: no trial has come as far as what they show"
     for number, drawing in enumerate(figures):
         # A main figure that the trials do not carry leaves its place to the first that they do.
         name = drawing.name if number else ""
