@@ -20,7 +20,7 @@ from raysweep.service.errors import UsageError
 from raysweep.service.messages import PlannedTrial, stopped_id
 from raysweep.service.study import Study
 from trials.core.data.contents import content_of
-from trials.core.data.records import DATA_SETS
+from trials.core.data.records import data_set
 
 _NAMED = 3
 _ADVICE = "--rerun computes them anew, --reuse goes on with them"
@@ -185,12 +185,15 @@ def _contents(
 
     Files of this machine are read if need be; what would have to be fetched only if trials are to be run on it anyway.
     """
-    names = {data_name(trial.knobs) for trial in stored if runs[trial.trial_id].data_hash}
+    read = {data_name(trial.knobs) for trial in stored if runs[trial.trial_id].data_hash}
+    names = {
+        name for name in read & set(settings.data_sets) if not data_set(name).brought
+    }  # their ids say what they are
     path = settings.data_path
     fetched = not (settings.plan_only or is_complete)
     contents: dict[str, str] = {}
     unread: list[str] = []
-    for name in sorted(names & set(settings.data_sets)):
+    for name in sorted(names):
         try:
             content = content_of(name, path, read=fetched or (path is not None and "://" not in path))
         except ValueError as error:
@@ -199,7 +202,7 @@ def _contents(
             content = None
         if content is not None:
             contents[name] = content
-        elif not DATA_SETS[name].no_path:  # what comes with a library or is generated goes by its code
+        elif not data_set(name).no_path:  # what comes with a library or is generated goes by its code
             unread.append(name)
     return contents, unread
 

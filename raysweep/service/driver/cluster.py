@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,6 +24,10 @@ for _name, _value in {
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # the store is the only truth: Tune's own state is never restored
 }.items():
     os.environ.setdefault(_name, _value)
+try:
+    Path.home()
+except RuntimeError:  # in a container, say, whose user is a number: Ray and its workers want one to be imported
+    os.environ["HOME"] = tempfile.gettempdir()
 
 import ray
 from ray._private.ray_logging import global_worker_stdstream_dispatcher

@@ -5,7 +5,6 @@ What is no setting is refused, wherever it was written and however deep.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
@@ -17,6 +16,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from analysis.store.storage import default_root
 from raysweep.service.commands.settings.hydra_state import apart_from_the_program
 from raysweep.service.commands.settings.overrides import Override
 from raysweep.service.commands.settings.spaces import AskedSpace, asked_space, default_first
@@ -80,7 +80,7 @@ def _defaults(study: Study) -> dict[str, Any]:
     if "data" in settings:
         settings["data"]["path"] = None
     place = {
-        "results": os.environ.get("RAYSWEEP_RESULTS") or "results",
+        "results": default_root(),
         **dict.fromkeys(("figure", "figures", "address")),
     }
     budget = dict.fromkeys(entry.name for entry in fields(Budget))
