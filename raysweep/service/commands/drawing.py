@@ -112,6 +112,8 @@ def drawn(study: Study, settings: Settings, results: Results, target: FigureTarg
         except Exception as error:  # noqa: BLE001 - whatever a figure stumbles over, the results are there
             yield f"no figure was drawn: {told(error)}"
             return
+        if not found:
+            yield "no figure: no trial has come as far as what they show"
         # A main figure that the trials do not carry leaves its place to the first that they do.
         chosen = {drawing.name if number else "": drawing for number, drawing in enumerate(found)}
         if target.main_only:
