@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from rich.console import Console
 from analysis.store.compaction import Compaction
 from analysis.store.errors import StoreError
 from analysis.store.results import Results
+from analysis.store.storage import default_root
 from raysweep.service.commands import job_command
 from raysweep.service.commands.process import leave_closed_pipe, open_streams
 from raysweep.service.commands.store import export, listing, show
@@ -58,7 +58,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     if rest:
         options.overrides = [*options.overrides, *rest]
     options.given_results = options.results
-    options.results = options.results or os.environ.get("RAYSWEEP_RESULTS", "results")
+    options.results = options.results or default_root()
     return options
 
 

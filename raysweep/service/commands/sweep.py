@@ -6,7 +6,7 @@ import contextlib
 import copy
 import os
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from raysweep.service.commands.lost_cluster import leave
 from raysweep.service.commands.printed import expectations
 from raysweep.service.commands.printed.tables import plan_table
 from raysweep.service.commands.progress import ProgressDisplay
-from raysweep.service.declared import own_places
+from raysweep.service.declared import named_by_knobs, own_places
 from raysweep.service.driver.budget import Budgeted
 from raysweep.service.driver.estimates import stored_times, total_of
 from raysweep.service.driver.forecast import Forecast
@@ -96,7 +96,7 @@ def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Re
     elif plan.missing:
         results.prepare(study.schema)
         arrays = _arrays(settings, plan.missing)
-        with _executor(study, settings, len(plan.missing)) as executor:
+        with _executor(study, settings, len(plan.missing), plan.missing) as executor:
             origin = records.origin(study, settings, arrays, plan.missing, decision, results)
             records.record(study, settings, plan.trials, results, origin)
             records.remember(study, settings, plan.trials, decision, results)
@@ -124,7 +124,7 @@ def _searched(study: Study, settings: Settings, results: Results, console: Conso
     if not settings.plan_only and supply.remaining:
         results.prepare(study.schema)
         arrays = _arrays(settings, supply.known)
-        with _executor(study, settings, supply.remaining) as executor:
+        with _executor(study, settings, supply.remaining, supply.ahead()) as executor:
             origin = records.origin(study, settings, arrays, of_space, decision, results)
             work = work_of(study, settings.results, arrays, origin, settings.resources)
             work = replace(work, learning=True, stopping=stopping, objective=settings.objective)
@@ -205,8 +205,10 @@ def _executed(
 
 
 @contextlib.contextmanager
-def _executor(study: Study, settings: Settings, trials: int) -> Iterator[Executor]:
-    """Yield what runs that many trials. Ray starts, and ends, while this process goes on with what else is to be done.
+def _executor(study: Study, settings: Settings, trials: int, ahead: Iterable[PlannedTrial]) -> Iterator[Executor]:
+    """Yield what runs so many trials, of which some are known ahead.
+
+    Ray starts, and ends, while this process goes on with what else is to be done.
 
     The workers of a local Ray, one a core, import the recipe meanwhile where each of them will have a trial.
     """
@@ -221,7 +223,8 @@ def _executor(study: Study, settings: Settings, trials: int) -> Iterator[Executo
     resources = settings.resources
     each_has_one = resources.cpus == 1 and not resources.gpus and trials >= (os.cpu_count() or 1)
     recipe = study.recipe if each_has_one and isinstance(study.recipe, str) else ""
-    connection = Connection(settings.address, own_places(study.module), recipe)
+    named = named_by_knobs(module for trial in ahead for module in trial.knobs.own_modules())
+    connection = Connection(settings.address, own_places(study.module, *named), recipe)
     with state_kept():
         connection.begin()
         try:

@@ -53,8 +53,9 @@ def _kept(name: str, path: str | None) -> Path | None:
         if path is not None and not versions:  # it is no file: a function, say, or nothing at all
             return None
         key = hashlib.sha256(repr((repr(data_set(name)), _readers(), path, versions)).encode()).hexdigest()[:20]
-        return cache_folder() / f"content-{key}"
-    except (OSError, RuntimeError, ImportError, ValueError):  # a place that cannot be listed, or no home
+        folder = cache_folder()
+        return folder / f"content-{key}" if folder else None
+    except (OSError, RuntimeError, ImportError, ValueError):  # a place that cannot be listed
         return None
 
 
@@ -80,7 +81,7 @@ def _versions(path: str) -> Iterator[tuple[str, ...]]:
                 raise ValueError(f"{file} has neither a date nor a version")
             yield (file, str(facts.get("size")), *version)
         return
-    root = Path(path).expanduser().absolute()
+    root = Path(path).absolute()
     for file in [root] if root.is_file() else sorted(root.rglob("*")):
         facts = file.stat()
         yield (str(file), str(facts.st_size), str(facts.st_mtime_ns))

@@ -5,7 +5,6 @@ What is no setting is refused, wherever it was written and however deep.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
@@ -17,6 +16,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from analysis.store.storage import default_root
 from raysweep.service.commands.settings.hydra_state import apart_from_the_program
 from raysweep.service.commands.settings.overrides import Override
 from raysweep.service.commands.settings.spaces import AskedSpace, asked_space, default_first
@@ -33,9 +33,6 @@ MOST_TRIALS = 1_000_000
 """A larger space is run only where `most_trials` says that it is meant."""
 REQUIRED = "???"
 """Value of a knob without default that was given none."""
-
-_OPEN = ("search.", "boundary.", "computed.")
-"""Settings whose parts need not stand in the space already; the planner knows its own."""
 
 
 def composed(study: Study, overrides: Sequence[Override]) -> dict[str, Any]:
@@ -69,8 +66,9 @@ def composed(study: Study, overrides: Sequence[Override]) -> dict[str, Any]:
 
 
 def _told(override: Override) -> str:
-    """Return an override for Hydra."""
-    return f"{'++' if override.key.startswith(_OPEN) else ''}{override.key}={override.value}"
+    """Return an override for Hydra; what planners look for need not stand in the space already."""
+    added = override.key.partition(".")[0] in SPACE_KEYS
+    return f"{'++' if added else ''}{override.key}={override.value}"
 
 
 def _defaults(study: Study) -> dict[str, Any]:
@@ -79,10 +77,7 @@ def _defaults(study: Study) -> dict[str, Any]:
     settings = _nested(declared)
     if "data" in settings:
         settings["data"]["path"] = None
-    place = {
-        "results": os.environ.get("RAYSWEEP_RESULTS") or "results",
-        **dict.fromkeys(("figure", "figures", "address")),
-    }
+    place = {"results": default_root(), **dict.fromkeys(("figure", "figures", "address"))}
     budget = dict.fromkeys(entry.name for entry in fields(Budget))
     run = {"executor": "ray", "plan": False, "most_trials": MOST_TRIALS, "budget": budget}
     run |= {"rerun": False, "reuse": "ask", "resources": asdict(study.resources)}
@@ -110,8 +105,8 @@ def _declare(settings: Mapping[str, Any], space: AskedSpace) -> None:
     # A root from the environment is text, whatever it looks like.
     plain["results"] = plain["results"].replace("${", "\\${")
     store.store("raysweep", {"defaults": defaults, **plain})
-    for name in DATA_SETS if data else ():
-        store.store(name, {**data, "name": name}, group="data")
+    for name in DATA_SETS:
+        store.store(name, {**(data or {}), "name": name}, group="data")
     for name, node in space.written.items():
         store.store(name, node, group="space", package="_global_")
 
