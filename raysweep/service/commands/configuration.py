@@ -140,7 +140,7 @@ def _settings(
     fixed |= _brought(data_sets, data_path, fixed)
     told = {column.name: _is_number(column.type) for column in study.schema.trials_schema()}
     planner = space_of(study.knobs, {"fixed": fixed, **space}, told)
-    _refuse_too_many(len(planner), config["most_trials"])
+    _refuse_too_many(planner, config["most_trials"])
     settings = Settings(
         overrides=tuple(overrides),
         space=config["space_name"],
@@ -150,7 +150,7 @@ def _settings(
         figure=_path("figure", config["figure"]),
         figures=config["figures"],
         executor=config["executor"],
-        address=config["address"],
+        address=None if config["address"] is None else str(config["address"]),
         data_sets=data_sets,
         data_path=data_path,
         resources=Resources(**config["resources"]),
@@ -186,10 +186,14 @@ def _path(name: str, written: Any) -> str | None:
     return None if written is None else located(written)
 
 
-def _refuse_too_many(trials: int, allowed: Any) -> None:
+def _refuse_too_many(planner: GridPlanner | SearchPlanner | BoundaryPlanner, allowed: Any) -> None:
     """Compare the size of a space with what was allowed; it is counted without being made."""
     if not isinstance(allowed, int) or isinstance(allowed, bool) or allowed < 1:
         raise ValueError(f"most_trials must be a whole number of at least 1, got {allowed!r}")
+    try:
+        trials = len(planner)
+    except OverflowError:
+        raise ValueError("the space has more trials than can be counted; narrow it") from None
     if trials > allowed:
         raise ValueError(
             f"the space has {trials:,} trials, more than most_trials={allowed}; narrow it, or add most_trials={trials}"

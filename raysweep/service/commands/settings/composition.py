@@ -34,9 +34,6 @@ MOST_TRIALS = 1_000_000
 REQUIRED = "???"
 """Value of a knob without default that was given none."""
 
-_OPEN = ("search.", "boundary.", "computed.")
-"""Settings whose parts need not stand in the space already; the planner knows its own."""
-
 
 def composed(study: Study, overrides: Sequence[Override]) -> dict[str, Any]:
     """Return every setting of a study: its default, what the space says, and what the overrides say.
@@ -69,8 +66,9 @@ def composed(study: Study, overrides: Sequence[Override]) -> dict[str, Any]:
 
 
 def _told(override: Override) -> str:
-    """Return an override for Hydra."""
-    return f"{'++' if override.key.startswith(_OPEN) else ''}{override.key}={override.value}"
+    """Return an override for Hydra; what planners look for need not stand in the space already."""
+    added = override.key.partition(".")[0] in SPACE_KEYS
+    return f"{'++' if added else ''}{override.key}={override.value}"
 
 
 def _defaults(study: Study) -> dict[str, Any]:
@@ -79,10 +77,7 @@ def _defaults(study: Study) -> dict[str, Any]:
     settings = _nested(declared)
     if "data" in settings:
         settings["data"]["path"] = None
-    place = {
-        "results": default_root(),
-        **dict.fromkeys(("figure", "figures", "address")),
-    }
+    place = {"results": default_root(), **dict.fromkeys(("figure", "figures", "address"))}
     budget = dict.fromkeys(entry.name for entry in fields(Budget))
     run = {"executor": "ray", "plan": False, "most_trials": MOST_TRIALS, "budget": budget}
     run |= {"rerun": False, "reuse": "ask", "resources": asdict(study.resources)}
@@ -110,8 +105,8 @@ def _declare(settings: Mapping[str, Any], space: AskedSpace) -> None:
     # A root from the environment is text, whatever it looks like.
     plain["results"] = plain["results"].replace("${", "\\${")
     store.store("raysweep", {"defaults": defaults, **plain})
-    for name in DATA_SETS if data else ():
-        store.store(name, {**data, "name": name}, group="data")
+    for name in DATA_SETS:
+        store.store(name, {**(data or {}), "name": name}, group="data")
     for name, node in space.written.items():
         store.store(name, node, group="space", package="_global_")
 
