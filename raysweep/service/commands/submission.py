@@ -75,7 +75,8 @@ def taken_along(study: Study, overrides: Sequence[str]) -> tuple[list[Path], lis
     That is raysweep, the package or the file of a study of one's own, those of networks and data that overrides name,
     and the file of a space with those beside it that it inherits from.
     """
-    named = named_by_knobs(module for override in overrides for module in own_module(override.partition("=")[2]))
+    values = [override.partition("=")[2].strip("'\"") for override in overrides]
+    named = named_by_knobs(module for value in values for module in own_module(value))
     places = [*(provenance.SOURCE_ROOT / name for name in UPLOADED), *own_places(study.module, *named)]
     there = []
     for override in overrides:

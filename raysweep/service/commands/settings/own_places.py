@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from raysweep.service.errors import UsageError
 from trials.core.columns import KnobField
+from trials.core.data.decoded import cache_folder
 from trials.core.data.records import DATA_SETS, OWN
 
 
@@ -29,6 +34,28 @@ def placed(overrides: Iterable[str], columns: Mapping[str, KnobField]) -> Iterat
                 f"{override}: this study takes no data of your own; allowed are {', '.join(map(str, names))}"
             )
         yield from (f"data={OWN}", f"data.path={value}") if own and value != OWN else (override,)
+
+
+def kept(data: Any) -> Any:
+    """Return the file in the user's cache that has arrays which a program gives as data; anything else as it is.
+
+    Args:
+        data: Inputs and labels as a pair, or arrays by name as an .npz file has them.
+    """
+    arrays = dict(zip(("inputs", "labels"), data, strict=True)) if isinstance(data, tuple) and len(data) == 2 else data
+    if not isinstance(arrays, Mapping) or not any(hasattr(each, "shape") for each in arrays.values()):
+        return data
+    import numpy as np
+
+    stream = io.BytesIO()
+    np.savez(stream, **{str(name): np.asarray(each) for name, each in arrays.items()})
+    file = cache_folder() / f"given-{hashlib.sha256(stream.getvalue()).hexdigest()[:20]}.npz"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draft = file.with_name(f".writing-{os.getpid()}-{file.name}")
+        draft.write_bytes(stream.getvalue())
+        draft.replace(file)
+    return str(file)
 
 
 def is_place(value: str) -> bool:
