@@ -109,7 +109,10 @@ def _chosen(found: Differences, telling: _Telling, settings: Settings) -> tuple[
         raise UsageError(f"{line}; {_ADVICE}")
     if answer == "never":
         return found.stale, unknown
-    telling.say(f"{line}; {_ADVICE}" if answer == "warn" else f"{line}; they are gone on with")
+    if answer == "warn":
+        telling.say(f"{line}; {_ADVICE}" if settings.plan_only else f"warning: {line}; {_ADVICE}")
+    else:
+        telling.say(f"{line}; they are gone on with")
     return set(), found.pairs if answer == "always" else unknown
 
 

@@ -143,7 +143,7 @@ def test_changed_code_is_told_of_and_gone_on_with_until_it_is_rerun(workplace: W
     assert "3 by other code (changed: reused_recipe.slopes)" in printed
     code, printed = workplace.run()
     assert code == 0
-    assert "--rerun computes them anew, --reuse goes on with them" in printed
+    assert printed.startswith("warning: 3 of 3 stored trials differ from now")
     assert slopes(workplace.results) == before
     code, printed = workplace.run("--rerun")
     assert code == 0
@@ -218,7 +218,7 @@ def test_a_part_that_is_rerun_is_told_of_where_versions_meet(workplace: Workplac
     figure = Figure()
     figure.subplots()
     told_on([Drawing(figure, pd.DataFrame())], mixture(workplace.results, STUDY.name))
-    assert figure.get_supxlabel() == "mixes 2 versions of the code (2 and 1 trials)"
+    assert figure.get_suptitle() == "mixes 2 versions of the code (2 and 1 trials)"
     assert "mixes 2 versions of the code (2 and 1 trials)" in listed(workplace.results)
     workplace.run("--rerun")
     assert " mixes " not in listed(workplace.results)
