@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import getitem
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -18,9 +18,7 @@ from raysweep.service.driver.budget import Budget
 from raysweep.service.errors import UsageError
 from raysweep.service.study import Resources, Study
 from search_spaces.core.axes import axis
-from search_spaces.core.boundary import BoundaryPlanner
 from search_spaces.core.planner import GridPlanner
-from search_spaces.core.search import SearchPlanner
 from search_spaces.core.space import space_of, without
 from search_spaces.core.stopping import Stopping
 from trials.core.columns import KnobField
@@ -28,6 +26,10 @@ from trials.core.data.arrays import load_arrays
 from trials.core.data.own import own_content
 from trials.core.data.records import DATA_SETS
 from trials.core.fingerprints import fingerprint
+
+if TYPE_CHECKING:
+    from search_spaces.core.boundary import BoundaryPlanner
+    from search_spaces.core.search import SearchPlanner
 
 EXECUTORS = ("ray", "serial")
 REUSES = ("ask", "always", "never")
@@ -77,14 +79,23 @@ class Settings:
     reuse: str
 
     @property
+    def search(self) -> SearchPlanner | None:
+        """The planner if it is a search."""
+        if isinstance(self.planner, GridPlanner):
+            return None
+        from search_spaces.core.search import SearchPlanner
+
+        return self.planner if isinstance(self.planner, SearchPlanner) else None
+
+    @property
     def stopping(self) -> Stopping | None:
         """How trials are stopped early, None if they are not."""
-        return self.planner.settings.stopping if isinstance(self.planner, SearchPlanner) else None
+        return self.search.settings.stopping if self.search else None
 
     @property
     def objective(self) -> Mapping[str, str]:
         """What a search looks for, empty for other planners."""
-        return self.planner.settings.objective.directions if isinstance(self.planner, SearchPlanner) else {}
+        return self.search.settings.objective.directions if self.search else {}
 
 
 def read_settings(study: Study, overrides: Sequence[str]) -> Settings:

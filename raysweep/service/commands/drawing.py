@@ -15,7 +15,6 @@ from raysweep.service.commands.configuration import Settings
 from raysweep.service.commands.rendering import Rendered, renderer, told, written
 from raysweep.service.errors import UsageError
 from raysweep.service.study import Study
-from search_spaces.core.search import SearchPlanner
 
 if TYPE_CHECKING:
     from analysis.core.figures import Drawing
@@ -91,11 +90,11 @@ def drawings(study: Study, settings: Settings, results: Results) -> Sequence[Dra
         settings: The run.
         results: The store, cut to the trials of the run.
     """
-    if isinstance(settings.planner, SearchPlanner):
+    if settings.search:
         from analysis.core.search_figures import search_drawings
         from raysweep.service.commands.printed.search_summary import search_found
 
-        found = search_found(study, settings.planner, results)
+        found = search_found(study, settings.search, results)
         return told_on(search_drawings(found), mixture(results, study.name))
     outcomes = results.outcomes(study.name)
     whole = [trial_id for trial_id, outcome in outcomes.items() if outcome in ("finished", "diverged")]

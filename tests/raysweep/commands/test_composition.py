@@ -147,6 +147,11 @@ def test_what_is_given_goes_before_what_a_space_searches() -> None:
         ("width: 1\nwidth: 2", "mine.yaml is no YAML of settings: found duplicate key width in line 2"),
         ("width: [1", "mine.yaml is no YAML of settings"),
         ("width: ${nowhere}", "nowhere"),
+        ("width: 8\naxes: {width: [1, 2]}", "space=mine: width has one value and is varied as well; keep one"),
+        ("data: {train_size: 8}\naxes: {data_train_size: [1, 2]}", "data.train_size has one value and is varied"),
+        ("width: 8\ncomputed: {width: 2 * depth}", "width has one value and is varied as well"),
+        ("defaults: [smoke, _self_]\nfeature_update_interval: 3", "`axes: {feature_update_interval: null}` takes"),
+        ("defaults: smoke", "space=mine: defaults must be a list of spaces, got 'smoke': [smoke, _self_]"),
     ],
 )
 def test_a_space_that_is_not_understood_is_refused(folder: Path, text: str, said: str) -> None:

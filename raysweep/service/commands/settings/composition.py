@@ -23,6 +23,7 @@ from raysweep.service.commands.settings.spaces import AskedSpace, asked_space, d
 from raysweep.service.driver.budget import Budget
 from raysweep.service.errors import UsageError
 from raysweep.service.study import Study
+from search_spaces.core.space import spoken_of
 from trials.core.columns import KnobField
 from trials.core.data.records import DATA_SETS
 from trials.core.suggestions import suggestion
@@ -62,6 +63,7 @@ def composed(study: Study, overrides: Sequence[Override]) -> dict[str, Any]:
         raise UsageError(_refusal(settings, error)) from None
     found = _named(config)
     _refuse_unknown(study, found, settings, f"space={space.name}: ")
+    _refuse_two_values(found, space)
     return {**found, "space_name": space.name}
 
 
@@ -122,6 +124,21 @@ def _refuse_unknown(study: Study, found: Mapping[str, Any], settings: Mapping[st
         column = path.replace(".", "_")
         renamed = study.knobs.unknown(column) if column in study.knobs.renamed() else ""
         raise UsageError(f"{place}{wrong_form or renamed or _unknown(path, settings)}")
+
+
+def _refuse_two_values(found: Mapping[str, Any], space: AskedSpace) -> None:
+    """Raise a UsageError where a space, or one that it inherits from, gives a knob a value that another part hides."""
+    looked = {
+        key: found[key] for key in ("axes", *SPACE_KEYS) if key != "union"
+    }  # a part of one may vary what others fix
+    looked["axes"] = {name: values for name, values in found["axes"].items() if values is not None}
+    varied = spoken_of(looked)
+    for node in space.written.values():
+        written = _named(OmegaConf.to_container(node))
+        for path in _paths({key: value for key, value in written.items() if key not in looked}):
+            if (column := path.replace(".", "_")) in varied:
+                advice = f"keep one (`axes: {{{column}: null}}` takes an inherited axis away)"
+                raise UsageError(f"space={space.name}: {path} has one value and is varied as well; {advice}")
 
 
 def _problems(found: Mapping[str, Any], settings: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, str]]:

@@ -41,15 +41,23 @@ def kept(data: Any) -> Any:
 
     Args:
         data: Inputs and labels as a pair, or arrays by name as an .npz file has them.
+
+    Raises:
+        UsageError: They hold objects, or there is no place for them.
     """
     arrays = dict(zip(("inputs", "labels"), data, strict=True)) if isinstance(data, tuple) and len(data) == 2 else data
     if not isinstance(arrays, Mapping) or not any(hasattr(each, "shape") for each in arrays.values()):
         return data
     import numpy as np
 
-    stream = io.BytesIO()
-    np.savez(stream, **{str(name): np.asarray(each) for name, each in arrays.items()})
-    file = cache_folder() / f"given-{hashlib.sha256(stream.getvalue()).hexdigest()[:20]}.npz"
+    folder, stream = cache_folder(), io.BytesIO()
+    if folder is None:
+        raise UsageError("data: there is no home folder in which to keep these arrays; set XDG_CACHE_HOME")
+    try:
+        np.savez(stream, allow_pickle=False, **{str(name): np.asarray(each) for name, each in arrays.items()})
+    except ValueError:
+        raise UsageError("data: there are arrays of Python objects among these; give numbers and text") from None
+    file = folder / f"given-{hashlib.sha256(stream.getvalue()).hexdigest()[:20]}.npz"
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         draft = file.with_name(f".writing-{os.getpid()}-{file.name}")
