@@ -22,6 +22,8 @@ _PANEL_WIDTH, _PANEL_HEIGHT = 4.6, 3.4
 def draw(results: Results) -> Sequence[Drawing]:
     """Return the alignments over training, and what SAM changes over K where trials that learn the easy one differ."""
     rows = results.measurements(STUDY, knobs=True)
+    if not (rows["step"] > 0).any():  # each trial diverged in its first step
+        return []
     drawings, learned = [alignments(rows)], matched(rows)
     if learned[INTERVAL].nunique() > 1 and (learned[RHO] > 0).any() and (learned[RHO] == 0).any():
         drawings.append(over_intervals(learned))
@@ -30,7 +32,8 @@ def draw(results: Results) -> Sequence[Drawing]:
 
 def alignments(rows: pd.DataFrame) -> Drawing:
     """Return both alignments against steps at the smallest interval, a curve for each distance up the slope."""
-    rows = rows[(rows[INTERVAL] == rows[INTERVAL].min()) & (rows["step"] > 0)]
+    rows = rows[rows["step"] > 0]
+    rows = rows[rows[INTERVAL] == rows[INTERVAL].min()]
     looks, numbers = ordered_looks(rows[RHO].unique()), []
     with style():
         figure = Figure(figsize=(2 * _PANEL_WIDTH, _PANEL_HEIGHT), layout="constrained")

@@ -26,7 +26,7 @@ from tests.drawers import (
 )
 
 LONGEST_FILE, LONGEST_FUNCTION, LARGEST_FOLDER, MOST_IMPORTS = 250, 60, 25, 20
-LINES_OF_ONE_STUDY = 550
+LINES_OF_ONE_STUDY = 440
 """Lines of the cores that one study alone reaches: what is said here may only fall."""
 
 ROOMS = {

@@ -15,9 +15,10 @@ COMMANDS = ROOT / "raysweep" / "service" / "commands"
 PACKAGES = sorted(path.parent.name for path in (ROOT / "trials").glob("*/knobs.py") if path.parent.name != "core")
 
 
-def loaded_by(code: str) -> str:
-    """Run code in a fresh process that must find neither torch, Ray nor matplotlib among its modules at the end."""
-    check = "import sys; heavy = {'matplotlib', 'ray', 'torch'} & set(sys.modules); assert not heavy, heavy"
+def loaded_by(code: str, *others: str) -> str:
+    """Run code in a fresh process that must find none of torch, Ray, matplotlib and others among its modules."""
+    unneeded = {"matplotlib", "ray", "torch", *others}
+    check = f"import sys; heavy = {unneeded!r} & set(sys.modules); assert not heavy, heavy"
     done = subprocess.run([sys.executable, "-c", f"{code}\n{check}"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -40,7 +41,9 @@ def test_help_and_plans_are_made_without(study: str, tmp_path: Path) -> None:
         f"from raysweep.{study} import STUDY\n"
         "from raysweep.service.commands.study_command import main\n"
         f"assert main(STUDY, ['space=smoke', '--dry-run', {f'results={tmp_path}'!r}]) == 0\n"
-        "try:\n    main(STUDY, ['--help'])\nexcept SystemExit as ended:\n    assert ended.code == 0"
+        "try:\n    main(STUDY, ['--help'])\nexcept SystemExit as ended:\n    assert ended.code == 0",
+        "pandas",
+        "optuna",
     )
     assert f"{study}, space smoke: " in printed
     assert f"usage: python -m raysweep.{study}" in printed

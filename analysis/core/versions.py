@@ -31,9 +31,10 @@ def mixture_of(runs: Iterable[Run], versions: Versions) -> str:
 
 
 def told_on(drawings: Sequence[Drawing], mixture: str) -> Sequence[Drawing]:
-    """Say below each figure what versions its trials mix."""
+    """Say at the head of each figure what versions its trials mix."""
     for drawing in drawings if mixture else ():
-        drawing.figure.supxlabel(mixture, fontsize="small", color="0.35")
+        title = drawing.figure.get_suptitle()
+        drawing.figure.suptitle(f"{title}\n{mixture}" if title else mixture, x=0.01, ha="left", fontsize=10)
     return drawings
 
 

@@ -49,11 +49,13 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Reached:
-    """How far a checkpoint is: the step that comes next, the time spent so far, and its layout, as of `Checkpoint`."""
+    """How far a checkpoint is and where it comes from: fields as of `Checkpoint`, without arrays and rows."""
 
     step: int
     seconds: float
     layout: int
+    code_hash: str = ""
+    rerun: int = 0
 
 
 class Checkpoints:
@@ -87,7 +89,8 @@ class Checkpoints:
             if (length := _header_end(start)) > len(start):
                 start = self._storage.read(key, length).to_pybytes()
             progress = _progress(start)
-            return Reached(progress["step"], progress["seconds"], progress.get("layout", _FIRST_LAYOUT))
+            origin = {name: progress[name] for name in ("code_hash", "rerun") if name in progress}
+            return Reached(progress["step"], progress["seconds"], progress.get("layout", _FIRST_LAYOUT), **origin)
         except (KeyAbsent, ValueError, KeyError):
             return None
 

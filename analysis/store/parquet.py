@@ -79,7 +79,8 @@ def concatenated(tables: Iterable[pa.Table], schema: pa.Schema) -> pa.Table:
             alike[-1].append(table)
         else:
             alike.append([table])
-    return pa.concat_tables([schema.empty_table(), *(conformed(pa.concat_tables(group), schema) for group in alike)])
+    empty = pa.Table.from_batches([], schema)  # schema.empty_table() would import pandas
+    return pa.concat_tables([empty, *(conformed(pa.concat_tables(group), schema) for group in alike)])
 
 
 def _lean(table: pa.Table, without_nulls: bool) -> pa.Table:

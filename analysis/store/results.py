@@ -20,7 +20,7 @@ from analysis.store.execution import discard_superseded
 from analysis.store.packs import Row
 from analysis.store.records import Records
 from analysis.store.schema import StudySchema, checked_name
-from analysis.store.snapshot import StudyReader, consistently
+from analysis.store.snapshot import StudyReader, consistently, files
 from analysis.store.storage import open_storage
 from analysis.store.tables import Frame, Run, as_frame, joined_with_knobs, measurements_table, runs_of, trials_table
 
@@ -185,6 +185,10 @@ class Results(Records):
     def discard_superseded(self, study: str) -> int:
         """Delete the runs that compaction has set aside, for good; return how many files there were."""
         return discard_superseded(self._storage, checked_name(study, "study"))
+
+    def has_tables(self, study: str) -> bool:
+        """Return whether compaction has made the two tables, which readers without raysweep see."""
+        return bool(files(self._storage, checked_name(study, "study")).parts)
 
     def remove(self, study: str, trial_ids: Collection[str]) -> int:
         """Take trials out of the store for good; return how many there were."""

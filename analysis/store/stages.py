@@ -64,7 +64,7 @@ def stage_origins(storage: Storage, study: str, fingerprint: str) -> list[str]:
     names = [
         name.removesuffix(_POINTER)
         for name in storage.listing(layout.stage(study, fingerprint))
-        if name.endswith(_POINTER)
+        if layout.is_token(name) and name.endswith(_POINTER)
     ]
     return ["" if name == _UNKNOWN else name for name in names]
 

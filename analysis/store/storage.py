@@ -116,6 +116,11 @@ def located(place: str) -> str:
     return found
 
 
+def default_root() -> str:
+    """Return the root of a command that is told none, as it is spelt."""
+    return os.environ.get("RAYSWEEP_RESULTS") or "results"
+
+
 def root_of(place: str | os.PathLike[str]) -> str:
     """Return the root of a results store, without the slashes that it may end with.
 

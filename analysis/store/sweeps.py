@@ -140,5 +140,7 @@ class Reruns:
             return {str(trial_id): int(number) for trial_id, number in numbers.items()}
         except KeyAbsent:  # fulfilled meanwhile
             return {}
-        except (ValueError, TypeError, AttributeError) as error:
-            raise CorruptedPart(f"{key} is no readable request to compute trials anew; remove it") from error
+        except (ValueError, TypeError, AttributeError):
+            message = f"left out: {key} is no readable request to compute trials anew; remove it"
+            warnings.warn(message, StoreWarning, stacklevel=2)
+            return {}

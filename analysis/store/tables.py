@@ -38,7 +38,7 @@ class Run(NamedTuple):
 
 def runs_of(table: pa.Table) -> dict[str, Run]:
     """Return the run that counts of every trial of a table of trials, by id."""
-    reruns = table.column("rerun").fill_null(0).to_pylist()
+    reruns = [number or 0 for number in table.column("rerun").to_pylist()]
     # Of a million trials few have hashes of their own: let them share the strings.
     texts = [name for name in ("code_hash", "data_hash", "data_name") if name in table.schema.names]
     shared = [table.column(name).dictionary_encode().to_pylist() for name in texts]

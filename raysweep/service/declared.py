@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Iterable
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -55,15 +56,24 @@ def folder_of(module: str) -> Path | None:
     return Path(spec.origin).parent if spec.origin else None
 
 
-def own_places(module: str) -> list[Path]:
-    """Return what a study of a user's own needs on another machine, none for this repository's.
+def own_places(*modules: str) -> list[Path]:
+    """Return what modules of a user's own need on another machine, none for this repository's.
 
-    That is its outermost package; or its file and the spaces beside it.
+    Of each that is its outermost package; or its file and the spaces beside it.
     """
-    package = module.partition(".")[0]
-    spec = importlib.util.find_spec(package) if package and not module.startswith(HERE) else None
-    if spec is None:
-        return []
-    if spec.submodule_search_locations:
-        return [Path(next(iter(spec.submodule_search_locations)))]
-    return [file := Path(str(spec.origin)), file.parent / "spaces"]
+    found: dict[Path, None] = {}
+    for module in modules:
+        package = module.partition(".")[0]
+        spec = importlib.util.find_spec(package) if package and not f"{module}.".startswith(HERE) else None
+        if spec is not None and spec.submodule_search_locations:
+            found[Path(next(iter(spec.submodule_search_locations)))] = None
+        elif spec is not None and spec.has_location:
+            file = Path(str(spec.origin))
+            found |= {file: None, file.parent / "spaces": None}
+    return list(found)
+
+
+def named_by_knobs(modules: Iterable[str]) -> list[str]:
+    """Return those of the modules that knobs name which are no installed library, for which a cluster's image cares."""
+    places = {module: own_places(module)[:1] for module in dict.fromkeys(modules)}
+    return [module for module, found in places.items() if found and "site-packages" not in found[0].parts]

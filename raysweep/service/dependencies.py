@@ -91,7 +91,7 @@ def _source(name: str, owners: frozenset[str]) -> Path | None:
     top = _top(name)
     if name == _SCRIPT:
         file = getattr(sys.modules[_SCRIPT], "__file__", None)
-        return None if file is None else Path(file)
+        return Path(file) if file is not None and Path(file).is_file() else None  # a program read from a pipe has none
     if top in _SERVICE or (top in sys.stdlib_module_names and top not in owners):
         return None
     spec = _spec(name)

@@ -38,7 +38,7 @@ def study_named(name: str) -> Study:
         UsageError: There is none of this name, or what it names is no study.
     """
     if name in built_in():
-        return importlib.import_module(f"{HERE}{name}").STUDY  # type: ignore[no-any-return]
+        return importlib.import_module(f"{HERE}{name}").STUDY
     place = registered().get(name, name)
     module, _, attribute = place.partition(":")
     if all(part.isidentifier() for part in module.split(".")):

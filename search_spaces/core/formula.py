@@ -25,7 +25,10 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "max": max,
     "round": lambda number, digits=0: Fraction(round(number, int(digits))),
 }
-_REASONS = {ZeroDivisionError: "division by zero", OverflowError: "a number is too large"}
+_REASONS: Mapping[type[Exception], str] = {
+    ZeroDivisionError: "division by zero",
+    OverflowError: "a number is too large",
+}
 _LARGEST_EXPONENT = 64
 _ALLOWED = "numbers, names, + - * / // **, min(), max() and round()"
 

@@ -47,20 +47,21 @@ def _interval(declared: KnobField, low: Any, high: Any, log: Any = False, step: 
         raise ValueError(f"search.over.{name}.log must be true or false, got {log!r}")
     if not low < high:
         raise ValueError(f"search.over.{name} needs low < high, got low={low!r} and high={high!r}")
-    if step is not None:
-        high = _last(low, high, step)
     try:
         if declared.type is int:
-            return IntDistribution(_whole(low), _whole(high), log=log, step=1 if step is None else _whole(step))
-        return FloatDistribution(float(low), float(high), log=log, step=step)
+            low, high, step = _whole(low), _whole(high), _whole(step or 1)
+            return IntDistribution(low, int(_last(low, high, step)), log=log, step=step)
+        return FloatDistribution(float(low), float(_last(low, high, step)), log=log, step=step)
     except ValueError as error:
         raise ValueError(f"search.over.{name}: {error}") from None
 
 
-def _last(low: float, high: float, step: float) -> float:
-    """Return the highest value that whole steps reach."""
+def _last(low: float, high: float, step: float | None) -> float:
+    """Return the highest value of a range: that which whole steps reach, where there are steps."""
+    if step is None:
+        return high
     reached = as_typed(low) + (as_typed(high) - as_typed(low)) // as_typed(step) * as_typed(step)
-    return reached.numerator / reached.denominator
+    return reached.numerator if reached.denominator == 1 else reached.numerator / reached.denominator
 
 
 def _whole(value: float) -> int:

@@ -34,20 +34,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from search_spaces.core.axes import Axis, axis
-from search_spaces.core.boundary import BoundaryPlanner
-from search_spaces.core.boundary_settings import boundary_settings
 from search_spaces.core.formula import Formula
 from search_spaces.core.grid import SEED, Grid
 from search_spaces.core.linked import computed, side_by_side
 from search_spaces.core.planner import GridPlanner
-from search_spaces.core.search import SearchPlanner
-from search_spaces.core.search_settings import search_settings
 from search_spaces.core.union import Union
 from trials.core.knobs import TrialKnobs
 from trials.core.suggestions import suggestion
+
+if TYPE_CHECKING:
+    from search_spaces.core.boundary import BoundaryPlanner
+    from search_spaces.core.search import SearchPlanner
 
 Written = Mapping[str, Any]
 
@@ -86,10 +86,17 @@ def space_of(
     search, boundary = map(config.get, PLANNERS)
     if search is not None and boundary is not None:
         raise ValueError("a space has either search or boundary, not both")
+    # Searches import Optuna, which a grid has no use for.
     if search is not None:
+        from search_spaces.core.search import SearchPlanner
+        from search_spaces.core.search_settings import search_settings
+
         settings = search_settings(knobs, search, columns)
         return SearchPlanner(**_cells(knobs, config, settings.over), settings=settings)
     if boundary is not None:
+        from search_spaces.core.boundary import BoundaryPlanner
+        from search_spaces.core.boundary_settings import boundary_settings
+
         sought = boundary_settings(knobs, boundary, columns)
         return BoundaryPlanner(**_cells(knobs, config, sought.over), settings=sought)
     return GridPlanner(grid_of(knobs, config))

@@ -73,11 +73,9 @@ class KPhaseKnobs(TrialKnobs):
     data: DataKnobs = _DATA
 
     def __post_init__(self) -> None:
-        lengths = (self.feature_update_interval, self.steps, self.warm_steps)
-        if all(isinstance(value, int | float) and not isinstance(value, bool) for value in lengths):
-            interval, warm_steps = unified_lengths(*lengths)
-            object.__setattr__(self, "feature_update_interval", interval)
-            object.__setattr__(self, "warm_steps", warm_steps)
+        interval, warm_steps = unified_lengths(self.feature_update_interval, self.steps, self.warm_steps)
+        object.__setattr__(self, "feature_update_interval", interval)
+        object.__setattr__(self, "warm_steps", warm_steps)
         if not is_own(self.network):
             refuse_batch_normalisation(str(self.network))
         super().__post_init__()

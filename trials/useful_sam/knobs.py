@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trials.core.knobs import TrialKnobs, knob
+from trials.core.rounds.settings import unified_lengths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,6 @@ class UsefulKnobs(TrialKnobs):
     measurements_per_decade: int = knob("rows a factor of ten in steps", 20, at_least=1)
 
     def __post_init__(self) -> None:
-        interval, steps = self.feature_update_interval, self.steps
-        if isinstance(interval, int | float) and isinstance(steps, int | float) and interval > steps >= 1:
-            object.__setattr__(self, "feature_update_interval", steps)  # the same training, and one record of it
+        interval, _ = unified_lengths(self.feature_update_interval, self.steps, 0)
+        object.__setattr__(self, "feature_update_interval", interval)
         super().__post_init__()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import getitem
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -18,9 +18,7 @@ from raysweep.service.driver.budget import Budget
 from raysweep.service.errors import UsageError
 from raysweep.service.study import Resources, Study
 from search_spaces.core.axes import axis
-from search_spaces.core.boundary import BoundaryPlanner
 from search_spaces.core.planner import GridPlanner
-from search_spaces.core.search import SearchPlanner
 from search_spaces.core.space import space_of, without
 from search_spaces.core.stopping import Stopping
 from trials.core.columns import KnobField
@@ -28,6 +26,10 @@ from trials.core.data.arrays import load_arrays
 from trials.core.data.own import own_content
 from trials.core.data.records import DATA_SETS
 from trials.core.fingerprints import fingerprint
+
+if TYPE_CHECKING:
+    from search_spaces.core.boundary import BoundaryPlanner
+    from search_spaces.core.search import SearchPlanner
 
 EXECUTORS = ("ray", "serial")
 REUSES = ("ask", "always", "never")
@@ -77,14 +79,23 @@ class Settings:
     reuse: str
 
     @property
+    def search(self) -> SearchPlanner | None:
+        """The planner if it is a search."""
+        if isinstance(self.planner, GridPlanner):
+            return None
+        from search_spaces.core.search import SearchPlanner
+
+        return self.planner if isinstance(self.planner, SearchPlanner) else None
+
+    @property
     def stopping(self) -> Stopping | None:
         """How trials are stopped early, None if they are not."""
-        return self.planner.settings.stopping if isinstance(self.planner, SearchPlanner) else None
+        return self.search.settings.stopping if self.search else None
 
     @property
     def objective(self) -> Mapping[str, str]:
         """What a search looks for, empty for other planners."""
-        return self.planner.settings.objective.directions if isinstance(self.planner, SearchPlanner) else {}
+        return self.search.settings.objective.directions if self.search else {}
 
 
 def read_settings(study: Study, overrides: Sequence[str]) -> Settings:
@@ -123,13 +134,13 @@ def _settings(
             raise ValueError(f"{name} must be true or false, got {config[name]!r}")
     data, axes = config.get("data"), space["axes"]
     values = {name: reduce(getitem, declared.path, config) for name, declared in columns.items()}
-    fixed = {name: value for name, value in values.items() if name not in axes and value != REQUIRED}
+    fixed: dict[str, Any] = {name: value for name, value in values.items() if name not in axes and value != REQUIRED}
     data_sets = tuple(map(str, axis(DATA_NAME, axes.get(DATA_NAME, fixed.get(DATA_NAME, []))))) if data else ()
     data_path = _path("data.path", data["path"]) if data else None
     fixed |= _brought(data_sets, data_path, fixed)
     told = {column.name: _is_number(column.type) for column in study.schema.trials_schema()}
     planner = space_of(study.knobs, {"fixed": fixed, **space}, told)
-    _refuse_too_many(len(planner), config["most_trials"])
+    _refuse_too_many(planner, config["most_trials"])
     settings = Settings(
         overrides=tuple(overrides),
         space=config["space_name"],
@@ -139,7 +150,7 @@ def _settings(
         figure=_path("figure", config["figure"]),
         figures=config["figures"],
         executor=config["executor"],
-        address=config["address"],
+        address=None if config["address"] is None else str(config["address"]),
         data_sets=data_sets,
         data_path=data_path,
         resources=Resources(**config["resources"]),
@@ -175,10 +186,14 @@ def _path(name: str, written: Any) -> str | None:
     return None if written is None else located(written)
 
 
-def _refuse_too_many(trials: int, allowed: Any) -> None:
+def _refuse_too_many(planner: GridPlanner | SearchPlanner | BoundaryPlanner, allowed: Any) -> None:
     """Compare the size of a space with what was allowed; it is counted without being made."""
     if not isinstance(allowed, int) or isinstance(allowed, bool) or allowed < 1:
         raise ValueError(f"most_trials must be a whole number of at least 1, got {allowed!r}")
+    try:
+        trials = len(planner)
+    except OverflowError:
+        raise ValueError("the space has more trials than can be counted; narrow it") from None
     if trials > allowed:
         raise ValueError(
             f"the space has {trials:,} trials, more than most_trials={allowed}; narrow it, or add most_trials={trials}"

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
-import traceback
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,18 +12,15 @@ from typing import TYPE_CHECKING
 from analysis.core.versions import mixture, told_on
 from analysis.store.results import Results
 from raysweep.service.commands.configuration import Settings
+from raysweep.service.commands.rendering import Rendered, renderer, told, written
 from raysweep.service.errors import UsageError
 from raysweep.service.study import Study
-from search_spaces.core.search import SearchPlanner
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from analysis.core.figures import Drawing
 
 FORMATS = ("png", "pdf", "svg", "eps", "jpg", "jpeg", "tif", "tiff", "webp")
 CHOICES = ("all", "main")
-_DPI = 150
 _SHOWN_OF_ID = 8
 
 
@@ -72,11 +66,11 @@ def figure_target(study: Study, settings: Settings, sweep_id: str = "") -> Figur
         main_only = settings.figures == "main"
         return FigureTarget(folder=_beside(study, settings), stem=name, formats=("png", "svg"), main_only=main_only)
     stem, form = _named(settings.figure)
-    folder = Path(settings.figure).expanduser().parent
+    folder = Path(settings.figure).parent
     target = FigureTarget(folder=folder, stem=stem, formats=(form,), main_only=settings.figures != "all")
     with _refused(settings.figure):
         (file,) = target.files("")
-        if file.is_dir() or Path(settings.figure).expanduser().is_dir():
+        if file.is_dir() or Path(settings.figure).is_dir():
             raise UsageError(f"figure={settings.figure} is a folder; name a file in it, as in figure=diagram.png")
         if file.exists() and not os.access(file, os.W_OK):
             raise UsageError(f"figure={settings.figure} cannot be written: the file that is there is read-only")
@@ -96,11 +90,11 @@ def drawings(study: Study, settings: Settings, results: Results) -> Sequence[Dra
         settings: The run.
         results: The store, cut to the trials of the run.
     """
-    if isinstance(settings.planner, SearchPlanner):
+    if settings.search:
         from analysis.core.search_figures import search_drawings
         from raysweep.service.commands.printed.search_summary import search_found
 
-        found = search_found(study, settings.planner, results)
+        found = search_found(study, settings.search, results)
         return told_on(search_drawings(found), mixture(results, study.name))
     outcomes = results.outcomes(study.name)
     whole = [trial_id for trial_id, outcome in outcomes.items() if outcome in ("finished", "diverged")]
@@ -111,49 +105,30 @@ def drawings(study: Study, settings: Settings, results: Results) -> Sequence[Dra
 def drawn(study: Study, settings: Settings, results: Results, target: FigureTarget) -> Iterator[str]:
     """Draw the figures of a run and yield a line for each file, and one for each reason why others are missing."""
     failed: dict[str, list[str]] = {}
-    try:
-        figures = drawings(study, settings, results)
-    except Exception as error:  # noqa: BLE001 - whatever a figure stumbles over, the results are there
-        yield f"no figure was drawn: {_told(error)}"
-        return
-    for number, drawing in enumerate(figures):
-        # A main figure that the trials do not carry leaves its place to the first that they do.
-        name = drawing.name if number else ""
-        if number and target.main_only:
-            break
+    with renderer(side_by_side=settings.executor != "serial" and not target.main_only) as render:
         try:
-            for file in _saved(drawing.figure, target.files(name)):
-                yield f"figure: {file}"
-        except Exception as error:  # noqa: BLE001 - the other figures are still to be drawn
-            failed.setdefault(_told(error), []).append(name or "the main one")
+            found = drawings(study, settings, results)
+        except Exception as error:  # noqa: BLE001 - whatever a figure stumbles over, the results are there
+            yield f"no figure was drawn: {told(error)}"
+            return
+        if not found:
+            yield "no figure: no trial has come as far as what they show"
+        # A main figure that the trials do not carry leaves its place to the first that they do.
+        chosen = {drawing.name if number else "": drawing for number, drawing in enumerate(found)}
+        if target.main_only:
+            chosen = dict(list(chosen.items())[:1])
+        outcomes = render([drawing.figure for drawing in chosen.values()], target.formats)
+        for name, outcome in zip(chosen, outcomes, strict=True):
+            try:
+                for file, content in zip(target.files(name), outcome.contents, strict=False):
+                    written(file, content)
+                    yield f"figure: {file}"
+            except OSError as error:
+                outcome = Rendered((), told(error))
+            if outcome.reason:
+                failed.setdefault(outcome.reason, []).append(name or "the main one")
     for reason, names in failed.items():
-        yield f"{len(names)} of {len(figures)} figures not drawn ({', '.join(names)}): {reason}"
-
-
-def _saved(figure: Figure, files: list[Path]) -> list[Path]:
-    """Write a figure to its files: each is whole, or what was there before."""
-    from analysis.core.figures import style
-    from analysis.core.placement import place
-
-    with style():
-        place(figure)
-        for file in files:
-            content = io.BytesIO()
-            figure.savefig(content, dpi=_DPI, format=file.suffix.removeprefix("."))
-            _write(file, content.getvalue())
-    return files
-
-
-def _write(file: Path, content: bytes) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    whole = file.resolve()  # a link stays one
-    unfinished = whole.with_name(f".{uuid.uuid4().hex}.unfinished")
-    try:
-        unfinished.write_bytes(content)
-        unfinished.replace(whole)
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+        yield f"{len(names)} of {len(found)} figures not drawn ({', '.join(names)}): {reason}"
 
 
 def _named(figure: str) -> tuple[str, str]:
@@ -178,7 +153,7 @@ def _named(figure: str) -> tuple[str, str]:
 def _beside(study: Study, settings: Settings) -> Path:
     """Return a folder beside the tables, or in the working directory where these are in a bucket or read-only."""
     if "://" not in settings.results:
-        folder = Path(settings.results).expanduser() / study.name / "figures"
+        folder = Path(settings.results) / study.name / "figures"
         if not _unwritable(folder):
             return folder
     return Path("figures") / study.name
@@ -201,12 +176,3 @@ def _refused(figure: str) -> Iterator[None]:
     except (OSError, ValueError) as error:  # a name too long, or with a null character
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(f"figure={figure!r} is no name of a file: {reason}") from None
-
-
-def _told(error: Exception) -> str:
-    """Return an error in one line; one of the drawing's own code with its place."""
-    text = " ".join(str(error).split()) or "no reason given"
-    if isinstance(error, OSError):
-        return text
-    at = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {text} ({at.filename}, line {at.lineno})"

@@ -18,10 +18,11 @@ usage: {command} [--help] [--dry-run] [setting=value ...]
   --reuse                go on with stored trials that other code or data made, and remember it; also reuse=always
 
 settings, as Hydra overrides:
-  space=NAME             where to look, one of the spaces below (default {default_space})
+  space=NAME|FILE.yaml   where to look, one of the spaces below or a file (default {default_space})
   axes.KNOB=VALUES       values of an axis: 1,8,64 or 0..4; in quotes 'linear(0,1,5)', 'log(1e-3,1,4)' and the like
   KNOB=VALUE             one value for a knob; several, as in seed=0..4 or width=64,128, make it an axis
-  data=NAME              data set: {data_sets}
+  data=NAME|PLACE        data set: {data_sets}; or of your own: an .npz file, Parquet, a folder of images by class,
+                         package.module:function, or a YAML record of one (docs/data_and_networks.md)
   data.path=PLACE        its folder or URL; without it, the data set's default place
   results=ROOT           results store: a folder or s3://bucket/prefix (default $RAYSWEEP_RESULTS or results)
   figure=FILE            write the main figure to FILE (png, pdf, svg, ...) and no other

@@ -13,6 +13,7 @@ from raysweep.service import provenance
 from raysweep.service.commands import new_files
 from raysweep.service.declared import folder_of
 from raysweep.service.studies import built_in, declared_in, registered
+from search_spaces.core.planner import GridPlanner
 
 _CHECKOUT = Path("tests/pinned_ids")
 """What a checkout of the repository has, and an installation has not."""
@@ -80,4 +81,6 @@ def _smoke_ids(module: str, folder: Path) -> list[str]:
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     study = declared_in(module)
-    return [trial.trial_id for trial in planned(study, read_settings(study, ["space=smoke"]).planner.grid, {}).trials]
+    planner = read_settings(study, ["space=smoke"]).planner
+    assert isinstance(planner, GridPlanner)
+    return [trial.trial_id for trial in planned(study, planner.grid, {}).trials]

@@ -122,7 +122,7 @@ def _document(study: Study, settings: Settings, origin: Provenance) -> dict[str,
         # A rerun that is broken off goes on without being asked for again.
         "command": shlex.join([*study.command, *(each for each in settings.overrides if each != "rerun=true")]),
         "started_at": _now(),
-        "data_path": str(Path(path).expanduser().absolute()) if path is not None and local else path,
+        "data_path": str(Path(path).absolute()) if path is not None and local else path,
         "git_commit": origin.git_commit,
         "source_hash": origin.source_hash,
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from rich.console import Console
 from analysis.store.compaction import Compaction
 from analysis.store.errors import StoreError
 from analysis.store.results import Results
+from analysis.store.storage import default_root
 from raysweep.service.commands import job_command
 from raysweep.service.commands.process import leave_closed_pipe, open_streams
 from raysweep.service.commands.store import export, listing, show
@@ -58,7 +58,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     if rest:
         options.overrides = [*options.overrides, *rest]
     options.given_results = options.results
-    options.results = options.results or os.environ.get("RAYSWEEP_RESULTS", "results")
+    options.results = options.results or default_root()
     return options
 
 
@@ -73,7 +73,11 @@ def _parser() -> argparse.ArgumentParser:
     show.add_to(commands, _command)
     export.add_to(commands, _command)
     for name, run, meaning in (
-        ("compact", _compact, "move finished trials into the tables that other readers see"),
+        (
+            "compact",
+            _compact,
+            "move finished trials into the tables that other readers see, and drop runs that reruns superseded",
+        ),
         ("check", _check, "read everything and name what is wrong; exit code 1 if anything is"),
     ):
         _command(commands, name, run, meaning).add_argument("study", metavar="STUDY", nargs="*", help="default: all")
@@ -115,7 +119,7 @@ def _compact(results: Results, console: Console, options: argparse.Namespace) ->
 
     named = ((study, compacted(study)) for study in options.study)
     for study, (done, dropped) in named if options.study else of_each_study(results, compacted):
-        older = f", {dropped} files of superseded runs dropped" if dropped else ""
+        older = ", superseded runs dropped" if dropped else ""
         console.print(f"{study}: {done.trials} trials compacted, {done.packs} packs removed{older}")
     return 0
 

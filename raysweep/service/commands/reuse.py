@@ -17,9 +17,10 @@ from raysweep.service.dependencies import changed_modules
 from raysweep.service.driver.plan import FINISHED
 from raysweep.service.driver.staleness import Differences, Pair, compared, finished, pending
 from raysweep.service.errors import UsageError
-from raysweep.service.messages import PlannedTrial
+from raysweep.service.messages import PlannedTrial, stopped_id
 from raysweep.service.study import Study
 from trials.core.data.contents import content_of
+from trials.core.data.records import data_set
 
 _NAMED = 3
 _ADVICE = "--rerun computes them anew, --reuse goes on with them"
@@ -60,15 +61,16 @@ def decided(
     code = code_of(study)
     waiting = pending(trials, runs, results.reruns(study.name).asked())
     stored = [trial for trial in finished(trials, runs) if trial.trial_id not in waiting]
-    stages = "none" if settings.rerun or settings.reuse == "never" else "unknown"
+    stages = "none" if waiting or settings.rerun or settings.reuse == "never" else "unknown"
     if waiting:
         _say(console, f"{len(waiting)} trials are still to be computed anew, as was asked for before")
     if not stored:
         return Reuse(code=code, reruns=waiting, stages="any" if settings.reuse == "always" else stages)
-    data_hashes = _contents(settings, stored, runs, is_complete=len(stored) == len(trials))
-    remembered = _remembered(results, study, trials)
-    found = compared(stored, runs, code, data_hashes, remembered)
-    anew, accepted = _chosen(found, _Telling(study, results, code, console), settings)
+    data_hashes, unread = _contents(settings, stored, runs, is_complete=len(stored) == len(trials))
+    if unread:
+        _say(console, f"{' and '.join(unread)} cannot be read here, so stored trials were not compared with it")
+    found = compared(stored, runs, code, data_hashes, _remembered(results, study, trials))
+    anew, accepted = _chosen(found, _Telling(study, results, code, len(stored), console), settings)
     if settings.rerun and not (anew or waiting):
         anew = {trial.trial_id for trial in stored}
     numbers = {trial_id: runs[trial_id].rerun + 1 for trial_id in sorted(anew)}
@@ -83,7 +85,11 @@ def settle(results: Results, study: str) -> None:
     """Take back the requests to compute trials anew that are fulfilled."""
     requests = results.reruns(study)
     if requests.asked():
-        requests.settle({name: run.rerun for name, run in results.runs(study).items() if run.outcome in FINISHED})
+        reruns = {name: run.rerun for name, run in results.runs(study).items() if run.outcome in FINISHED}
+        for name in list(reruns):  # a search may have stopped what had come to its end before, or the other way round
+            both = (name, stopped_id(name))
+            reruns.update(dict.fromkeys(both, max(reruns.get(each, 0) for each in both)))
+        requests.settle(reruns)
 
 
 def _chosen(found: Differences, telling: _Telling, settings: Settings) -> tuple[set[str], Sequence[Pair]]:
@@ -103,15 +109,19 @@ def _chosen(found: Differences, telling: _Telling, settings: Settings) -> tuple[
         raise UsageError(f"{line}; {_ADVICE}")
     if answer == "never":
         return found.stale, unknown
-    telling.say(f"{line}; {_ADVICE}" if answer == "warn" else f"{line}; they are gone on with")
+    if answer == "warn":
+        telling.say(f"{line}; {_ADVICE}" if settings.plan_only else f"warning: {line}; {_ADVICE}")
+    else:
+        telling.say(f"{line}; they are gone on with")
     return set(), found.pairs if answer == "always" else unknown
 
 
 class _Telling:
     """Says how stored trials differ from now, and asks what to do."""
 
-    def __init__(self, study: Study, results: Results, code: TrialCode, console: Console) -> None:
+    def __init__(self, study: Study, results: Results, code: TrialCode, stored: int, console: Console) -> None:
         self._study = study
+        self._stored = stored
         self._results = results
         self._code = code
         self._console = console
@@ -132,7 +142,7 @@ class _Telling:
         names = sorted({data_name(trial.knobs) for trials in found.data.values() for trial in trials})
         parts = [f"{len(code)} by other code ({self._modules(found)})"] if code else []
         parts += [f"{len(data)} from other data ({', '.join(names)})"] if data else []
-        return f"of the stored trials {len(found.stale)} were computed otherwise than now: {', '.join(parts)}"
+        return f"{len(found.stale)} of {self._stored} stored trials differ from now: {', '.join(parts)}"
 
     @property
     def is_answered(self) -> bool:
@@ -173,25 +183,31 @@ def _say(console: Console, line: str) -> None:
 
 def _contents(
     settings: Settings, stored: Iterable[PlannedTrial], runs: Mapping[str, Run], *, is_complete: bool
-) -> dict[str, str]:
-    """Return the fingerprints of the data sets that stored trials read, as they are now, where they can be known.
+) -> tuple[dict[str, str], list[str]]:
+    """Return the fingerprints of the data sets that stored trials read, as they are now, and which cannot be known.
 
     Files of this machine are read if need be; what would have to be fetched only if trials are to be run on it anyway.
     """
-    names = {data_name(trial.knobs) for trial in stored if runs[trial.trial_id].data_hash}
+    read = {data_name(trial.knobs) for trial in stored if runs[trial.trial_id].data_hash}
+    names = {
+        name for name in read & set(settings.data_sets) if not data_set(name).brought
+    }  # their ids say what they are
     path = settings.data_path
     fetched = not (settings.plan_only or is_complete)
     contents: dict[str, str] = {}
-    for name in sorted(names & set(settings.data_sets)):
+    unread: list[str] = []
+    for name in sorted(names):
         try:
             content = content_of(name, path, read=fetched or (path is not None and "://" not in path))
         except ValueError as error:
             if fetched:
                 raise UsageError(str(error)) from None
-            continue
+            content = None
         if content is not None:
             contents[name] = content
-    return contents
+        elif not data_set(name).no_path:  # what comes with a library or is generated goes by its code
+            unread.append(name)
+    return contents, unread
 
 
 def _remembered(results: Results, study: Study, trials: Iterable[PlannedTrial]) -> set[Pair]:

@@ -17,9 +17,10 @@ from analysis.store.errors import StoreError
 from analysis.store.results import Results
 from raysweep.service import provenance
 from raysweep.service.commands.settings.spaces import asked_space
-from raysweep.service.declared import own_places
+from raysweep.service.declared import named_by_knobs, own_places
 from raysweep.service.errors import ClusterError
 from raysweep.service.study import Study
+from trials.core.values import own_module
 
 if TYPE_CHECKING:
     from raysweep.service.commands.configuration import Settings
@@ -71,10 +72,12 @@ class Submission:
 def taken_along(study: Study, overrides: Sequence[str]) -> tuple[list[Path], list[str]]:
     """Return what a job needs, and the overrides as they are there.
 
-    That is raysweep, the package or the file of a study of one's own, and the file of a space with those beside it that
-    it inherits from.
+    That is raysweep, the package or the file of a study of one's own, those of networks and data that overrides name,
+    and the file of a space with those beside it that it inherits from.
     """
-    places = [*(provenance.SOURCE_ROOT / name for name in UPLOADED), *own_places(study.module)]
+    values = [override.partition("=")[2].strip("'\"") for override in overrides]
+    named = named_by_knobs(module for value in values for module in own_module(value))
+    places = [*(provenance.SOURCE_ROOT / name for name in UPLOADED), *own_places(study.module, *named)]
     there = []
     for override in overrides:
         key, _, value = override.partition("=")

@@ -15,7 +15,6 @@ from raysweep.service.driver.plan import Plan
 from raysweep.service.driver.supply import AskedTrials
 from raysweep.service.messages import PlannedTrial, TrialReport
 from raysweep.service.study import Study
-from search_spaces.core.search import SearchPlanner
 from trials.core.knobs import TrialKnobs
 
 
@@ -45,10 +44,10 @@ def plan_line(study: Study, settings: Settings, plan: Plan, needed: str, saved: 
 
 def print_outcome(study: Study, settings: Settings, results: Results, console: Console) -> None:
     """Print what the trials of a run came to: of a search the best knobs, else the headline by the axes."""
-    if isinstance(settings.planner, SearchPlanner):
+    if settings.search:
         from raysweep.service.commands.printed.search_summary import print_search
 
-        print_search(study, settings, settings.planner, results, console)
+        print_search(study, settings, settings.search, results, console)
     else:
         console.print(outcome_table(study, results))
 

@@ -6,20 +6,21 @@ import contextlib
 import copy
 import os
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from analysis.store.results import Results
+from raysweep.service.code import TrialCode
 from raysweep.service.commands import records, reuse, summary
 from raysweep.service.commands.configuration import Settings
 from raysweep.service.commands.lost_cluster import leave
 from raysweep.service.commands.printed import expectations
 from raysweep.service.commands.printed.tables import plan_table
 from raysweep.service.commands.progress import ProgressDisplay
-from raysweep.service.declared import own_places
+from raysweep.service.declared import named_by_knobs, own_places
 from raysweep.service.driver.budget import Budgeted
 from raysweep.service.driver.estimates import stored_times, total_of
 from raysweep.service.driver.forecast import Forecast
@@ -89,13 +90,13 @@ def _gridded(study: Study, planner: GridPlanner, settings: Settings, results: Re
     sweep_id = records.id_of(trial.trial_id for trial in plan.trials)
     decision = reuse.decided(study, settings, plan.trials, runs, results, console)
     plan = plan.anew(decision.reruns)
-    trials, forecast = _told(study, settings, plan, results, console)
+    trials, forecast = _told(study, settings, plan, decision.code, results, console)
     if settings.plan_only:
         console.print(plan_table(study, plan))
     elif plan.missing:
         results.prepare(study.schema)
         arrays = _arrays(settings, plan.missing)
-        with _executor(study, settings, len(plan.missing)) as executor:
+        with _executor(study, settings, len(plan.missing), plan.missing) as executor:
             origin = records.origin(study, settings, arrays, plan.missing, decision, results)
             records.record(study, settings, plan.trials, results, origin)
             records.remember(study, settings, plan.trials, decision, results)
@@ -116,12 +117,14 @@ def _searched(study: Study, settings: Settings, results: Results, console: Conso
     # A planner that has been told of a trial cannot forget it, so a copy finds out which trials are of its space.
     of_space = AskedTrials(study, copy.deepcopy(settings.planner), stored, stops=stops).known if stored else []
     decision = reuse.decided(study, settings, of_space, runs, results, console)
-    supply = AskedTrials(study, settings.planner, stored, reruns=decision.reruns, stops=stops)
+    reruns = decision.reruns
+    anew = [replace(trial, rerun=reruns[trial.trial_id]) for trial in of_space if trial.trial_id in reruns]
+    supply = AskedTrials(study, settings.planner, stored, anew=anew, stops=stops)
     console.print(summary.search_line(study, settings, supply), soft_wrap=True, highlight=False)
     if not settings.plan_only and supply.remaining:
         results.prepare(study.schema)
         arrays = _arrays(settings, supply.known)
-        with _executor(study, settings, supply.remaining) as executor:
+        with _executor(study, settings, supply.remaining, supply.ahead()) as executor:
             origin = records.origin(study, settings, arrays, of_space, decision, results)
             work = work_of(study, settings.results, arrays, origin, settings.resources)
             work = replace(work, learning=True, stopping=stopping, objective=settings.objective)
@@ -137,12 +140,12 @@ def _searched(study: Study, settings: Settings, results: Results, console: Conso
 
 
 def _told(
-    study: Study, settings: Settings, plan: Plan, results: Results, console: Console
+    study: Study, settings: Settings, plan: Plan, code: TrialCode, results: Results, console: Console
 ) -> tuple[list[PlannedTrial], Forecast]:
     """Say what the plan is and what it takes; return the trials that are missing, and what is known of their times."""
     estimates, seconds = stored_times(study, results)
     trials = _resumed(study, plan, results) if plan.missing else []
-    resumption = expectations.resumption(trials, results.checkpoints(study.name))
+    resumption = expectations.resumption(trials, results.checkpoints(study.name), code)
     needed = expectations.needed(total_of(estimates, trials), resumption.seconds, settings)
     missing = {trial.trial_id for trial in trials}
     saved = sum(seconds.get(trial.trial_id, 0.0) for trial in plan.trials if trial.trial_id not in missing)
@@ -202,8 +205,10 @@ def _executed(
 
 
 @contextlib.contextmanager
-def _executor(study: Study, settings: Settings, trials: int) -> Iterator[Executor]:
-    """Yield what runs that many trials. Ray starts, and ends, while this process goes on with what else is to be done.
+def _executor(study: Study, settings: Settings, trials: int, ahead: Iterable[PlannedTrial]) -> Iterator[Executor]:
+    """Yield what runs so many trials, of which some are known ahead.
+
+    Ray starts, and ends, while this process goes on with what else is to be done.
 
     The workers of a local Ray, one a core, import the recipe meanwhile where each of them will have a trial.
     """
@@ -218,7 +223,8 @@ def _executor(study: Study, settings: Settings, trials: int) -> Iterator[Executo
     resources = settings.resources
     each_has_one = resources.cpus == 1 and not resources.gpus and trials >= (os.cpu_count() or 1)
     recipe = study.recipe if each_has_one and isinstance(study.recipe, str) else ""
-    connection = Connection(settings.address, own_places(study.module), recipe)
+    named = named_by_knobs(module for trial in ahead for module in trial.knobs.own_modules())
+    connection = Connection(settings.address, own_places(study.module, *named), recipe)
     with state_kept():
         connection.begin()
         try:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,9 +24,13 @@ for _name, _value in {
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # the store is the only truth: Tune's own state is never restored
 }.items():
     os.environ.setdefault(_name, _value)
+try:
+    Path.home()
+except RuntimeError:  # in a container, say, whose user is a number: Ray and its workers want one to be imported
+    os.environ["HOME"] = tempfile.gettempdir()
 
 import ray
-from ray._private.ray_logging import global_worker_stdstream_dispatcher
+from ray._private import worker as ray_worker
 
 from raysweep.service.driver.process_state import state_kept
 from raysweep.service.errors import ClusterError
@@ -125,6 +130,10 @@ class Connection:
     def _hold(self, former: threading.Thread | None) -> None:
         if former:
             former.join()
+        with _quiet():
+            self._connect_and_wait()
+
+    def _connect_and_wait(self) -> None:
         try:
             if self._address:
                 _connect(self._address, self._own)
@@ -154,6 +163,17 @@ def connected(address: str | None, own: Sequence[Path] = ()) -> Iterator[Connect
             Connection.join()
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Ray from printing pages of its logs where a process is lost: the feed and the vigil say what was."""
+    printing = ray_worker.print_to_stdstream
+    ray_worker.print_to_stdstream = lambda *told, **how: None
+    try:
+        yield
+    finally:
+        ray_worker.print_to_stdstream = printing
+
+
 def _connect(address: str, own: Sequence[Path]) -> None:
     travelling = own if _JOB not in os.environ else ()
     with _told_in_one_line(address), staged(travelling) as folder:
@@ -178,8 +198,6 @@ def _start(recipe: str) -> None:
 def _told_in_one_line(place: str) -> Iterator[None]:
     try:
         yield
-        # Whoever was lost is told by the feed and the vigil; Ray would print pages of its processes' logs.
-        global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
     except ClusterError:
         raise
     except Exception as error:  # noqa: BLE001 - Ray raises bare ones as well

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 from raysweep.service.messages import STOPPED, PlannedTrial, TrialReport, stopped_id
 from raysweep.service.study import Study
 from search_spaces.core.planner import Planner
-from trials.core.knobs import TrialKnobs
 
 AHEAD = 8  # trials that a planner is asked for before it learns of any
 
@@ -68,7 +67,8 @@ class AskedTrials:
         study: The study.
         planner: Says where to look next.
         stored: Rows of the study's trials, by which the planner knows what was found before.
-        reruns: Trials that are computed anew though they are stored -> the number of the rerun.
+        anew: Stored trials of this space that are computed anew: before all others, and the planner is asked for none
+            until it has been told of these.
         stops: Whether trials are stopped early; without it, those that another search stopped are not yet run.
     """
 
@@ -80,17 +80,18 @@ class AskedTrials:
         planner: Planner,
         stored: Iterable[Mapping[str, Any]],
         *,
-        reruns: Mapping[str, int] | None = None,
+        anew: Sequence[PlannedTrial] = (),
         stops: bool = False,
     ) -> None:
         self._study = study
         self._planner = planner
-        self._reruns = reruns or {}
-        self._running: dict[str, PlannedTrial] = {}
-        self._ahead: list[PlannedTrial] = []
-        self._known: dict[str, PlannedTrial] = {}
+        self._ahead = [replace(trial, trial_id=study.trial_id(trial.knobs)) for trial in anew]
+        self._running = {trial.trial_id: trial for trial in self._ahead}
+        self._known: dict[str, PlannedTrial] = dict(self._running)
+        self._anew = set(self._running)
         outcomes = (STOPPED, "diverged", "finished") if stops else ("diverged", "finished")
-        told = [row for row in stored if row["outcome"] in outcomes and row["trial_id"] not in self._reruns]
+        untold = {*self._anew, *map(stopped_id, self._anew)}
+        told = [row for row in stored if row["outcome"] in outcomes and row["trial_id"] not in untold]
         for row in sorted(told, key=lambda row: outcomes.index(row["outcome"])):  # a whole trial outdoes a stopped one
             knobs = study.knobs.from_stored(json.loads(row["knobs_json"]))
             if planner.tell(knobs, row):
@@ -103,27 +104,25 @@ class AskedTrials:
 
     def take(self, count: int) -> list[PlannedTrial]:
         taken, self._ahead = self._ahead[:count], self._ahead[count:]
-        return taken + self._asked(count - len(taken)) if len(taken) < count else taken
+        return taken + self._asked(count - len(taken))
 
     def ahead(self) -> Sequence[PlannedTrial]:
         self._ahead = self._ahead or self._asked(AHEAD)
         return self._ahead
 
     def _asked(self, count: int) -> list[PlannedTrial]:
-        asked = [self._planned(knobs) for knobs in self._planner.ask(count)]
+        if self._anew or not count:
+            return []
+        asked = [PlannedTrial(trial_id=self._study.trial_id(knobs), knobs=knobs) for knobs in self._planner.ask(count)]
         by_id = {trial.trial_id: trial for trial in asked}
         self._running.update(by_id)
         self._known.update(by_id)
         return asked
 
-    def _planned(self, knobs: TrialKnobs) -> PlannedTrial:
-        trial_id = self._study.trial_id(knobs)
-        rerun = max(self._reruns.get(name, 0) for name in (trial_id, stopped_id(trial_id)))
-        return PlannedTrial(trial_id=trial_id, knobs=knobs, rerun=rerun)
-
     def told(self, reports: Sequence[TrialReport]) -> None:
         for report in reports:
             trial = self._running.pop(report.trial_id)
+            self._anew.discard(report.trial_id)
             self._planner.tell(trial.knobs, {"outcome": report.outcome, **report.values})
             if report.outcome == STOPPED:
                 self._known[trial.trial_id] = replace(trial, trial_id=stopped_id(trial.trial_id))

@@ -9,7 +9,7 @@ import pytest
 from raysweep.k_phase_diagram import STUDY
 from raysweep.service.commands import explanation
 from raysweep.service.commands.configuration import Settings, read_settings
-from raysweep.service.commands.settings import composition, spaces
+from raysweep.service.commands.settings import spaces
 from raysweep.service.errors import UsageError
 
 
@@ -84,6 +84,7 @@ def test_a_path_begins_at_home_where_it_says_so(monkeypatch: pytest.MonkeyPatch)
         ("data=dgits", "data=dgits is unknown; did you mean 'digits'?"),
         ("space_name=x", "unknown setting 'space_name'"),
         ("budget.hours=${no.such}", "no.such"),
+        ("search={smapler: tpe}", "search.smapler is unknown; did you mean 'sampler'?"),
     ],
 )
 def test_an_override_that_is_not_understood_is_refused(override: str, said: str) -> None:
@@ -146,6 +147,11 @@ def test_what_is_given_goes_before_what_a_space_searches() -> None:
         ("width: 1\nwidth: 2", "mine.yaml is no YAML of settings: found duplicate key width in line 2"),
         ("width: [1", "mine.yaml is no YAML of settings"),
         ("width: ${nowhere}", "nowhere"),
+        ("width: 8\naxes: {width: [1, 2]}", "space=mine: width has one value and is varied as well; keep one"),
+        ("data: {train_size: 8}\naxes: {data_train_size: [1, 2]}", "data.train_size has one value and is varied"),
+        ("width: 8\ncomputed: {width: 2 * depth}", "width has one value and is varied as well"),
+        ("defaults: [smoke, _self_]\nfeature_update_interval: 3", "`axes: {feature_update_interval: null}` takes"),
+        ("defaults: smoke", "space=mine: defaults must be a list of spaces, got 'smoke': [smoke, _self_]"),
     ],
 )
 def test_a_space_that_is_not_understood_is_refused(folder: Path, text: str, said: str) -> None:
@@ -167,4 +173,4 @@ def test_what_lies_beside_a_space_silences_nothing_but_itself(folder: Path) -> N
     assert "folder.yaml cannot be read: Is a directory" in refusal("space=folder")
     told = explanation.of(STUDY)
     assert "  smoke " in told and "cannot be read" in told and "._smoke" not in told
-    assert set(composition.spaces(STUDY)) == {"empty", "folder", "gone", "latin", "smoke"}
+    assert set(spaces.spaces(STUDY)) == {"empty", "folder", "gone", "latin", "smoke"}

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import raysweep
 from analysis.store.results import Results
 from raysweep.augmentation_ratio import STUDY as AUGMENTATION
 from raysweep.freeze_depth import STUDY as FREEZE
@@ -46,6 +47,17 @@ def test_trials_on_them_are_stored_and_drawn(folder: Path) -> None:
     (row,) = Results("there").trials("k_phase_diagram").to_dict("records")
     assert (row["data_name"], len(row["data_content"]), row["outcome"]) == ("own", 20, "finished")
     assert list((folder / "there" / "k_phase_diagram" / "figures").glob("none-*.png"))
+
+
+def test_arrays_of_a_program_are_data(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    labels = np.arange(60) % 2
+    asked = {"space": "none", "steps": 3, "batch_size": 8, "data_train_size": 0}
+    pair, named, file = (
+        raysweep.plan("k_phase_diagram", data=data, **asked).trials["trial_id"].tolist()
+        for data in ((PIXELS, labels), {"images": PIXELS, "labels": labels}, "mine.npz")
+    )
+    assert pair == named == file
 
 
 @pytest.mark.parametrize(

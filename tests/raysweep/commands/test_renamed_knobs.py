@@ -12,7 +12,7 @@ from analysis.store import renames
 from analysis.store.results import Results
 from raysweep.service.commands import explanation
 from raysweep.service.commands.configuration import read_settings
-from raysweep.service.commands.settings import composition, spaces
+from raysweep.service.commands.settings import spaces
 from raysweep.service.commands.study_command import main
 from raysweep.service.commands.summary import reproducing
 from raysweep.service.driver.plan import planned
@@ -82,7 +82,7 @@ def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     folder.mkdir()
     for name, text in SPACES.items():
         (folder / f"{name}.yaml").write_text(f"# a space\n{text}\n", encoding="utf-8")
-    for module in (spaces, composition, explanation):
+    for module in (spaces, explanation):
         monkeypatch.setattr(module, "spaces", lambda study: {name: folder / f"{name}.yaml" for name in SPACES})
     monkeypatch.setattr(renames, "FORMER", {WALK.name: NAMES})
     monkeypatch.setattr(renames, "RECIPROCAL", {WALK.name: frozenset({"interval"})})

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from analysis.core.figures import Drawing
 from analysis.core.versions import mixture, told_on
 from analysis.store.results import Results
+from raysweep.service.commands import results_command
 from raysweep.service.commands.store.listing import _ls
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
@@ -133,7 +134,7 @@ def test_comments_and_formatting_are_no_change(workplace: Workplace) -> None:
     code, printed = workplace.run()
     assert code == 0
     assert "3 finished, 0 to run" in printed
-    assert "otherwise than now" not in printed
+    assert "differ from now" not in printed
 
 
 def test_changed_code_is_told_of_and_gone_on_with_until_it_is_rerun(workplace: Workplace) -> None:
@@ -143,7 +144,7 @@ def test_changed_code_is_told_of_and_gone_on_with_until_it_is_rerun(workplace: W
     assert "3 by other code (changed: reused_recipe.slopes)" in printed
     code, printed = workplace.run()
     assert code == 0
-    assert "--rerun computes them anew, --reuse goes on with them" in printed
+    assert printed.startswith("warning: 3 of 3 stored trials differ from now")
     assert slopes(workplace.results) == before
     code, printed = workplace.run("--rerun")
     assert code == 0
@@ -153,15 +154,16 @@ def test_changed_code_is_told_of_and_gone_on_with_until_it_is_rerun(workplace: W
     older = workplace.folder / "results" / STUDY.name / "superseded"
     (kept,) = older.glob("*.trials.parquet")
     assert sorted(pd.read_parquet(kept)["final_height"]) == sorted(before)
-    assert "otherwise" not in workplace.run()[1]
-    workplace.results.discard_superseded(STUDY.name)
+    assert "differ from now" not in workplace.run()[1]
+    assert results_command.main(["--results", str(workplace.folder / "results"), "compact"]) == 0
+    assert ", superseded runs dropped" in workplace.capsys.readouterr().out
     assert not list(older.iterdir())
 
 
 def test_reuse_is_remembered_for_that_change_alone(workplace: Workplace) -> None:
     workplace.code(2.0)
     assert "they are gone on with" in workplace.run("--reuse")[1]
-    assert "otherwise" not in workplace.run()[1]
+    assert "differ from now" not in workplace.run()[1]
     (sweep,) = workplace.results.sweeps(STUDY.name)
     assert len(sweep.document["reused"]) == 1
     workplace.code(3.0)
@@ -175,7 +177,7 @@ def test_changed_data_end_a_job_and_are_rerun_or_gone_on_with(workplace: Workpla
     assert (code, "3 from other data (mnist)" in printed) == (0, True)
     code, printed = workplace.run()
     assert code == 2
-    assert printed.splitlines()[-1].startswith("error: of the stored trials 3 were computed otherwise than now: 3 from")
+    assert printed.splitlines()[-1].startswith("error: 3 of 3 stored trials differ from now: 3 from other data")
     assert slopes(workplace.results) == before
     assert workplace.run("reuse=always")[0] == 0
     assert workplace.run()[0] == 0
@@ -185,6 +187,13 @@ def test_changed_data_end_a_job_and_are_rerun_or_gone_on_with(workplace: Workpla
     assert slopes(workplace.results)[:3] != before
     hashes = workplace.results.trials(STUDY.name)["data_hash"]
     assert hashes.nunique() == 1
+
+
+def test_data_that_cannot_be_read_are_not_compared_and_that_is_said(workplace: Workplace) -> None:
+    (workplace.folder / "data").rename(workplace.folder / "elsewhere")
+    code, printed = workplace.run()
+    assert (code, "mnist cannot be read here, so stored trials were not compared with it" in printed) == (0, True)
+    assert workplace.run("seed=0,1,2,3")[0] == 2
 
 
 def test_a_rerun_that_is_broken_off_goes_on_with_or_without_being_asked_again(workplace: Workplace) -> None:
@@ -211,7 +220,7 @@ def test_a_part_that_is_rerun_is_told_of_where_versions_meet(workplace: Workplac
     figure = Figure()
     figure.subplots()
     told_on([Drawing(figure, pd.DataFrame())], mixture(workplace.results, STUDY.name))
-    assert figure.get_supxlabel() == "mixes 2 versions of the code (2 and 1 trials)"
+    assert figure.get_suptitle() == "mixes 2 versions of the code (2 and 1 trials)"
     assert "mixes 2 versions of the code (2 and 1 trials)" in listed(workplace.results)
     workplace.run("--rerun")
     assert " mixes " not in listed(workplace.results)
@@ -241,7 +250,7 @@ def test_a_higher_revision_works_as_before(workplace: Workplace) -> None:
     workplace.code(2.0)
     code, printed = workplace.run(study=replace(STUDY, revision=2))
     assert (code, "0 finished, 3 to run" in printed) == (0, True)
-    assert "otherwise" not in printed
+    assert "differ from now" not in printed
 
 
 @pytest.mark.parametrize(("answer", "code", "height"), [("r", 0, 2.0), ("u", 0, 1.0), ("", 2, 1.0), ("q", 2, 1.0)])
@@ -255,7 +264,7 @@ def test_on_a_terminal_it_asks(
     assert workplace.run()[0] == code
     assert slopes(workplace.results) == [height * each for each in before]
     monkeypatch.setattr("raysweep.service.commands.reuse._Telling.is_answered", False)
-    assert ("otherwise" in workplace.run()[1]) == (code == 2)
+    assert ("differ from now" in workplace.run()[1]) == (code == 2)
 
 
 def _answering(answer: str) -> Callable[..., str]:
@@ -279,3 +288,40 @@ def test_what_a_hash_stands_for_is_in_the_store(workplace: Workplace) -> None:
     modules = json.loads((workplace.folder / "results" / STUDY.name / "code" / f"{code_hash}.json").read_bytes())
     assert {"reused_recipe.recipe", "reused_recipe.slopes", "trials.core.data.mnist"} <= modules.keys()
     assert not any(name.partition(".")[0] in ("raysweep", "numpy", "torch") for name in modules)
+
+
+SEARCH = (
+    "+search.sampler=random",
+    "+search.trials=3",
+    "+search.objective={final_height: maximize}",
+    "+search.over={width: {low: 1, high: 1000}}",
+    "seed=0",
+)
+LINE = (
+    "+boundary.response=final_height",
+    "+boundary.level=0.5",
+    "+boundary.over={width: [1, 2, 3, 4, 5], data_train_offset: [0, 1, 2]}",
+    "seed=0",
+)
+
+
+@pytest.mark.parametrize("planner", [SEARCH, LINE], ids=["search", "boundary"])
+def test_planners_that_learn_are_not_told_of_what_is_computed_anew(
+    workplace: Workplace, planner: tuple[str, ...]
+) -> None:
+    """These come first, and a rerun that is broken off goes on."""
+    code, printed = workplace.run(*planner)
+    assert code == 0
+    before = workplace.results.trials(STUDY.name).set_index("trial_id")["final_height"]
+    workplace.code(2.0)
+    code, printed = workplace.run(*planner)
+    assert (code, " by other code (changed: reused_recipe.slopes)" in printed) == (0, True)
+    assert workplace.run(*planner, "--rerun", "budget.trials=1")[0] == 3
+    assert workplace.run(*planner)[0] == 0
+    after = workplace.results.trials(STUDY.name).set_index("trial_id")
+    assert set(after.index) == set(before.index)
+    again = after[after["rerun"] == 1]
+    assert len(again) >= 3
+    assert (again["final_height"] == 2 * before[again.index]).all()
+    assert "differ from now" not in workplace.run(*planner)[1]
+    assert workplace.results.reruns(STUDY.name).asked() == {}

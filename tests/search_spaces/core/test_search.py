@@ -166,6 +166,12 @@ def test_a_search_opens_as_a_study_of_optuna(tmp_path: Path) -> None:
         ({"trials": 0}, "search.trials must be a whole number of at least 1, got 0"),
         ({"trials": None}, "search.trials is missing"),
         ({"over": {}}, "search.over is empty"),
+        ({"over": {"rate": {"low": 1, "high": 2, "step": 0}}}, "search.over.rate.step must be a number above 0, got 0"),
+        (
+            {"over": {"rate": {"low": 1, "high": 2, "log": "yes"}}},
+            "search.over.rate.log must be true or false, got 'yes'",
+        ),
+        ({"over": {"width": {"low": 1, "high": 9, "step": 1.5}}}, "search.over.width: 1.5 is not a whole number"),
         ({"over": {"rat": RATE}}, "search.over.rat is no knob of this study; did you mean 'rate'?"),
         ({"over": {"seed": {"low": 0, "high": 9}}}, "seeds are replicates"),
         ({"over": {"rate": {"low": 1, "high": 0.1}}}, "search.over.rate needs low < high"),

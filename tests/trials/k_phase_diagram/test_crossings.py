@@ -145,7 +145,18 @@ def test_a_damped_round_ends_when_its_damped_gradient_is_small():
 )
 @pytest.mark.parametrize("method", ["cached", "function_space"])
 def test_broken_off_anywhere_crossings_go_on_as_if_they_had_not_been(changes, method):
-    knobs = _knobs(**changes, steps=12, feature_update_interval=5, batch_size=20, round_method=method)
+    _goes_on_from_every_step(_knobs(**changes, steps=12, feature_update_interval=5, batch_size=20, round_method=method))
+
+
+@pytest.mark.parametrize(("freeze_depth", "damping", "interval", "ratio"), CROSSINGS)
+def test_broken_off_anywhere_each_crossing_goes_on_as_if_it_had_not_been(freeze_depth, damping, interval, ratio):
+    """With methods that take turns within a round."""
+    changes = {"freeze_depth": freeze_depth, "damping": damping, "feature_update_interval": interval}
+    rows = dataclasses.replace(RATIO, ratio=ratio)
+    _goes_on_from_every_step(_knobs(**changes, rows=rows, steps=12, batch_size=20))
+
+
+def _goes_on_from_every_step(knobs):
     undisturbed = list(run(knobs, CONTEXT))
     for step in range(knobs.steps + 1):
         first, rows = Memory(break_at=step), []

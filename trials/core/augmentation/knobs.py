@@ -45,7 +45,8 @@ class FixedSetKnobs(Knobs):
         """
         if self.augmentation != "copies":
             if not data_set(name).has_images:
-                raise ValueError(f"augmentation={self.augmentation!r} needs images, and {name} has vectors")
+                asked = f"rows_augmentation={self.augmentation}"
+                raise ValueError(f"{asked} needs images, and {name} has vectors; take copies")
             refuse_mirrored_signs(self.transform, name)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from trials.core.data.decoded import cache_folder, decoded_once, quiet_download
+from trials.core.data.decoded import decoded_once, download_folder, quiet_download
 from trials.core.data.encoded import opened, stacked
 from trials.core.data.labels import class_numbers
 from trials.core.data.shards import folder_files, refuse_copies, shards
@@ -38,7 +38,7 @@ def read(path: str | None = None) -> Mapping[str, np.ndarray]:
     """
     if path is None:
         with quiet_download("cifar10"):
-            return _torchvision_arrays(cache_folder(), download=True)
+            return _torchvision_arrays(download_folder(), download=True)
     folder = Path(path)
     if folder.name == _TORCHVISION_FOLDER:
         return _from_torchvision(folder.parent)

@@ -17,7 +17,7 @@ def content_of(name: str, path: str | None = None, *, read: bool = True) -> str 
     """Return the digest of a data set, as `Arrays.digest` has it.
 
     It is kept in the user's cache folder under the names, sizes and dates of the data set's files, and under the
-    source of its reader.
+    sources of all readers.
 
     Args:
         name: One of `DATA_SETS`.
@@ -49,30 +49,39 @@ def noted_content(name: str, path: str | None, arrays: Arrays) -> str:
 def _kept(name: str, path: str | None) -> Path | None:
     """Return the file that keeps the digest, None where files cannot be told from later ones of the same name."""
     try:
-        versions = tuple(_versions(path)) if path is not None else ()
-        key = hashlib.sha256(repr((name, _reader(name), path, versions)).encode()).hexdigest()[:20]
-        return cache_folder() / f"content-{key}"
-    except (OSError, RuntimeError, ImportError, ValueError):  # a place that cannot be listed, or no home
+        versions = () if path is None else tuple(_versions(path))
+        if path is not None and not versions:  # it is no file: a function, say, or nothing at all
+            return None
+        key = hashlib.sha256(repr((repr(data_set(name)), _readers(), path, versions)).encode()).hexdigest()[:20]
+        folder = cache_folder()
+        return folder / f"content-{key}" if folder else None
+    except (OSError, RuntimeError, ImportError, ValueError):  # a place that cannot be listed
         return None
 
 
-def _reader(name: str) -> str:
-    """Return the digest of the source that reads a data set."""
-    record = data_set(name)
-    module = record.reader_module.rpartition(".")[2]
-    return hashlib.sha256(repr(record).encode() + Path(__file__).with_name(f"{module}.py").read_bytes()).hexdigest()
+def _readers() -> str:
+    """Return the digest of the sources that read data."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
 
-def _versions(path: str) -> Iterator[tuple[object, ...]]:
-    """Yield what tells each file of a folder or URL from a later one of its name."""
+def _versions(path: str) -> Iterator[tuple[str, ...]]:
+    """Yield what tells each file of a folder or URL from a later one of its name.
+
+    Raises:
+        ValueError: Nothing does.
+    """
     if "://" in path:
         import fsspec
 
         filesystem, root = fsspec.core.url_to_fs(path)
         for file, facts in sorted(filesystem.find(root, detail=True).items()):
-            yield (file, *(str(facts.get(key)) for key in ("size", "mtime", "LastModified", "ETag", "etag")))
+            version = [str(facts[key]) for key in ("mtime", "LastModified", "ETag", "etag") if facts.get(key)]
+            if not version:
+                raise ValueError(f"{file} has neither a date nor a version")
+            yield (file, str(facts.get("size")), *version)
         return
-    root = Path(path).expanduser()
+    root = Path(path).absolute()
     for file in [root] if root.is_file() else sorted(root.rglob("*")):
         facts = file.stat()
-        yield (str(file), facts.st_size, facts.st_mtime_ns)
+        yield (str(file), str(facts.st_size), str(facts.st_mtime_ns))

@@ -12,9 +12,30 @@ from pathlib import Path
 import numpy as np
 
 
-def cache_folder() -> Path:
-    """Return the user's folder of decoded data sets: `raysweep` below XDG_CACHE_HOME or `~/.cache`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "raysweep"
+def cache_folder() -> Path | None:
+    """Return the user's folder of decoded data sets: `raysweep` below XDG_CACHE_HOME or `~/.cache`.
+
+    Without a home there is none: in a container, say, whose user is a number. As its standard has it, XDG_CACHE_HOME
+    counts where it is absolute.
+    """
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if named.is_absolute():
+        return named / "raysweep"
+    try:
+        return Path.home() / ".cache" / "raysweep"
+    except RuntimeError:
+        return None
+
+
+def download_folder() -> Path:
+    """Return the folder for downloads, the same.
+
+    Raises:
+        OSError: There is none.
+    """
+    if (folder := cache_folder()) is None:
+        raise OSError("there is no home folder to keep it in, and XDG_CACHE_HOME names none")
+    return folder
 
 
 def decoded_once(
@@ -25,7 +46,9 @@ def decoded_once(
     `identity` tells the source files from changed ones: their places, sizes and dates.
     """
     key = hashlib.sha256(repr(tuple(identity)).encode()).hexdigest()[:20]
-    file = cache_folder() / f"{name}-{key}.npz"
+    if (folder := cache_folder()) is None:
+        return decode()
+    file = folder / f"{name}-{key}.npz"
     # A damaged file, however it is, is decoded again; a folder that cannot be written only costs the time to decode.
     with contextlib.suppress(Exception):
         return _read(file)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trials.core.data.decoded import cache_folder, quiet_download
+from trials.core.data.decoded import download_folder, quiet_download
 from trials.core.data.labels import class_numbers
 
 _FILES = {
@@ -43,7 +43,7 @@ def _downloaded() -> Path:
         from torchvision.datasets import MNIST
 
         for train in (True, False):
-            folder = Path(MNIST(str(cache_folder()), train=train, download=True).raw_folder)
+            folder = Path(MNIST(str(download_folder()), train=train, download=True).raw_folder)
     return folder
 
 

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +54,8 @@ def own_groups(name: str, shape: Shape, classes: int, depth: int = 0) -> LayerGr
     inputs = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
     _refuse_outputs(name, module, inputs, classes)
     for inner in module.modules():
-        if type(inner).__name__.startswith(_BY_CHANCE) and (getattr(inner, "p", 0) or getattr(inner, "drop_prob", 0)):
+        shares: list[Any] = [getattr(inner, name, 0.0) for name in ("p", "drop_prob")]
+        if type(inner).__name__.startswith(_BY_CHANCE) and any(shares):
             raise ValueError(
                 f"network={name} has {type(inner).__name__}, whose draws no seed of a trial decides; give it p=0"
             )

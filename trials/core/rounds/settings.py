@@ -11,7 +11,8 @@ _GIBIBYTE = 2**30
 
 def unified_lengths(interval: float, steps: float, warm_steps: float) -> tuple[float, float]:
     """Return one (interval, plain steps before) for all of the same training; what is not allowed stays as it is."""
-    if interval < 1 or warm_steps < 0:
+    numbers = (isinstance(each, int | float) and not isinstance(each, bool) for each in (interval, steps, warm_steps))
+    if not all(numbers) or interval < 1 or warm_steps < 0:
         return interval, warm_steps
     if interval == 1 or warm_steps >= steps:
         return 1, 0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from trials.core.data.records import data_set
 from trials.core.layer_groups.own import own_groups
 from trials.core.layer_groups.residual import residual_groups
 from trials.core.values import is_own
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 CHANNELS = 3
 _CLIP_MEAN, _CLIP_DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-_SMALL_IMAGES = (0.47,) * CHANNELS, (0.25,) * CHANNELS
+_CIFAR10 = data_set("cifar10")
+_SMALL_IMAGES = (_CIFAR10.mean,) * CHANNELS, (_CIFAR10.deviation,) * CHANNELS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from analysis.store.checkpoints import Checkpoints, Reached
 from analysis.store.parallel import in_parallel
+from raysweep.service.code import TrialCode
 from raysweep.service.commands.configuration import Settings
 from raysweep.service.commands.printed.durations import duration, span
 from raysweep.service.driver.estimates import Total
@@ -38,11 +39,11 @@ class Resumption:
         return f"of these, {' and '.join(parts)}{saved}\n" if parts else ""
 
 
-def resumption(trials: Sequence[PlannedTrial], checkpoints: Checkpoints) -> Resumption:
-    """Return what checkpoints save the trials: those that can be read, of the layout that this version reads."""
+def resumption(trials: Sequence[PlannedTrial], checkpoints: Checkpoints, code: TrialCode | None = None) -> Resumption:
+    """Return what checkpoints save the trials: those that can be read, of this version's layout and code."""
     names = list(dict.fromkeys(trial_id for trial in trials for trial_id in trial.goes_on_from))
     reached = dict(zip(names, in_parallel(checkpoints.reached, names), strict=True))
-    found = {trial.trial_id: _first(trial, reached) for trial in trials}
+    found = {trial.trial_id: _first(trial, reached, code) for trial in trials}
     used = {trial_id: (name, reached[name]) for trial_id, name in found.items() if name}
     own = sum(trial_id == name for trial_id, (name, _) in used.items())
     seconds = sum(checkpoint.seconds for _, checkpoint in used.values() if checkpoint)
@@ -60,12 +61,15 @@ def needed(total: Total, saved: float, settings: Settings) -> str:
     return f"about {span(low, high)} {how}, from {total.told_by} trials of like cost{rest}"
 
 
-def _first(trial: PlannedTrial, reached: dict[str, Reached | None]) -> str | None:
-    for name in trial.goes_on_from:
-        checkpoint = reached[name]
-        if checkpoint is not None and checkpoint.layout == LAYOUT:
-            return name
-    return None
+def _first(trial: PlannedTrial, reached: dict[str, Reached | None], code: TrialCode | None) -> str | None:
+    return next((name for name in trial.goes_on_from if _serves(reached[name], trial, code)), None)
+
+
+def _serves(checkpoint: Reached | None, trial: PlannedTrial, code: TrialCode | None) -> bool:
+    if checkpoint is None or checkpoint.layout != LAYOUT:
+        return False
+    is_of_this_code = code is None or checkpoint.code_hash in ("", code.hash_of(trial.knobs))
+    return is_of_this_code and (not trial.rerun or checkpoint.rerun == trial.rerun)
 
 
 def _beside(settings: Settings, trials: int) -> int | None:

@@ -18,6 +18,8 @@ def reading_lines(results: Results, study: str) -> str:
         results.compact(study)
     except StoreError as error:  # readers of a store that they may not write see what is in its tables
         behind = f"\nthese tables may lack the latest trials ({error}); raysweep's own readers see all"
+        if not results.has_tables(study):
+            return f"no table to open yet ({error}); raysweep query reads the trials ({study}.trials)"
     if not results.finished(study):
         return f"no table to open yet: every stored trial failed; raysweep query reads them ({study}.trials)"
     place = f"{results.root.rstrip('/')}/{study}/trials"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.store.schema import StudySchema
+from analysis.store.storage import default_root, root_of
 from analysis.store.sweeps import Sweep
 from raysweep.service.commands.settings.keywords import as_override
 
@@ -67,7 +67,7 @@ def _knobs(schema: StudySchema, knobs: Mapping[str, Any], data_path: str | None)
 
 def _place(results: str) -> dict[str, str]:
     """Return where results are, unless a command finds them by itself."""
-    return {} if results == os.environ.get("RAYSWEEP_RESULTS", "results") else {"results": results}
+    return {} if results == root_of(default_root()) else {"results": results}
 
 
 def _joined(module: str, settings: Mapping[str, Any], further: Sequence[str]) -> str:

@@ -5,7 +5,6 @@ What is no setting is refused, wherever it was written and however deep.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
@@ -17,12 +16,14 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from analysis.store.storage import default_root
 from raysweep.service.commands.settings.hydra_state import apart_from_the_program
 from raysweep.service.commands.settings.overrides import Override
 from raysweep.service.commands.settings.spaces import AskedSpace, asked_space, default_first
 from raysweep.service.driver.budget import Budget
 from raysweep.service.errors import UsageError
 from raysweep.service.study import Study
+from search_spaces.core.space import spoken_of
 from trials.core.columns import KnobField
 from trials.core.data.records import DATA_SETS
 from trials.core.suggestions import suggestion
@@ -33,9 +34,6 @@ MOST_TRIALS = 1_000_000
 """A larger space is run only where `most_trials` says that it is meant."""
 REQUIRED = "???"
 """Value of a knob without default that was given none."""
-
-_OPEN = ("search.", "boundary.", "computed.")
-"""Settings whose parts need not stand in the space already; the planner knows its own."""
 
 
 def composed(study: Study, overrides: Sequence[Override]) -> dict[str, Any]:
@@ -65,12 +63,14 @@ def composed(study: Study, overrides: Sequence[Override]) -> dict[str, Any]:
         raise UsageError(_refusal(settings, error)) from None
     found = _named(config)
     _refuse_unknown(study, found, settings, f"space={space.name}: ")
+    _refuse_two_values(found, space)
     return {**found, "space_name": space.name}
 
 
 def _told(override: Override) -> str:
-    """Return an override for Hydra."""
-    return f"{'++' if override.key.startswith(_OPEN) else ''}{override.key}={override.value}"
+    """Return an override for Hydra; what planners look for need not stand in the space already."""
+    added = override.key.partition(".")[0] in SPACE_KEYS
+    return f"{'++' if added else ''}{override.key}={override.value}"
 
 
 def _defaults(study: Study) -> dict[str, Any]:
@@ -79,10 +79,7 @@ def _defaults(study: Study) -> dict[str, Any]:
     settings = _nested(declared)
     if "data" in settings:
         settings["data"]["path"] = None
-    place = {
-        "results": os.environ.get("RAYSWEEP_RESULTS") or "results",
-        **dict.fromkeys(("figure", "figures", "address")),
-    }
+    place = {"results": default_root(), **dict.fromkeys(("figure", "figures", "address"))}
     budget = dict.fromkeys(entry.name for entry in fields(Budget))
     run = {"executor": "ray", "plan": False, "most_trials": MOST_TRIALS, "budget": budget}
     run |= {"rerun": False, "reuse": "ask", "resources": asdict(study.resources)}
@@ -110,8 +107,8 @@ def _declare(settings: Mapping[str, Any], space: AskedSpace) -> None:
     # A root from the environment is text, whatever it looks like.
     plain["results"] = plain["results"].replace("${", "\\${")
     store.store("raysweep", {"defaults": defaults, **plain})
-    for name in DATA_SETS if data else ():
-        store.store(name, {**data, "name": name}, group="data")
+    for name in DATA_SETS:
+        store.store(name, {**(data or {}), "name": name}, group="data")
     for name, node in space.written.items():
         store.store(name, node, group="space", package="_global_")
 
@@ -127,6 +124,21 @@ def _refuse_unknown(study: Study, found: Mapping[str, Any], settings: Mapping[st
         column = path.replace(".", "_")
         renamed = study.knobs.unknown(column) if column in study.knobs.renamed() else ""
         raise UsageError(f"{place}{wrong_form or renamed or _unknown(path, settings)}")
+
+
+def _refuse_two_values(found: Mapping[str, Any], space: AskedSpace) -> None:
+    """Raise a UsageError where a space, or one that it inherits from, gives a knob a value that another part hides."""
+    looked = {
+        key: found[key] for key in ("axes", *SPACE_KEYS) if key != "union"
+    }  # a part of one may vary what others fix
+    looked["axes"] = {name: values for name, values in found["axes"].items() if values is not None}
+    varied = spoken_of(looked)
+    for node in space.written.values():
+        written = _named(OmegaConf.to_container(node))
+        for path in _paths({key: value for key, value in written.items() if key not in looked}):
+            if (column := path.replace(".", "_")) in varied:
+                advice = f"keep one (`axes: {{{column}: null}}` takes an inherited axis away)"
+                raise UsageError(f"space={space.name}: {path} has one value and is varied as well; {advice}")
 
 
 def _problems(found: Mapping[str, Any], settings: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, str]]:

@@ -10,6 +10,7 @@ from typing import Any
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from raysweep.service.commands.settings.overrides import PATHS
+from raysweep.service.commands.settings.own_places import kept
 from raysweep.service.errors import UsageError
 from raysweep.service.study import Study
 
@@ -26,11 +27,12 @@ def overrides_of(study: Study, keywords: Mapping[str, Any]) -> list[str]:
 
     A dict is a group (`data={"path": "images"}` is `data.path=images`), and its `name` the choice of the group. Several
     values of a knob, in whatever holds them, make it an axis. Columns of the tables may stand for nested knobs
-    (`data_train_size=500`).
+    (`data_train_size=500`). Arrays that are given as `data` go through a file.
 
     Raises:
         UsageError: A value is of a kind that no setting has.
     """
+    keywords = {name: kept(value) if name == "data" else value for name, value in keywords.items()}
     paths = {declared.name: ".".join(declared.path) for declared in study.knobs.declared()}
     knobs = {*paths, *paths.values()}
     return [

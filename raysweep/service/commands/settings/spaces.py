@@ -9,7 +9,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -87,7 +87,11 @@ def asked_space(study: Study, asked: str) -> AskedSpace:
         elif name not in known and name != NO_SPACE:
             raise UsageError(f"space={name} is unknown; {suggestion(name, [*known, NO_SPACE])}")
         written[option] = OmegaConf.create({}) if place == NO_SPACE else written_space(name, file or known[name])
-        inherited = written[option].get("defaults") or []
+        inherited = written[option].get("defaults") or ListConfig([])
+        if not isinstance(inherited, ListConfig):
+            raise UsageError(
+                f"space={name}: defaults must be a list of spaces, got {inherited!r}: [{inherited}, _self_]"
+            )
         written[option].defaults = [inherit(entry, (*below, place)) for entry in inherited]
         return option
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from rich.console import Console
 
 from analysis.store.results import Results
+from analysis.store.storage import located
 
 if TYPE_CHECKING:
     import optuna
@@ -41,7 +42,7 @@ def _export(results: Results, console: Console, options: argparse.Namespace) -> 
     if options.overrides:
         raise ValueError(f"--to {options.to} takes a file alone, got {' '.join(options.overrides)} as well")
     table = getattr(results.arrow(), options.table)(study)
-    _WRITERS[options.to](table, Path(options.file))
+    _WRITERS[options.to](table, Path(located(options.file)))
     console.print(f"{table.num_rows} rows of {options.table} in {options.file}", soft_wrap=True)
     return 0
 
@@ -95,7 +96,7 @@ def _write_optuna(results: Results, name: str, target: str, overrides: list[str]
         raise ValueError(f"space={settings.space} of {name} is not a search; Optuna can show searches")
     if not AskedTrials(study, settings.planner, rows).known:
         raise ValueError(_nothing_matches(study, settings.planner, rows))
-    url = target if "://" in target else f"sqlite:///{target}"
+    url = target if "://" in target else f"sqlite:///{located(target)}"
     return len(_stored_by_optuna(settings.planner, url, f"{name}-{settings.space}").trials), url
 
 

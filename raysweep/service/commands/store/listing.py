@@ -27,6 +27,7 @@ _RECENT = 100  # trials whose starts and ends tell the rate
 _PATIENCE = timedelta(hours=1)
 """How long the plan of a job that was submitted is waited for."""
 FAILED = 1
+_LONGEST_SECONDS = 86_400
 
 Rows = Mapping[str, Mapping[str, Any]]
 
@@ -77,9 +78,12 @@ def add_to(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> No
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text} is no time between 0 and 86400 seconds")
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= _LONGEST_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text} is no time above 0 and up to {_LONGEST_SECONDS} seconds")
     return value
 
 

@@ -139,7 +139,7 @@ def test_other_transforms_train_by_themselves() -> None:
 def test_vectors_have_copies_and_no_transforms() -> None:
     data = DataKnobs(name="sparse_parity", train_size=100, test_size=60)
     assert len(inputs(knobs(0.5, "copies", data)).unique(dim=0)) == 50
-    with pytest.raises(ValueError, match="augmentation='fixed_aug' needs images, and sparse_parity has vectors"):
+    with pytest.raises(ValueError, match="rows_augmentation=fixed_aug needs images, and sparse_parity has vectors"):
         lane_of(knobs(0.5, "fixed_aug", data), TrialContext())
 
 

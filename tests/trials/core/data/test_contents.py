@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.trials.core.data.idx_files import mnist
 from trials.core.data import contents
-from trials.core.data.arrays import load_arrays
+from trials.core.data.arrays import Arrays, load_arrays
 from trials.core.data.contents import content_of, noted_content
 
 
@@ -48,3 +49,19 @@ def test_without_a_cache_data_are_read_each_time(tmp_path: Path, cache: Path) ->
 def test_data_that_cannot_be_read_have_none(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no MNIST at"):
         content_of("mnist", str(tmp_path / "nowhere"))
+
+
+def test_what_is_no_file_is_asked_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function's arrays, or an address without dates: nothing tells whether they are what they were."""
+    asked: list[int] = []
+
+    def loaded(name: str, path: str | None) -> Arrays:
+        asked.append(len(asked))
+        ones = np.full((2, 1, 28, 28), len(asked), np.uint8)
+        labels = np.array([0, 1])
+        return Arrays(train_inputs=ones, train_labels=labels, test_inputs=ones, test_labels=labels)
+
+    monkeypatch.setattr(contents, "load_arrays", loaded)
+    assert content_of("mnist", "my_package.my_module:arrays") != content_of("mnist", "my_package.my_module:arrays")
+    assert len(asked) == 2
+    assert content_of("mnist", "my_package.my_module:arrays", read=False) is None

@@ -64,7 +64,7 @@ def test_an_unknown_data_set_is_refused_with_those_that_there_are():
     ("transform", "name", "message"),
     [
         ("flip", "mnist", "transform='flip' mirrors images, which makes other signs of mnist; take one of crop1"),
-        ("crop1", "sparse_parity", "augmentation='fixed_aug' needs images, and sparse_parity has vectors"),
+        ("crop1", "sparse_parity", "rows_augmentation=fixed_aug needs images, and sparse_parity has vectors"),
     ],
 )
 def test_copies_are_transformed_only_where_the_data_allow_it(transform, name, message):
