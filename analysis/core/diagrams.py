@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.core.pages import axes_grid, label_outside, titled
+from analysis.core.pages import axes_grid, label_outside, legend_below, titled
 from analysis.core.panels import Panels
 from analysis.core.phase_diagram import MARKED, common_range, draw_phase_diagram, legend_entries, mark_cells
 
@@ -61,7 +61,5 @@ def draw_diagrams(
     every = pd.concat(tables)
     figure.colorbar(mesh, ax=grid, label=labels.colour, aspect=30, pad=0.01)
     entries = legend_entries(every, missing=labels.missing, dot=labels.dot if every[MARKED].any() else "")
-    if entries:
-        # Below one panel there is no room for two entries side by side.
-        figure.legend(handles=entries, loc="outside lower left", ncols=1 if grid.shape[1] == 1 else len(entries))
+    legend_below(figure, entries)
     return figure, grid

@@ -16,6 +16,7 @@ from analysis.core.panels import Panel, Panels
 
 _SIZE = (3.5, 2.9)  # inches
 _CHARACTERS = 13  # an inch
+_HANDLE = 7  # characters that a symbol in a legend is wide
 _ROOM_ABOVE = 0.4  # inches
 _LINE_HEIGHT = 0.17  # inches
 _LEGEND_WIDTH = 1.1  # inches
@@ -43,6 +44,14 @@ def axes_grid(
     if legend:
         figure.legend(handles=list(legend), loc="outside right center")
     return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def legend_below(figure: Figure, entries: Sequence[Artist]) -> None:
+    """Put a legend below all axes, in as many columns as the page is wide enough for; none without entries."""
+    if entries:
+        longest = max(len(str(entry.get_label())) for entry in entries) + _HANDLE
+        columns = int(figure.get_figwidth() * _CHARACTERS / longest)
+        figure.legend(handles=list(entries), loc="outside lower left", ncols=min(max(columns, 1), len(entries)))
 
 
 def titled(panels: Panels, grid: np.ndarray) -> Iterator[tuple[Panel, Axes]]:

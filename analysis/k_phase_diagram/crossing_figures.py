@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from analysis.core.curves import EVERYWHERE, SHARE, draw_interval_band
 from analysis.core.figures import COLOURS, Drawing, looks
 from analysis.core.numbers import shown_number
-from analysis.core.pages import axes_grid
+from analysis.core.pages import axes_grid, legend_below
 from analysis.core.panels import Panel, Panels, spread
 from analysis.core.phase_diagram import MARKED, common_range, draw_phase_diagram, legend_entries
 from analysis.core.seed_means import seed_means
@@ -94,8 +94,7 @@ def draw_crossing(
         entries |= {str(each.get_label()): each for each in legend_entries(pd.concat(cells), missing=reading.missing)}
         if pd.concat(cells)[MARKED].any():
             entries[_SOME] = Line2D([], [], linestyle="none", label=_SOME)
-    if entries:
-        figure.legend(handles=list(entries.values()), loc="outside lower left", ncols=len(entries), fontsize=7)
+    legend_below(figure, list(entries.values()))
     return Drawing(figure, pd.concat(numbers, ignore_index=True), name)
 
 
