@@ -73,7 +73,11 @@ def _parser() -> argparse.ArgumentParser:
     show.add_to(commands, _command)
     export.add_to(commands, _command)
     for name, run, meaning in (
-        ("compact", _compact, "move finished trials into the tables that other readers see"),
+        (
+            "compact",
+            _compact,
+            "move finished trials into the tables that other readers see, and drop runs that reruns superseded",
+        ),
         ("check", _check, "read everything and name what is wrong; exit code 1 if anything is"),
     ):
         _command(commands, name, run, meaning).add_argument("study", metavar="STUDY", nargs="*", help="default: all")
@@ -115,7 +119,7 @@ def _compact(results: Results, console: Console, options: argparse.Namespace) ->
 
     named = ((study, compacted(study)) for study in options.study)
     for study, (done, dropped) in named if options.study else of_each_study(results, compacted):
-        older = f", {dropped} files of superseded runs dropped" if dropped else ""
+        older = ", superseded runs dropped" if dropped else ""
         console.print(f"{study}: {done.trials} trials compacted, {done.packs} packs removed{older}")
     return 0
 

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from analysis.core.figures import Drawing
 from analysis.core.versions import mixture, told_on
 from analysis.store.results import Results
+from raysweep.service.commands import results_command
 from raysweep.service.commands.store.listing import _ls
 from raysweep.service.commands.study_command import main
 from raysweep.service.study import Study
@@ -154,7 +155,8 @@ def test_changed_code_is_told_of_and_gone_on_with_until_it_is_rerun(workplace: W
     (kept,) = older.glob("*.trials.parquet")
     assert sorted(pd.read_parquet(kept)["final_height"]) == sorted(before)
     assert "differ from now" not in workplace.run()[1]
-    workplace.results.discard_superseded(STUDY.name)
+    assert results_command.main(["--results", str(workplace.folder / "results"), "compact"]) == 0
+    assert ", superseded runs dropped" in workplace.capsys.readouterr().out
     assert not list(older.iterdir())
 
 
