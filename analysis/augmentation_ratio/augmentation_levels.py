@@ -36,11 +36,14 @@ def levels(trials: pd.DataFrame) -> Drawing | None:
         return None
     means = seed_means(whole.assign(place=whole["level"].map(LEVELS.index)), [_NETWORK, _SIZE, "place"], ACCURACY)
     figure, grid = axes_grid(1, 1, size=(6.2, 3.4), title=f"CIFAR-10; {MEANS}; dashed: published")
-    axes, curves = grid[0, 0], dict(list(means.groupby([_NETWORK, _SIZE])))
-    labels = {(network, size): f"{network}, {size:,} images" if size else str(network) for network, size in curves}
-    look_of = looks([*PUBLISHED, *labels.values()])
-    for place, curve in curves.items():
-        draw_interval_band(axes, curve, "place", look=look_of[labels[place]], label=labels[place], within=SHARE)
+    axes = grid[0, 0]
+    curves = {
+        f"{network}, {size:,} images" if size else str(network): curve
+        for (network, size), curve in means.groupby([_NETWORK, _SIZE])
+    }
+    look_of = looks([*PUBLISHED, *curves])
+    for label, curve in curves.items():
+        draw_interval_band(axes, curve, "place", look=look_of[label], label=label, within=SHARE)
     line: Mapping[str, Any] = {"linestyle": "--", "markerfacecolor": "white", "linewidth": 1}
     for name, accuracies in PUBLISHED.items():
         colour, marker = look_of[name]

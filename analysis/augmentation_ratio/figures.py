@@ -212,8 +212,8 @@ def _draw_plane(axes: Axes, cells: pd.DataFrame, vertical: str) -> QuadMesh:
         if not np.isnan(ends[row, column]).any():
             written = "{:.2f} to {:.2f}".format(*ends[row, column])
             axes.text(column + 0.5, row + 0.42, written, va="top", fontsize=6, **look)
-    names = shown_numbers(table.columns)
-    axes.set_xticks(np.arange(table.shape[1]) + 0.5, [names[value] for value in table.columns])
+    ratios = table.columns.to_numpy(float)
+    axes.set_xticks(np.arange(table.shape[1]) + 0.5, list(shown_numbers(ratios).values()))
     axes.set_yticks(np.arange(table.shape[0]) + 0.5, [str(value) for value in table.index])
     axes.set(xlabel=_RATIO, ylabel={TRANSFORM: "transform", SIZE: "rows N"}[vertical])
     return mesh

@@ -126,8 +126,12 @@ class Look(NamedTuple):
 
 def looks(values: Iterable[V]) -> dict[V, Look]:
     """Return a look for each value, in their order, in colours as distinct as there are."""
-    distinct = dict.fromkeys(values)
-    return {value: Look(*of) for value, *of in zip(distinct, itertools.cycle(COLOURS), itertools.cycle(MARKERS))}
+    return {value: _look(place) for place, value in enumerate(dict.fromkeys(values))}
+
+
+def _look(place: int) -> Look:
+    # With each round of markers they move on by one, for they are twice as many as the colours.
+    return Look(COLOURS[place % len(COLOURS)], MARKERS[(place + place // len(MARKERS)) % len(MARKERS)])
 
 
 def ordered_looks(values: Iterable[float]) -> dict[float, Look]:

@@ -9,15 +9,15 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import Bbox
 
 from analysis.core.numbers import shown_numbers
 
-_LENGTH = 1.1  # of the axes, which a name beside them may reach beyond
 _PAGE = 0.98  # of its width
-_ROUNDS = 3  # a text of more lines leaves less room for others
+_ROUNDS = 6  # a text of more lines leaves less room for others
 _MOST_TICKS, _LEAST_TICKS, _MOST_DIGITS = 7, 3, 3
 _SHORT = 300.0  # ratio of a logarithmic axis's ends
 _GAP = 2.0  # pixels between the names of ticks
@@ -105,12 +105,23 @@ def _digits(values: Iterable[float]) -> int:
 def _wrapped(figure: Figure) -> bool:
     """Wrap what is too long; return whether anything was."""
     found = [_wrap(text, _PAGE * figure.bbox.width) for text in figure.texts]
+    found += [_narrow(legend, _PAGE * figure.bbox.width) for legend in figure.legends]
     if figure._suptitle:  # type: ignore[attr-defined]
         found.append(_wrap(figure._suptitle, _PAGE * figure.bbox.width))  # type: ignore[attr-defined]
     for axes in figure.axes:
         if axes.get_visible():
-            found += [_wrap(text, _LENGTH * length) for text, length in _names(axes)]
+            found += [_wrap(text, length) for text, length in _names(axes)]
     return any(found)
+
+
+def _narrow(legend: Legend, length: float) -> bool:
+    """Give a legend that is wider than the page fewer columns; return whether it was."""
+    columns: int = legend._ncols  # type: ignore[attr-defined]
+    taken = legend.get_window_extent().width
+    if taken <= length or columns == 1:
+        return False
+    legend.set_ncols(max(1, min(columns - 1, int(columns * length / taken))))
+    return True
 
 
 def _names(axes: Axes) -> Iterator[tuple[Text, float]]:

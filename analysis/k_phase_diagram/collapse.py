@@ -113,8 +113,8 @@ def _draw(axes: Axes, cells: pd.DataFrame, coordinate: str, looks: Mapping[float
     sizes = dict(zip(dampings, np.linspace(*_SIZES, len(dampings)), strict=True))
     for interval, (colour, marker) in looks.items():
         of_interval = cells[cells[INTERVAL] == interval]
-        line: dict[str, Any] = {"marker": marker, "markersize": 1, "linewidth": 0.8, "alpha": 0.6}
-        axes.plot(of_interval[coordinate], of_interval["mean"], color=colour, **line)
+        faint: dict[str, Any] = {"marker": marker, "markersize": 1, "linewidth": 0.8, "alpha": 0.6}
+        axes.plot(of_interval[coordinate], of_interval["mean"], color=colour, **faint)
         for _, cell in of_interval.iterrows():
             axes.plot(cell[coordinate], cell["mean"], marker, color=colour, markersize=sizes[cell[DAMPING]])
     axes.set_xscale("log")

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -79,7 +80,7 @@ def draw_crossing(
 ) -> Drawing:
     """Return the phase diagram over both axes, a row a panel and a column a reading, the mean written in each cell."""
     figure, grid, shown = _page(panels, len(readings), "diagram", title, readings)
-    numbers = []
+    numbers, entries = [], dict[str, Artist]()
     for column, reading in enumerate(readings):
         cells = [
             crossed_cells(reading.of(panel), (axes[0].column, axes[1].column), reading.response) for panel in shown
@@ -90,10 +91,11 @@ def draw_crossing(
             place.set_title("\n".join(filter(None, (panel.title, reading.label))))
             numbers.append(table.assign(reading=reading.label, **panel.setting))
         figure.colorbar(mesh, ax=grid[:, column], aspect=30, pad=0.01)
-        entries = legend_entries(pd.concat(cells), missing=reading.missing)
-        entries += [Line2D([], [], linestyle="none", label=_SOME)] if pd.concat(cells)[MARKED].any() else []
-        if entries:
-            grid[-1, column].legend(handles=entries, loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2, fontsize=7)
+        entries |= {str(each.get_label()): each for each in legend_entries(pd.concat(cells), missing=reading.missing)}
+        if pd.concat(cells)[MARKED].any():
+            entries[_SOME] = Line2D([], [], linestyle="none", label=_SOME)
+    if entries:
+        figure.legend(handles=list(entries.values()), loc="outside lower left", ncols=len(entries), fontsize=7)
     return Drawing(figure, pd.concat(numbers, ignore_index=True), name)
 
 

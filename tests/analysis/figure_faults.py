@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -69,15 +70,22 @@ def _beyond_the_page(figure: Figure, texts: list[tuple[str, Bbox]]) -> Iterator[
 
 
 def _digits(texts: list[tuple[str, Bbox]]) -> Iterator[str]:
+    ticks = [float(text.replace("−", "-")) for text, _ in texts if re.fullmatch(r"−?[\d.]+", text)]
     for text, _ in texts:
         for number in _NUMBER.findall(text):
             mantissa = number.partition("e")[0]
             digits = mantissa.replace(".", "").lstrip("0")
             worth = digits.rstrip("0")  # zeros at the end align the ticks of an axis
-            if "." in number and len(worth) > MOST_DIGITS:
+            if "." in number and len(worth) > MOST_DIGITS and not _is_told_apart(float(number), ticks):
                 yield f"{number} in {text!r} has {len(worth)} digits"
             if "e+" in number or "e-0" in number:
                 yield f"{number} in {text!r} is written as computers do"
+
+
+def _is_told_apart(number: float, others: list[float]) -> bool:
+    """Return whether fewer digits would make a tick the same as its neighbour on a narrow axis."""
+    apart = 2 * 10 ** (math.floor(math.log10(abs(number) or 1)) + 1 - MOST_DIGITS)
+    return any(0 < abs(number - other) < apart for other in others)
 
 
 def _intervals(axes: Axes) -> Iterator[str]:

@@ -32,10 +32,10 @@ _NEEDED = dict.fromkeys(("clip", "clip_methods", "clip_strict"), ("weights=clip.
 _SHARES = ("acc", "rate", "cka", "score", "align", "share", "_avg")
 
 
-def grids(study: Study) -> dict[str, list[Any]]:
-    """Return the knobs of every grid of a study by its space, of large ones an even choice."""
+def grids(study: Study, *names: str) -> dict[str, list[Any]]:
+    """Return the knobs of the grids of some spaces of a study, by default of all, of large ones an even choice."""
     found = {}
-    for space in spaces(study):
+    for space in names or spaces(study):
         planner = read_settings(study, [f"space={space}", "most_trials=10000000", *_NEEDED.get(space, ())]).planner
         if isinstance(planner, GridPlanner):
             trials = list(planner.grid)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from trials.core.augmentation.draws import draws
-from trials.core.layer_groups.training import measured
+from trials.core.layer_groups.training import fit_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64
@@ -48,7 +48,7 @@ def outcome(
         return invariance_rate(groups, of.at(chosen), train.transform, numbers[chosen])
 
     return {
-        "train_acc_distinct": measured(groups, images.at(originals).examples()).accuracy,
+        "train_acc_distinct": fit_of(groups, images.at(originals).examples()).accuracy,
         "num_distinct": len(originals),
         "num_rows": len(train),
         "num_aug_per_image_min": int(multiplicities.min()) - 1,

@@ -73,7 +73,9 @@ def _rule(classes: int) -> Callable[[Tensor, Tensor], Batch]:
 MIXINGS: Mapping[str, Mixing] = MappingProxyType({"none": unmixed, "mixup_or_cutmix": mixup_or_cutmix})
 
 
-def prepared(knobs: AugmentationKnobs, context: TrialContext) -> tuple[LayerGroups, FilledSet, Images, Images]:
+def network_and_images(
+    knobs: AugmentationKnobs, context: TrialContext
+) -> tuple[LayerGroups, FilledSet, Images, Images]:
     """Return the network before its first step, its rows before they are normalised, their images and the test images.
 
     Raises:

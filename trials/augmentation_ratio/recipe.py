@@ -19,9 +19,9 @@ import torch
 
 from trials.augmentation_ratio.knobs import AugmentationKnobs
 from trials.augmentation_ratio.measuring import outcome
-from trials.augmentation_ratio.preparation import prepared, seen_by_steps
+from trials.augmentation_ratio.preparation import network_and_images, seen_by_steps
 from trials.core.context import TrialContext
-from trials.core.layer_groups.training import descent, fitted, measured, network_at, of_groups, seen_fit
+from trials.core.layer_groups.training import descent, fit_of, fitted, network_at, of_groups, seen_fit
 from trials.core.losses.classification import label_smoothed
 from trials.core.rows import Row, refuse_divergence
 from trials.core.training.course import Moment, course
@@ -36,7 +36,7 @@ def run(knobs: AugmentationKnobs, context: TrialContext) -> Iterator[Row]:
         Diverged: A measurement is not finite.
         ValueError: The data do not suit the knobs.
     """
-    groups, train, images, test = prepared(knobs, context)
+    groups, train, images, test = network_and_images(knobs, context)
     tests, loss = test.examples(), label_smoothed(knobs.label_smoothing)
     epoch_steps = batches_an_epoch(len(images), knobs.batch_size)
     steps, half = knobs.epochs * epoch_steps, knobs.precision == "bfloat16"
@@ -59,7 +59,7 @@ def run(knobs: AugmentationKnobs, context: TrialContext) -> Iterator[Row]:
         past={"test_acc_best": 0.0},
     ):
         with precision():
-            tested = measured(network_at(now), tests)
+            tested = fit_of(network_at(now), tests)
             ends = outcome(groups, train, images, test, seed=knobs.seed, most=knobs.invariance_size) if now.last else {}
         seen = seen_fit(now.seen)
         now.past = {"test_acc_best": max(now.past["test_acc_best"], tested.accuracy)}

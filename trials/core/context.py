@@ -74,9 +74,9 @@ class TrialContext:
 
     def data(self, knobs: DataKnobs) -> tuple[Examples, Examples]:
         """Return the training and the test examples on this trial's device."""
-        from trials.core.data.examples import prepared
+        from trials.core.data.examples import examples_of
 
-        return prepared(self.arrays(knobs.name), knobs, self.device)
+        return examples_of(self.arrays(knobs.name), knobs, self.device)
 
     def result_of(self, stage: Stage, knobs: Knobs) -> Mapping[str, np.ndarray]:
         """Return the arrays of a stage, computed once a store under the knobs' own fingerprint."""

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from trials.freeze_depth.networks.chains import Backbone
 
 
-def prepared(knobs: FreezeDepthKnobs, context: TrialContext) -> tuple[LayerGroups, Splits, Row]:
+def network_and_splits(knobs: FreezeDepthKnobs, context: TrialContext) -> tuple[LayerGroups, Splits, Row]:
     """Return the network, frozen, its images, and what every row tells of both.
 
     The images have passed the frozen parts where that can be done once and for all.

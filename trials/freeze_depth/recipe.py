@@ -21,10 +21,10 @@ from trials.core.training.course import course
 from trials.core.training.descent import Descent, within
 from trials.core.training.schedules import cosine
 from trials.freeze_depth.fine_tuning.augmentations import AUGMENTATIONS
-from trials.freeze_depth.fine_tuning.course import NONE_SELECTED, measured, seen_in_epochs
+from trials.freeze_depth.fine_tuning.course import NONE_SELECTED, epoch_columns, seen_in_epochs
 from trials.freeze_depth.knobs import OPTIMIZERS, FreezeDepthKnobs
 from trials.freeze_depth.part_norms import gradients_squared, part_rows
-from trials.freeze_depth.preparation import prepared, rounded
+from trials.freeze_depth.preparation import network_and_splits, rounded
 
 
 def run(knobs: FreezeDepthKnobs, context: TrialContext) -> Iterator[Row]:
@@ -34,7 +34,7 @@ def run(knobs: FreezeDepthKnobs, context: TrialContext) -> Iterator[Row]:
         Diverged: Something is not finite.
         ValueError: The weights do not fit, or there are too few images.
     """
-    groups, splits, constant = prepared(knobs, context)
+    groups, splits, constant = network_and_splits(knobs, context)
     initial = {name: value.detach().clone() for name, value in groups.named_parameters()}
     precision = partial(rounded, knobs, context.device)
     sees, epoch_steps = seen_in_epochs(splits, AUGMENTATIONS[knobs.augmentation], knobs.seed, knobs.batch_size)
@@ -61,7 +61,7 @@ def run(knobs: FreezeDepthKnobs, context: TrialContext) -> Iterator[Row]:
         epoch, train = now.step // epoch_steps, None if now.seen is None else seen_fit(now.seen)
         *parts, whole = part_rows(network_at(now), initial, now.noted())
         with precision():
-            columns, now.past = measured(groups, splits, epoch, now.past)
+            columns, now.past = epoch_columns(groups, splits, epoch, now.past)
         row: Row = {"step": now.step, **whole, "epoch": epoch, "lr": step.rate(now.step), **columns, **constant}
         row = {**row, "train_loss": train.loss, "train_acc": train.accuracy} if train else row
         refuse_divergence(row, [train.loss if train else 0.0], last=now.last)

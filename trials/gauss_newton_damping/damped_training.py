@@ -42,7 +42,7 @@ class KernelProbe:
     examples: CodedExamples
     initial: Float[Tensor, " p"]
 
-    def measured(self, theta: Float[Tensor, " p"]) -> dict[str, float]:
+    def columns_at(self, theta: Float[Tensor, " p"]) -> dict[str, float]:
         """Return `ntk_distance` and `ntk_cka_target` at a point."""
         kernel, targets = self._kernel(theta), self.examples.targets
         by_sample = trace_kernel(kernel, targets.shape[1])
@@ -113,7 +113,7 @@ class DampedTraining:
             **({} if noted is None else _named(noted)),
             "param_dist": float(moved / norm),
             "param_path": 0.0 if sums is None else float(sums[0]),
-            **(self.probe.measured(theta) if self.probe else {}),
+            **(self.probe.columns_at(theta) if self.probe else {}),
             **reached.columns,
         }
 

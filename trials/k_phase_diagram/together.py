@@ -85,7 +85,7 @@ def trained_together(lanes: Sequence[Lane]) -> Iterator[tuple[int, Row | Diverge
     dated = frozenset[int]().union(*(lane.instruments.measured_steps for lane in lanes))
     measured_rounds = max(lane.instruments.measured_rounds for lane in lanes)
 
-    def measured(now: Moments[Stack, Past]) -> list[int]:
+    def with_rows(now: Moments[Stack, Past]) -> list[int]:
         due = now.trained.due(now.step) if measured_rounds else []
         if not due and now.step not in dated:
             return []
@@ -98,7 +98,7 @@ def trained_together(lanes: Sequence[Lane]) -> Iterator[tuple[int, Row | Diverge
         Place(initial, first.descent.rule.beginning(initial)),
     )
     steps, past = [lane.knobs.steps for lane in lanes], [Past() for _ in lanes]
-    for now in courses(begun, step, sees, steps=steps, rows_at=measured, past=past):
+    for now in courses(begun, step, sees, steps=steps, rows_at=with_rows, past=past):
         for places in _at_once(len(now.lanes), first.instruments.probe):
             yield from _rows(now.only(places), lanes)
 

@@ -13,7 +13,7 @@ from trials.core.augmentation.fixed_set import fixed_set
 from trials.core.augmentation.transforms import TRANSFORMS
 from trials.core.layer_groups.groups import freeze
 from trials.core.layer_groups.prefix import prefix_activations
-from trials.core.layer_groups.training import measured, network_at, seen_fit
+from trials.core.layer_groups.training import fit_of, network_at, seen_fit
 from trials.core.training.batches import epochs, seen_anew
 from trials.core.training.schedules import batches_an_epoch
 from trials.spurious_cat_dog.changes import relative_drifts, sensitivities
@@ -79,13 +79,13 @@ class ViewsMeasured:
     def _accuracies(self) -> dict[str, Value]:
         views = self.views.clean, self.views.spurious, self.views.conflict
         clean, spurious, conflict = (
-            None if view is None else measured(self.groups, view, start=self.start).accuracy for view in views
+            None if view is None else fit_of(self.groups, view, start=self.start).accuracy for view in views
         )
         worst = min(accuracy for accuracy in (spurious, conflict) if accuracy is not None)
         return {"acc_clean": clean, "acc_spurious": spurious, "acc_conflict": conflict, "acc_worst": worst}
 
 
-def prepared(knobs: CatDogKnobs, context: TrialContext) -> tuple[ViewsMeasured, Sees, int]:
+def views_and_steps(knobs: CatDogKnobs, context: TrialContext) -> tuple[ViewsMeasured, Sees, int]:
     """Return the network with what its rows are measured with, what each step sees, and the steps of an epoch."""
     knobs.refuse_unfit({knobs.data.name: context.arrays(knobs.data.name)})
     train, test = chosen_images(context, knobs.data, knobs.train_per_class, knobs.test_per_class)

@@ -8,7 +8,7 @@ from trials.core.augmentation.transforms import TRANSFORMS
 from trials.core.context import stage
 from trials.core.layer_groups.pretraining import ACCURACY, kept, pretrain, weights_of
 from trials.core.layer_groups.residual import residual_groups
-from trials.core.layer_groups.training import measured
+from trials.core.layer_groups.training import fit_of
 from trials.core.streams import drawn_from
 from trials.spurious_cat_dog.image_sets import chosen_images, seen_in_training
 
@@ -57,7 +57,7 @@ def pretrained(knobs: PretrainingKnobs, context: TrialContext) -> Mapping[str, n
         seed=knobs.seed,
         stream="pretraining batches",
     )
-    return kept(groups, measured(groups, test.examples(test.plain())).accuracy)
+    return kept(groups, fit_of(groups, test.examples(test.plain())).accuracy)
 
 
 def first_network(knobs: CatDogKnobs, channels: int, context: TrialContext) -> tuple[LayerGroups, float | None]:

@@ -20,7 +20,7 @@ from trials.core.training.course import course
 from trials.core.training.schedules import SCHEDULES
 from trials.spurious_cat_dog.knobs import CatDogKnobs
 from trials.spurious_cat_dog.measurements import LOST_BELOW
-from trials.spurious_cat_dog.preparation import prepared
+from trials.spurious_cat_dog.preparation import views_and_steps
 
 
 def run(knobs: CatDogKnobs, context: TrialContext) -> Iterator[Row]:
@@ -30,7 +30,7 @@ def run(knobs: CatDogKnobs, context: TrialContext) -> Iterator[Row]:
         Diverged: A measurement is not finite.
         ValueError: The data do not suit the knobs.
     """
-    instruments, sees, epoch_steps = prepared(knobs, context)
+    instruments, sees, epoch_steps = views_and_steps(knobs, context)
     steps = knobs.epochs * epoch_steps
     step = descent(
         learning_rate=knobs.learning_rate,

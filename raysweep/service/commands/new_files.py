@@ -48,7 +48,7 @@ $gap    from trials.core.layer_groups import groups, training
     for now in course.course(
         begun, step, sees, steps=knobs.steps, rows_at=lambda now: now.step in rows, context=context, past=None
     ):
-        row = {"step": now.step, "test_acc": training.measured(network, test).accuracy}
+        row = {"step": now.step, "test_acc": training.fit_of(network, test).accuracy}
         refuse_divergence(row, [0.0], last=now.last)
         yield row
 '''

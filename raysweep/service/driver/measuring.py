@@ -15,7 +15,7 @@ from raysweep.service.errors import ClusterError
 from raysweep.service.messages import PlannedTrial, Work
 from raysweep.service.study import Resources
 from raysweep.service.worker.groups import Group
-from raysweep.service.worker.shares import CudaGauge, Gauge, Measured, described, measured, resources_of, shapes
+from raysweep.service.worker.shares import CudaGauge, Gauge, Measured, described, measured_groups, resources_of, shapes
 
 
 def resolved_resources(
@@ -68,7 +68,7 @@ def _measured_there(work: Work, groups: Sequence[Group], gauge: Gauge) -> tuple[
 
 
 def _measured_here(work: Work, groups: Sequence[Group], gauge: Gauge) -> tuple[str, Measured]:
-    return ray.get_runtime_context().get_node_id(), measured(work, groups, gauge)
+    return ray.get_runtime_context().get_node_id(), measured_groups(work, groups, gauge)
 
 
 def _nodes() -> dict[str, dict[str, float]]:

@@ -96,7 +96,7 @@ def shapes(trials: Sequence[PlannedTrial], together: Together | None) -> list[Gr
     return sorted(by_shape.values(), key=_looks_large, reverse=True)
 
 
-def measured(work: Work, groups: Sequence[Group], gauge: Gauge) -> Measured:
+def measured_groups(work: Work, groups: Sequence[Group], gauge: Gauge) -> Measured:
     """Begin every shape on this process's device and return the largest peak; time that runs out leaves the smallest.
 
     A shape that does not fit takes all of it: in the sweep a group will be halved, a trial fail and say so.

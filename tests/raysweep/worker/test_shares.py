@@ -23,7 +23,7 @@ from raysweep.service.study import Recipe, Resources, Study
 from raysweep.service.worker import shares
 from raysweep.service.worker.execution import Worker
 from raysweep.service.worker.memory import failure, is_out_of_memory
-from raysweep.service.worker.shares import Measured, described, measured, resources_of, shapes
+from raysweep.service.worker.shares import Measured, described, measured_groups, resources_of, shapes
 
 from raysweep.service.driver.measuring import resolved_resources  # isort: skip
 from tests.recipes import WALK, HostGauge, WalkKnobs, walk, walking_together, walks
@@ -41,7 +41,7 @@ def planned(*knobs: WalkKnobs) -> list[PlannedTrial]:
 
 def peak_mib(study: Study, root: Path, trials: Sequence[PlannedTrial]) -> float:
     groups = shapes(trials, study.together)
-    return measured(work_at(study, root, list(trials)), groups, HostGauge()).peak_gib * 1024
+    return measured_groups(work_at(study, root, list(trials)), groups, HostGauge()).peak_gib * 1024
 
 
 def test_trials_of_one_shape_differ_in_seed_and_real_numbers() -> None:
@@ -107,7 +107,7 @@ def test_a_trial_without_rows_ends_at_a_step(tmp_path: Path, monkeypatch: pytest
 def test_shapes_without_time_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shares, "SECONDS", -1.0)
     trials = planned(*(walks(load=load) for load in (1, 2, 3)))
-    found = measured(work_at(WALK, tmp_path, trials), shapes(trials, None), HostGauge())
+    found = measured_groups(work_at(WALK, tmp_path, trials), shapes(trials, None), HostGauge())
     assert (found.shapes, found.unmeasured) == (1, 2)
     assert "(2 more were not measured)" in described(found, Resources(gpus=1.0))
 

@@ -15,7 +15,7 @@ from tests.trials.core.test_checkpoints import BrokenOff, Memory
 from trials.augmentation_ratio.knobs import AugmentationKnobs
 from trials.augmentation_ratio.measurements import MEASUREMENTS
 from trials.augmentation_ratio.measuring import invariance_rate
-from trials.augmentation_ratio.preparation import prepared
+from trials.augmentation_ratio.preparation import network_and_images
 from trials.augmentation_ratio.recipe import run
 from trials.core.augmentation.transforms import TRANSFORMS
 from trials.core.context import TrialContext
@@ -69,7 +69,7 @@ def test_arms_and_ratios_share_weights_order_and_subsets() -> None:
     settings = [
         small(augmentation=arm, ratio=ratio) for arm in ("copies", "fixed_aug", "fresh_aug") for ratio in (0.3, 0.7)
     ]
-    networks, sets, *_ = zip(*(prepared(knobs, TrialContext()) for knobs in settings), strict=True)
+    networks, sets, *_ = zip(*(network_and_images(knobs, TrialContext()) for knobs in settings), strict=True)
     weights = [groups.state_dict() for groups in networks]
     assert all(torch.equal(value, other[name]) for other in weights for name, value in weights[0].items())
     rows = [train.rows for train in sets]
@@ -85,7 +85,7 @@ def test_a_subset_takes_as_many_steps() -> None:
     lengths, steps = [], []
     for arm in ("subset", "copies"):
         knobs = small(augmentation=arm, ratio=0.3)
-        lengths.append(len(prepared(knobs, TrialContext())[1]))
+        lengths.append(len(network_and_images(knobs, TrialContext())[1]))
         rows = told(knobs)
         steps.append((rows[-1]["steps"], [row["epoch"] for row in rows]))
     assert lengths == [30, 100]
@@ -93,14 +93,14 @@ def test_a_subset_takes_as_many_steps() -> None:
 
 
 def test_knobs_can_be_chosen_by_images_of_which_none_is_trained_on() -> None:
-    _, rows, train, test = prepared(small(ratio=0.5, validation_size=40), TrialContext())
-    whole = prepared(small(), TrialContext())[2]
+    _, rows, train, test = network_and_images(small(ratio=0.5, validation_size=40), TrialContext())
+    whole = network_and_images(small(), TrialContext())[2]
     assert torch.equal(test.pixels, whole.pixels[60:])
     assert torch.equal(test.labels, whole.labels[60:])
     assert torch.equal(train.pixels, whole.pixels[:60])
     assert len(rows) == 60
     with pytest.raises(ValueError, match="validation_size=100 leaves none of the 100 training images"):
-        prepared(small(validation_size=100), TrialContext())
+        network_and_images(small(validation_size=100), TrialContext())
 
 
 def test_the_last_row_tells_what_the_rows_were() -> None:

@@ -11,7 +11,7 @@ import torch
 from torch.nn.functional import pad
 
 from trials.augmentation_ratio.knobs import AugmentationKnobs
-from trials.augmentation_ratio.preparation import prepared
+from trials.augmentation_ratio.preparation import network_and_images
 from trials.core.augmentation.draws import draws
 from trials.core.augmentation.fixed_set import ARMS, filled
 from trials.core.augmentation.transforms import TRANSFORMS, on_grey
@@ -70,8 +70,8 @@ def test_grey_replaces_black_and_nothing_else(images, name):
 def test_the_border_is_told_and_bytes_have_a_black_one():
     data = DataKnobs(name="jittered_digits", train_size=60, test_size=20)
     context = TrialContext(arrays=load_arrays)
-    assert prepared(AugmentationKnobs(data=data), context)[1].transform.padding_pixel == 0
-    assert prepared(AugmentationKnobs(data=data, border="grey"), context)[1].transform.padding_pixel is None
+    assert network_and_images(AugmentationKnobs(data=data), context)[1].transform.padding_pixel == 0
+    assert network_and_images(AugmentationKnobs(data=data, border="grey"), context)[1].transform.padding_pixel is None
     with pytest.raises(ValueError, match="border is black; take border=black"):
         AugmentationKnobs(border="grey", transform="advanced", data=DataKnobs(name="cifar10"))
 

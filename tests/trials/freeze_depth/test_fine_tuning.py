@@ -17,7 +17,7 @@ from trials.core.rows import checked
 from trials.core.streams import drawn_from
 from trials.core.training.course import course
 from trials.freeze_depth.fine_tuning.augmentations import AUGMENTATIONS
-from trials.freeze_depth.fine_tuning.course import NONE_SELECTED, measured, seen_in_epochs
+from trials.freeze_depth.fine_tuning.course import NONE_SELECTED, epoch_columns, seen_in_epochs
 from trials.freeze_depth.fine_tuning.group_accuracy import predictions
 from trials.freeze_depth.fine_tuning.measurements import Grouping, course_measurements
 from trials.freeze_depth.fine_tuning.splits import splits_of
@@ -66,7 +66,7 @@ def _fine_tuned(name, depth):
     begun = of_groups(groups, cross_entropy, step.rule, start=depth)
     ends = {"rows_at": lambda now: now.step in (0, steps), "context": TrialContext(), "past": selected}
     for now in course(begun, step, sees, steps=steps, **ends):
-        found, now.past = measured(groups, splits, now.step // steps, now.past)
+        found, now.past = epoch_columns(groups, splits, now.step // steps, now.past)
         columns.append(found)
     return groups, splits, columns
 

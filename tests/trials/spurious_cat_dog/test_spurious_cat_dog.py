@@ -15,14 +15,14 @@ from trials.core.checkpoints import as_arrays
 from trials.core.context import TrialContext
 from trials.core.data.arrays import Arrays
 from trials.core.data.knobs import DataKnobs
-from trials.core.layer_groups.training import measured
+from trials.core.layer_groups.training import fit_of
 from trials.core.rows import checked
 from trials.core.streams import drawn_from
 from trials.core.training.descent import Descent
 from trials.spurious_cat_dog import recipe
 from trials.spurious_cat_dog.knobs import ARMS, CatDogKnobs, FeatureKnobs, PretrainKnobs, ResidualKnobs, shared_work
 from trials.spurious_cat_dog.measurements import MEASUREMENTS
-from trials.spurious_cat_dog.preparation import prepared
+from trials.spurious_cat_dog.preparation import views_and_steps
 from trials.spurious_cat_dog.pretraining import pretrained
 from trials.spurious_cat_dog.recipe import run
 
@@ -69,7 +69,7 @@ def _without(rows, *columns):
 @pytest.mark.parametrize("head_init", ["reinit", "keep"])
 def test_s1_frozen_parts_stay_bit_by_bit(context, monkeypatch, depth, head_init):
     knobs, begun = _knobs(freeze_depth=depth, head_init=head_init), []
-    monkeypatch.setattr(recipe, "prepared", lambda *given: begun.append(prepared(*given)) or begun[0])
+    monkeypatch.setattr(recipe, "views_and_steps", lambda *given: begun.append(views_and_steps(*given)) or begun[0])
     *_, last = run(knobs, context)
     before, groups = context.result_of(pretrained, knobs.pretraining), begun[0][0].groups
     for name, value in as_arrays(groups.state_dict()).items():
@@ -104,7 +104,7 @@ def test_s3_training_the_head_alone_is_logistic_regression():
     arrays = _arrays(train=120)
     context = TrialContext(arrays=lambda name: arrays)
     *_, last = run(knobs, context)
-    _, sees, epoch_steps = prepared(knobs, context)
+    _, sees, epoch_steps = views_and_steps(knobs, context)
     batches = zip(*(sees(step).shown for step in range(epoch_steps)), strict=True)
     features, labels = (torch.cat(parts).double().numpy() for parts in batches)
     design = np.concatenate([features, np.ones((len(features), 1))], axis=1)
@@ -128,19 +128,19 @@ def test_s3_training_the_head_alone_is_logistic_regression():
 def test_s4_a_feature_that_is_switched_off_leaves_the_clean_images(context, kind, off):
     images = []
     for arm, feature in (("clean", FeatureKnobs(size=3)), ("baseline", FeatureKnobs(size=3, kind=kind, **off))):
-        _, sees, _ = prepared(_knobs(part="A", augmentation=arm, feature=feature), context)
+        _, sees, _ = views_and_steps(_knobs(part="A", augmentation=arm, feature=feature), context)
         images.append(torch.cat([sees(step).shown[0] for step in range(8)]))
     assert torch.equal(*images)
 
 
 def test_s5_a_network_that_does_not_see_the_window_is_as_good_with_any_patch(context):
-    instruments, *_ = prepared(_knobs(), context)
+    instruments, *_ = views_and_steps(_knobs(), context)
     masked = torch.zeros(12, 12)
     masked[3:, 3:] = 1
     groups = instruments.groups
     views = [instruments.views.clean, instruments.views.spurious, instruments.views.conflict]
     seen, blind = (
-        [measured(groups, dataclasses.replace(view, inputs=view.inputs * mask)) for view in views]
+        [fit_of(groups, dataclasses.replace(view, inputs=view.inputs * mask)) for view in views]
         for mask in (torch.ones(12, 12), masked)
     )
     assert blind[0] == blind[1] == blind[2], "loss and accuracy"
@@ -184,12 +184,12 @@ def test_arms_and_depths_share_their_random_numbers(context):
     """Initialisation, order, patches and the head do not depend on the arm, the depth or how much has the feature."""
     feature = FeatureKnobs(size=3, prevalence=0.5, agreement=0.5)
     changes = [{"part": "A", "augmentation": arm} for arm in ARMS] + [{"part": "A", "feature": feature}]
-    changed = [prepared(_knobs(**change), context) for change in changes]
+    changed = [views_and_steps(_knobs(**change), context) for change in changes]
     weights = [as_arrays(dict(instruments.groups.named_parameters())) for instruments, *_ in changed]
     assert all(np.array_equal(weights[0][name], other[name]) for other in weights[1:] for name in weights[0])
     labels = [torch.cat([sees(step).shown[1] for step in range(6)]) for _, sees, _ in changed]
     assert all(torch.equal(labels[0], other) for other in labels[1:])
-    heads = [prepared(_knobs(freeze_depth=depth), context)[0].groups.last_part.weight for depth in range(5)]
+    heads = [views_and_steps(_knobs(freeze_depth=depth), context)[0].groups.last_part.weight for depth in range(5)]
     assert all(torch.equal(heads[0], other) for other in heads[1:])
     with drawn_from(0, "head"):
         assert torch.equal(torch.nn.Linear(16, 2).weight, heads[0])

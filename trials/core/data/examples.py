@@ -63,7 +63,7 @@ class Examples:
 
 
 @lru_cache(maxsize=4)
-def prepared(arrays: Arrays, knobs: DataKnobs, device: torch.device) -> tuple[Examples, Examples]:
+def examples_of(arrays: Arrays, knobs: DataKnobs, device: torch.device) -> tuple[Examples, Examples]:
     """Return the training and the test examples, prepared once a process for each (arrays, knobs, device).
 
     Trials of one pack share the result, which none may change in place. Arrays count as the same when they are the

@@ -153,7 +153,7 @@ def seen_fit(seen: Float[Tensor, " 3"] | None) -> Fit:
     return Fit(loss / samples, right / samples)
 
 
-def measured(groups: LayerGroups, examples: Examples, loss: Loss = cross_entropy, start: int = 0) -> Fit:
+def fit_of(groups: LayerGroups, examples: Examples, loss: Loss = cross_entropy, start: int = 0) -> Fit:
     """Return mean loss and accuracy on activations after the first `start` parts; leaves the network in eval mode."""
     groups.eval()
     return fit(lambda hidden: groups.forward_range(hidden, start), examples, loss)

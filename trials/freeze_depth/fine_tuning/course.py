@@ -61,7 +61,7 @@ def seen_in_epochs(splits: Splits, augment: Augmentation, seed: int, batch_size:
     return seen_anew(form, epochs(seed, len(train.labels), batch_size, train.labels.device, whole=False)), epoch_steps
 
 
-def measured(
+def epoch_columns(
     groups: LayerGroups, splits: Splits, epoch: int, selected: Selections
 ) -> tuple[dict[str, Value], Selections]:
     """Return the columns of an epoch's end that images decide, and the selections after it."""

@@ -11,7 +11,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from trials.augmentation_ratio.knobs import AugmentationKnobs
-from trials.augmentation_ratio.preparation import prepared as prepared_ratio
+from trials.augmentation_ratio.preparation import network_and_images as prepared_ratio
 from trials.core.augmentation.fixed_set import FilledSet
 from trials.core.augmentation.knobs import FixedSetKnobs
 from trials.core.context import TrialContext

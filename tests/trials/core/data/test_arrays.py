@@ -18,7 +18,7 @@ from PIL import Image
 
 from trials.core.data import cifar10
 from trials.core.data.arrays import load_arrays
-from trials.core.data.examples import prepared
+from trials.core.data.examples import examples_of
 from trials.core.data.knobs import DataKnobs
 
 CPU = torch.device("cpu")
@@ -306,6 +306,6 @@ def test_real_mnist():
     arrays = load_arrays("mnist", str(Path(REAL) / "mnist"))
     assert arrays.train_inputs.shape == (60_000, 1, 28, 28)
     assert arrays.test_labels[:5].tolist() == [7, 2, 1, 0, 4]
-    train, _ = prepared(arrays, DataKnobs(name="mnist"), CPU)
+    train, _ = examples_of(arrays, DataKnobs(name="mnist"), CPU)
     assert abs(float(train.inputs.mean())) < 0.02
     assert float(train.inputs.std()) == pytest.approx(1, abs=0.02)

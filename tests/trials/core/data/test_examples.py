@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from trials.core.data.arrays import Arrays
-from trials.core.data.examples import prepared
+from trials.core.data.examples import examples_of
 from trials.core.data.knobs import DataKnobs
 
 CPU = torch.device("cpu")
@@ -28,7 +28,7 @@ def test_a_digest_depends_on_every_array_and_on_nothing_else():
 
 def test_examples_are_cut_pooled_and_normalised():
     arrays = _arrays()
-    train, test = prepared(arrays, DataKnobs(name="cifar10", train_size=2, average_pool=2), CPU)
+    train, test = examples_of(arrays, DataKnobs(name="cifar10", train_size=2, average_pool=2), CPU)
     assert train.inputs.shape == (2, 3, 2, 2)
     assert (len(train), len(test), train.classes) == (2, 3, 3)
     corner = arrays.train_inputs[1, 2, :2, 2:].mean() / 255
@@ -41,7 +41,7 @@ def test_read_only_arrays_give_examples_without_a_warning_and_untouched():
     for array in vars(arrays).values():
         array.setflags(write=False)
     before = arrays.digest()
-    train, _ = prepared(arrays, DataKnobs(name="mnist"), CPU)
+    train, _ = examples_of(arrays, DataKnobs(name="mnist"), CPU)
     train.inputs.add_(1)
     train.labels.add_(1)
     assert arrays.digest() == before
@@ -49,8 +49,8 @@ def test_read_only_arrays_give_examples_without_a_warning_and_untouched():
 
 def test_trials_of_one_process_share_what_is_prepared():
     arrays, knobs = _arrays(), DataKnobs(name="cifar10")
-    assert prepared(arrays, knobs, CPU) is prepared(arrays, DataKnobs(name="cifar10"), CPU)
-    assert prepared(arrays, knobs, CPU) is not prepared(_arrays(), knobs, CPU)
+    assert examples_of(arrays, knobs, CPU) is examples_of(arrays, DataKnobs(name="cifar10"), CPU)
+    assert examples_of(arrays, knobs, CPU) is not examples_of(_arrays(), knobs, CPU)
 
 
 @pytest.mark.parametrize(
@@ -65,4 +65,4 @@ def test_trials_of_one_process_share_what_is_prepared():
 )
 def test_impossible_sizes_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
-        prepared(_arrays(), DataKnobs(name="mnist", **changes), CPU)
+        examples_of(_arrays(), DataKnobs(name="mnist", **changes), CPU)

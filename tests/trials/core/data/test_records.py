@@ -9,7 +9,7 @@ import torch
 from trials.core.augmentation.knobs import FixedSetKnobs
 from trials.core.data import cifar10
 from trials.core.data.arrays import Arrays, load_arrays
-from trials.core.data.examples import prepared
+from trials.core.data.examples import examples_of
 from trials.core.data.images import prepared_images
 from trials.core.data.knobs import DataKnobs, classes_of
 from trials.core.data.records import DATA_SETS, OWN, data_set
@@ -35,7 +35,7 @@ def test_what_is_read_has_the_shape_and_the_splits_of_the_record(name):
 def test_black_is_what_a_pixel_of_0_becomes(name):
     record = data_set(name)
     arrays = _arrays(record.shape)
-    train, _ = prepared(arrays, DataKnobs(name=name), CPU)
+    train, _ = examples_of(arrays, DataKnobs(name=name), CPU)
     assert torch.all(train.inputs == torch.tensor(record.black, dtype=torch.float32))
     if record.by_channel:
         images, _ = prepared_images(arrays, DataKnobs(name=name), CPU)

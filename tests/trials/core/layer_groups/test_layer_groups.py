@@ -12,7 +12,7 @@ from trials.core.checkpoints import as_arrays, as_state
 from trials.core.data.examples import Examples
 from trials.core.layer_groups.groups import LayerGroups, freeze
 from trials.core.layer_groups.residual import residual_groups
-from trials.core.layer_groups.training import descent, fitted, measured, of_groups, seen_fit
+from trials.core.layer_groups.training import descent, fit_of, fitted, of_groups, seen_fit
 from trials.core.losses.classification import cross_entropy, label_smoothed
 from trials.core.losses.loss import Loss
 from trials.core.streams import drawn_from
@@ -215,7 +215,7 @@ def test_what_is_seen_is_the_mean_over_samples():
     trainer = Trainer(groups, descent(learning_rate=0.0))
     groups.keep_statistics = True
     seen = sum(trainer.step(0, images[samples], labels[samples]) for samples in (slice(0, 5), slice(5, 12)))
-    expected = measured(groups, Examples(inputs=images, labels=labels, classes=2))
+    expected = fit_of(groups, Examples(inputs=images, labels=labels, classes=2))
     assert seen_fit(seen).loss == pytest.approx(expected.loss, abs=1e-6)
     assert seen_fit(seen).accuracy == pytest.approx(expected.accuracy, abs=1e-7)
 
