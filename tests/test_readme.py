@@ -23,6 +23,7 @@ from raysweep.service.commands.configuration import read_settings
 from raysweep.service.study import Recipe, Study
 from tests import readme
 from tests.analysis.invented_results import invented
+from tests.raysweep.commands import two_figures
 from tests.studies import sweep_of
 
 BUCKET = "s3://bucket/prefix"
@@ -30,7 +31,7 @@ BUCKET = "s3://bucket/prefix"
 
 def study_of(module: str) -> Study:
     study: Study = importlib.import_module(re.sub(r"\.(NAME|name)$", ".k_phase_diagram", module)).STUDY
-    return dataclasses.replace(study, recipe=Recipe(run=invented(study)), figures="tests.raysweep.commands.two_figures")
+    return dataclasses.replace(study, recipe=Recipe(run=invented(study)), figures=two_figures.__name__)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,11 @@ def test_a_command_that_a_shell_would_spoil_is_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("override", readme.overrides_in_prose())
 def test_every_setting_in_the_text_is_one(override: str, tmp_path: Path) -> None:
-    settings = [each for each in readme.words("bash", f"python -m x {override}", tmp_path)[3:] if each[-1] != "="]
+    settings = [
+        each
+        for each in readme.words("bash", f"python -m x {override}", tmp_path)[3:]
+        if each[-1] != "=" and "=FILE" not in each
+    ]
     space = ["space=search"] if settings and settings[0].startswith("search.") else []
     read_settings(study_of("raysweep.k_phase_diagram"), [*space, *settings])
 

@@ -53,7 +53,7 @@ def folder_of(module: str) -> Path | None:
         return None
     if spec.submodule_search_locations:
         return Path(next(iter(spec.submodule_search_locations)))
-    return Path(spec.origin).parent if spec.origin else None
+    return Path(str(spec.origin)).parent if spec.has_location else None
 
 
 def own_places(*modules: str) -> list[Path]:

@@ -61,6 +61,8 @@ def _refuse_taken(name: str, module: str, files: list[Path]) -> None:
         if there := next((each for each in (place, place.with_suffix("")) if each.exists()), None):
             raise ValueError(f"{there} is there already; take another name, or remove it")
     outermost = module.partition(".")[0] if "." in name else module
+    if outermost in sys.stdlib_module_names:
+        raise ValueError(f"{outermost} is a module of Python's own; take another name")
     folder = folder_of(outermost)
     if folder is not None and not any(place.is_relative_to(folder.resolve()) for place in files):
         raise ValueError(f"{outermost} is a module of another place, {folder}; take another name")

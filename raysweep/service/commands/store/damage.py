@@ -32,12 +32,14 @@ def warned_in_lines() -> Iterator[None]:
     """Print each warning of the store as one line, without the place in the source that gave it."""
     standard = warnings.formatwarning
 
-    def line(message: Warning | str, category: type[Warning], *place: object) -> str:
+    def formatwarning(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+    ) -> str:
         if issubclass(category, StoreWarning):
             return f"warning: {message}\n"
-        return standard(message, category, *place)
+        return standard(message, category, filename, lineno, line)
 
-    warnings.formatwarning = line
+    warnings.formatwarning = formatwarning
     try:
         yield
     finally:
