@@ -21,6 +21,7 @@ from raysweep.service.commands import drawing, explanation, lost_cluster, summar
 from raysweep.service.commands.configuration import Settings, read_settings
 from raysweep.service.commands.printed.reading_lines import reading_lines
 from raysweep.service.commands.process import open_streams, spare_last_collection
+from raysweep.service.commands.redrawing import drawn_if_changed
 from raysweep.service.commands.store.damage import warned_in_lines
 from raysweep.service.errors import ClusterLost, UsageError
 from raysweep.service.studies import importable
@@ -97,7 +98,7 @@ def _run(study: Study, settings: Settings, console: Console, own_process: bool) 
     if mixed := mixture(chosen, study.name):
         console.print(f"this table {mixed}", soft_wrap=True, highlight=False)
     target = drawing.figure_target(study, settings, ran.sweep_id)
-    for line in drawing.drawn(study, settings, chosen, target):
+    for line in drawn_if_changed(study, settings, chosen, target):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
     console.print(reading_lines(results, study.name), soft_wrap=True, markup=False, highlight=False)
     if ran.spent:

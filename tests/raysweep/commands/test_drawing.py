@@ -19,6 +19,7 @@ from analysis.store.results import Results
 from raysweep import k_phase_diagram
 from raysweep.service.commands.drawing import FORMATS
 from raysweep.service.commands.study_command import main
+from raysweep.service.study import Study
 
 STUDY = dataclasses.replace(k_phase_diagram.STUDY, figures=__name__)
 SERIAL = ("executor=serial", "space=smoke", "seed=0", "steps=20")
@@ -177,3 +178,32 @@ def test_a_program_that_draws_keeps_its_backend_and_style(store: Path, monkeypat
     assert drawn_again(store) == 0
     assert dict(matplotlib.rcParams) == before
     assert os.environ["MPLBACKEND"] == "svg"
+
+
+def test_figures_are_drawn_again_only_where_something_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    drawn = []
+    drawing = Study.draw
+    monkeypatch.setattr(Study, "draw", lambda study, results: drawn.append(1) or drawing(study, results))
+    space = ["space=smoke", "executor=serial", f"results={tmp_path / 'results'}", "figures=main"]
+
+    def figures(*others: str) -> list[str]:
+        drawn.clear()
+        assert main(k_phase_diagram.STUDY, [*space, *others]) == 0
+        return [line for line in capsys.readouterr().out.splitlines() if line.startswith("figure: ")]
+
+    first = figures()
+    assert len(drawn) == 1
+    assert figures() == first
+    assert not drawn
+    Path(first[0].removeprefix("figure: ")).write_bytes(b"touched")
+    assert figures() == first
+    assert len(drawn) == 1, "a file that is not what was drawn is drawn again"
+    assert figures(f"figure={tmp_path / 'other.png'}") == [f"figure: {tmp_path / 'other.png'}"]
+    assert len(drawn) == 1, "another target is drawn"
+    (tmp_path / "matplotlibrc").write_text("lines.linewidth: 3\n")
+    assert figures() == first
+    assert len(drawn) == 1, "another style is drawn"
