@@ -48,9 +48,8 @@ def _note(study: Study, results: Results, target: FigureTarget) -> Path | None:
     code = [provenance.source_hash(), *sorted(modules_of(study.figures).items())]
     looks = [*(metadata.version(name) for name in _LIBRARIES), *_styles()]
     made_of = repr((study.name, place, target.main_only, _digest(results.arrow().trials(study.name)), code, looks))
-    with contextlib.suppress(OSError, RuntimeError):
-        return cache_folder() / f"drawn-{hashlib.sha256(made_of.encode()).hexdigest()[:20]}.json"
-    return None
+    folder = cache_folder()
+    return folder and folder / f"drawn-{hashlib.sha256(made_of.encode()).hexdigest()[:20]}.json"
 
 
 def _styles() -> Iterator[bytes]:
