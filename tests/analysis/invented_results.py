@@ -132,6 +132,8 @@ def _value(name: str, kind: type, knobs: Mapping[str, Any], step: int, steps: in
     if any(word in name for word in _SHARES):
         return min(1.0, max(0.0, 1 - 0.5 * math.exp(-4 * done * ease) + 0.02 * chance - 0.03 * place))
     grown = ease * done * (1 + 0.1 * chance) * (1 + place) + 1e-3
+    if name == "effective_damping" and "feature_update_interval" in knobs:
+        return knobs.get("damping", 0.0) + 1 / (knobs["learning_rate"] * knobs["feature_update_interval"])
     if name == "num_feature_updates":
         return max(1, -(-step // knobs.get("feature_update_interval", 1))) - 1
     return int(100 * grown) if kind is int else grown
