@@ -128,4 +128,4 @@ def root_of(place: str | os.PathLike[str]) -> str:
         ValueError: The place is empty, or there is no such home folder.
     """
     root = located(os.fspath(place))
-    return root.rstrip("/") or "/"
+    return root if root.endswith("://") else root.rstrip("/") or "/"

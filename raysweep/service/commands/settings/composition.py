@@ -6,7 +6,7 @@ What is no setting is refused, wherever it was written and however deep.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -63,7 +63,7 @@ def composed(study: Study, overrides: Sequence[Override]) -> dict[str, Any]:
         raise UsageError(_refusal(settings, error)) from None
     found = _named(config)
     _refuse_unknown(study, found, settings, f"space={space.name}: ")
-    _refuse_two_values(found, space)
+    _refuse_two_values(found, space, {column for override in overrides for column in override.spoken_of})
     return {**found, "space_name": space.name}
 
 
@@ -126,13 +126,16 @@ def _refuse_unknown(study: Study, found: Mapping[str, Any], settings: Mapping[st
         raise UsageError(f"{place}{wrong_form or renamed or _unknown(path, settings)}")
 
 
-def _refuse_two_values(found: Mapping[str, Any], space: AskedSpace) -> None:
-    """Raise a UsageError where a space, or one that it inherits from, gives a knob a value that another part hides."""
+def _refuse_two_values(found: Mapping[str, Any], space: AskedSpace, given: Collection[str]) -> None:
+    """Raise a UsageError where a space, or one that it inherits from, gives a knob a value that another part hides.
+
+    What is given on the command line goes before whatever the space says.
+    """
     looked = {
         key: found[key] for key in ("axes", *SPACE_KEYS) if key != "union"
     }  # a part of one may vary what others fix
     looked["axes"] = {name: values for name, values in found["axes"].items() if values is not None}
-    varied = spoken_of(looked)
+    varied = set(spoken_of(looked)) - set(given)
     for node in space.written.values():
         written = _named(OmegaConf.to_container(node))
         for path in _paths({key: value for key, value in written.items() if key not in looked}):
