@@ -189,6 +189,15 @@ def stopping_after(trials: int, error: BaseException | None) -> Study:
     return dataclasses.replace(STUDY, recipe=Recipe(run=run))
 
 
+@pytest.fixture
+def heard_signals() -> Iterator[None]:
+    """Hear Ctrl-C as in a terminal: a shell starts what it leaves in the background deaf to it."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
+@pytest.mark.usefixtures("heard_signals")
 def test_ctrl_c_returns_what_there_is(unlike_any_other: dict[str, Any]) -> None:
     none = raysweep.sweep(stopping_after(0, None), progress=False, **unlike_any_other)
     assert (none.interrupted, none.counts["missing"], len(none.figures)) == (True, 6, 0)
